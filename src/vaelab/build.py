@@ -1,0 +1,155 @@
+"""From a config to objects: the only caller of hydra's instantiate."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from vaelab.callbacks import AtomicCheckpointIO
+from vaelab.data.datamodule import ImageDataModule
+from vaelab.errors import UserError, require
+from vaelab.models import VAE
+from vaelab.objectives import Objective
+from vaelab.training_module import TrainingModule
+
+NUM_CHECKED = 1000
+
+
+def build(node: Any, **known_later: Any) -> Any:
+    """Instantiate a node of the config; lists and dicts reach constructors as plain containers."""
+    return instantiate(node, _convert_="all", **known_later)
+
+
+def build_data(cfg: DictConfig) -> ImageDataModule:
+    """The data module of a config."""
+    return ImageDataModule(
+        build(cfg.data),
+        batch_size=cfg.batch_size,
+        eval_batch_size=cfg.eval_batch_size,
+        pixels=cfg.pixels,
+        replacement=cfg.replacement,
+        seed=cfg.seed,
+        num_steps=cfg.trainer.max_steps,
+    )
+
+
+def build_model(cfg: DictConfig, image_shape: tuple[int, int, int]) -> VAE:
+    """The VAE of a config for images (C, H, W); draws its weights from torch's generator."""
+    return VAE(
+        image_shape,
+        cfg.latent_dim,
+        encoder=build(cfg.model.encoder),
+        decoder=build(cfg.model.decoder),
+        posterior=build(cfg.posterior),
+        prior=build(cfg.prior),
+        likelihood=build(cfg.likelihood),
+        init=cfg.init,
+    )
+
+
+def build_objective(cfg: DictConfig) -> Objective:
+    """The objective of a config."""
+    return build(cfg.objective)
+
+
+def build_training_module(
+    cfg: DictConfig, model: VAE, objective: Objective, data: ImageDataModule
+) -> TrainingModule:
+    """The training module of a config, its targets checked and its networks compiled if asked."""
+    check_support(model, data)
+    module = TrainingModule(
+        model,
+        objective,
+        build(cfg.optimizer),
+        seed=cfg.seed,
+        channels_last=cfg.channels_last,
+        config=plain(cfg),
+    )
+    if cfg.compile:
+        # In place, so that the names in checkpoints stay the same.
+        model.encoder.compile()
+        model.decoder.compile()
+    return module
+
+
+def build_trainer(cfg: DictConfig, callbacks: list[pl.Callback], loggers: list) -> pl.Trainer:
+    """Lightning's Trainer of a config."""
+    check_trainer(cfg)
+    torch.set_float32_matmul_precision(cfg.float32_matmul)
+    return build(
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=None,
+    )
+
+
+def build_all(group: DictConfig | None) -> list[Any]:
+    """The members of a group of which many may be chosen (callbacks, loggers)."""
+    return [build(node) for node in (group or {}).values() if node is not None]
+
+
+def check_trainer(cfg: DictConfig) -> None:
+    """Refuse trainer settings that would not do what they say.
+
+    Raises:
+        UserError: 16-bit floats on a CPU, accumulated gradients, clipping that AMP can't do.
+    """
+    trainer = cfg.trainer
+    precision, on_cpu = str(trainer.precision), trainer.accelerator == "cpu"
+    if on_cpu and precision in ("16", "16-mixed", "16-true"):
+        raise UserError(
+            f"trainer.precision={precision} expects a GPU, got trainer.accelerator=cpu; use "
+            "trainer.precision=bf16-mixed or trainer=gpu."
+        )
+    if precision == "16-mixed" and trainer.gradient_clip_val and cfg.optimizer.get("fused"):
+        raise UserError(
+            "gradient clipping in 16-mixed precision expects an unfused optimiser, got "
+            "optimizer.fused=true; set optimizer.fused=false."
+        )
+    accumulate = trainer.get("accumulate_grad_batches") or 1
+    require(
+        accumulate == 1,
+        f"a batch is one optimiser step here, got trainer.accumulate_grad_batches={accumulate}; "
+        "use a larger batch_size.",
+    )
+    if trainer.accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError("trainer=gpu expects a CUDA device, got none; use trainer=cpu.")
+
+
+def check_support(model: VAE, data: ImageDataModule) -> None:
+    """Refuse targets outside the likelihood's support, seen on training images as trained on."""
+    train = data.splits.train
+    positions = torch.arange(min(NUM_CHECKED, len(train)))
+    x = data.train_batch(0) if data.pixels == "dynamic" else train.take(positions)
+    model.likelihood.check_support(x)
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved config as plain containers."""
+    container = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def load_config(path: Path) -> DictConfig:
+    """A resolved config from a run folder."""
+    cfg = OmegaConf.load(path)
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested containers as one level with dotted names; lists become text."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = str(value) if isinstance(value, list) else value
+    return flat

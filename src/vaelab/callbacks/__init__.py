@@ -1,0 +1,7 @@
+"""When to save, draw and measure; no arithmetic of models."""
+
+from vaelab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from vaelab.callbacks.figures import Figures
+from vaelab.callbacks.stopwatch import Stopwatch
+
+__all__ = ["AtomicCheckpointIO", "Checkpoints", "Figures", "Stopwatch"]

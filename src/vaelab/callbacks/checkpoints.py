@@ -1,0 +1,74 @@
+"""Checkpoints: the last, to resume from, and the best by val/elbo."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from vaelab.errors import require
+from vaelab.files import write_atomically
+
+MONITOR = "val/elbo"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint files, written so that a kill or a full disk leaves the old one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):
+        write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
+
+
+class Checkpoints(pl.Callback):
+    """Saves last.ckpt every `every_n_steps` steps and at the end, best.ckpt after a validation.
+
+    A step at which a validation is due is saved after it, so that a resumed run neither repeats nor
+    skips the validation (ModelCheckpoint saves before it, and Lightning's resumed run skips it).
+
+    Args:
+        every_n_steps: steps between two saves of last.ckpt.
+        last, best: the files.
+    """
+
+    def __init__(self, every_n_steps: int, last: str | os.PathLike, best: str | os.PathLike):
+        require(
+            every_n_steps >= 1,
+            f"callbacks.checkpoints.every_n_steps expects at least 1, got {every_n_steps}.",
+        )
+        self.every_n_steps, self.last, self.best = every_n_steps, Path(last), Path(best)
+        self.best_score, self.best_step = -float("inf"), -1
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        step = trainer.global_step
+        interval = int(trainer.val_check_batch or 1)
+        validates = trainer.enable_validation and step % interval == 0
+        if step % self.every_n_steps == 0 and not validates:
+            self._save(trainer, module, self.last)
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        score = float(trainer.callback_metrics[MONITOR])
+        if score > self.best_score:
+            self.best_score, self.best_step = score, trainer.global_step
+            self._save(trainer, module, self.best)
+        self._save(trainer, module, self.last)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._save(trainer, module, self.last)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_score": self.best_score, "best_step": self.best_step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best_score, self.best_step = state["best_score"], state["best_step"]
+
+    def _save(self, trainer: pl.Trainer, module: pl.LightningModule, path: Path) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                logger.experiment.flush()  # a resumed run writes only what comes after this step
+        trainer.save_checkpoint(path, weights_only=False)  # with optimiser and step
+        module.last_checkpoint = f"{path} (step {trainer.global_step})"  # type: ignore[assignment]

@@ -1,0 +1,21 @@
+"""Data sets: each loads to `Splits`, images in memory that are taken by index."""
+
+from vaelab.data.array import Array
+from vaelab.data.dsprites import DSprites
+from vaelab.data.factors import FactorSpace
+from vaelab.data.fashion_mnist import FashionMNIST
+from vaelab.data.image_folder import ImageFolder
+from vaelab.data.images import Images, Splits, Subset
+from vaelab.data.mnist import MNIST
+
+__all__ = [
+    "Array",
+    "DSprites",
+    "FactorSpace",
+    "FashionMNIST",
+    "ImageFolder",
+    "Images",
+    "MNIST",
+    "Splits",
+    "Subset",
+]

@@ -1,0 +1,56 @@
+"""Which images make batch t: a pure function of (seed, step, rank, world size)."""
+
+import torch
+from torch import Tensor
+
+from vaelab.seeding import generator
+
+
+class BatchSampler:
+    """Positions of the images of the global batch at any step, in any order of asking.
+
+    Without replacement the positions are one endless stream of shuffled passes over the data, cut
+    into batches of equal size, so an epoch boundary may fall inside a batch and every image is seen
+    exactly once a pass. With replacement they are independent and uniform, as in Locatello et al.
+    2019.
+
+    Args:
+        num_images: size of the training set.
+        batch_size: images in the global batch, that of all processes together.
+        seed: of the order.
+        replacement: which of the two.
+    """
+
+    def __init__(self, num_images: int, batch_size: int, seed: int, *, replacement: bool = False):
+        self.num_images, self.batch_size = num_images, batch_size
+        self.seed, self.replacement = seed, replacement
+        self._passes: dict[int, Tensor] = {}
+
+    def __call__(self, step: int) -> Tensor:
+        """(batch_size,) int64 positions of the global batch at `step`."""
+        if self.replacement:
+            draw = generator("batch", self.seed, step)
+            return torch.randint(self.num_images, (self.batch_size,), generator=draw)
+        start = step * self.batch_size
+        pieces = []
+        needed = self.batch_size
+        while needed:
+            number, offset = divmod(start + self.batch_size - needed, self.num_images)
+            piece = self._pass(number)[offset : offset + needed]
+            pieces.append(piece)
+            needed -= len(piece)
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def _pass(self, number: int) -> Tensor:
+        """The order of pass `number` over the data; the last two asked for are kept."""
+        if number not in self._passes:
+            order = torch.randperm(self.num_images, generator=generator("order", self.seed, number))
+            self._passes = {k: v for k, v in self._passes.items() if k == number - 1}
+            self._passes[number] = order
+        return self._passes[number]
+
+
+def share(batch: Tensor, rank: int, world_size: int) -> Tensor:
+    """The rows of the global batch that one of `world_size` processes works on."""
+    rows = len(batch) // world_size
+    return batch[rank * rows : (rank + 1) * rows]

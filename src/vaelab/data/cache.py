@@ -1,0 +1,113 @@
+"""Files that are either whole and verified, or not there."""
+
+import contextlib
+import hashlib
+import io
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaelab.errors import UserError
+
+_DIGEST_LENGTH = hashlib.sha256().digest_size * 2  # in hexadecimal digits
+
+
+def atomic_write(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file so that nobody ever sees a part of it.
+
+    `write` fills a file of another name in the same folder, which then takes the place of `path`
+    at once; of processes that race the last wins. The folder is made where there is none.
+
+    Raises:
+        UserError: the disk is full, or the folder can't be written.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("xb") as file:
+            write(file)
+        os.replace(part, path)
+    except OSError as error:
+        raise UserError(
+            f"Expected to write {path} but got: {error.strerror or error}. Free some space, or "
+            "keep the data elsewhere with data_root=FOLDER or the environment variable "
+            "VAELAB_DATA_DIR."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def store_array(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np.uint8]]) -> None:
+    """Write an array that comes in chunks along its first axis, followed by its digest.
+
+    The file is a .npy file (`numpy.load` reads it) with 64 hexadecimal digits behind: the SHA-256
+    of all bytes before them.
+
+    Args:
+        path: where to.
+        shape: of the whole array.
+        chunks: uint8 arrays that make up the array when concatenated.
+    """
+
+    def write(file: BinaryIO) -> None:
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            header, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
+        digest = hashlib.sha256(header.getvalue())
+        file.write(header.getvalue())
+        for chunk in chunks:
+            content = _bytes(chunk)
+            digest.update(content)
+            file.write(content)
+        file.write(digest.hexdigest().encode())
+
+    atomic_write(path, write)
+
+
+def open_array(path: Path) -> tuple[NDArray[np.uint8], str]:
+    """Map a file of `store_array` into memory, after checking every byte of it.
+
+    The pages are shared between the processes that map the file, and a write to the array stays
+    in its own process.
+
+    Returns:
+        The array and its digest.
+
+    Raises:
+        UserError: the file isn't as it was written.
+    """
+    size = path.stat().st_size
+    if size <= _DIGEST_LENGTH:
+        raise _damaged(path, "a file that ends in its SHA-256", f"{size} bytes")
+    content = np.memmap(path, np.uint8, "r")
+    expected = content[-_DIGEST_LENGTH:].tobytes().decode("ascii", "replace")
+    got = checksum(content[:-_DIGEST_LENGTH])
+    if got != expected:
+        raise _damaged(path, f"SHA-256 {expected}", got)
+    return np.load(path, mmap_mode="c", allow_pickle=False), got
+
+
+def checksum(*arrays: NDArray) -> str:
+    """SHA-256 of the values of arrays, in hexadecimal: 0.2 s for 377 MB where the CPU helps."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(_bytes(array))
+    return digest.hexdigest()
+
+
+def _bytes(array: NDArray) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def _damaged(path: Path, expected: str, got: str) -> UserError:
+    return UserError(
+        f"Expected {expected!r} of {path} but got {got!r}: the file is cut short or altered. "
+        "Delete it and run again, it is made anew."
+    )

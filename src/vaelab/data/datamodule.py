@@ -1,0 +1,195 @@
+"""The one LightningDataModule: any data set, in memory, on the device, no worker processes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from vaelab.data.batches import BatchSampler, share
+from vaelab.data.images import Images, Splits, Subset
+from vaelab.errors import UserError, nearest, require
+from vaelab.seeding import generator
+
+PIXELS = ("greyscale", "dynamic", "static")
+
+
+class DataSet(Protocol):
+    """What `data=` names: anything with a `load`."""
+
+    def load(self) -> Splits: ...
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Serves batches of a data set as pure functions of the step.
+
+    Pixel treatment:
+        greyscale: values as stored, in [0, 1];
+        dynamic: at each use x ~ Bernoulli(grey value), fresh at every step;
+        static: drawn once, by the seed.
+    Validation and test images are binarised once by a fixed seed under both of the last two, so
+    that every run of every seed is judged on the same images. Images that are black and white
+    already are the same under all three.
+
+    Args:
+        dataset: what to load.
+        batch_size: images in the global batch; each process takes its share.
+        eval_batch_size: images in one evaluation batch.
+        pixels: one of the above.
+        replacement: whether training draws with replacement.
+        seed: of the order of training and of binarisation in training.
+        num_steps: steps of the whole run.
+    """
+
+    def __init__(
+        self,
+        dataset: DataSet,
+        batch_size: int = 64,
+        eval_batch_size: int = 256,
+        pixels: str = "greyscale",
+        replacement: bool = False,
+        seed: int = 0,
+        num_steps: int = 1,
+    ):
+        super().__init__()
+        require(
+            pixels in PIXELS,
+            f"pixels expects one of {', '.join(PIXELS)}, got {pixels!r}"
+            f"; nearest: {nearest(str(pixels), PIXELS) or 'none'}.",
+        )
+        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            require(value >= 1, f"{name} expects a number of images from 1 up, got {value}.")
+        require(num_steps >= 0, f"num_steps expects a number of steps from 0 up, got {num_steps}.")
+        self.dataset, self.pixels, self.seed, self.num_steps = dataset, pixels, seed, num_steps
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.replacement = replacement
+        self._splits: Splits | None = None
+
+    @property
+    def splits(self) -> Splits:
+        """The loaded data; loading happens at the first use."""
+        if self._splits is None:
+            self._splits = self._binarised(self.dataset.load())
+            self.sampler = BatchSampler(
+                len(self._splits.train), self.batch_size, self.seed, replacement=self.replacement
+            )
+        return self._splits
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self.splits.image_shape
+
+    @property
+    def num_train(self) -> int:
+        """Number of training images."""
+        return len(self.splits.train)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load, and put the images where training happens."""
+        trainer = self.trainer
+        world_size = trainer.world_size if trainer else 1
+        if self.batch_size % world_size:
+            raise UserError(
+                f"batch_size is that of all processes together and expects a multiple of their "
+                f"number, got {self.batch_size} images for {world_size} processes; use a multiple."
+            )
+        if trainer is None:
+            return
+        self._splits = self.splits.to(trainer.strategy.root_device)
+
+    def train_batch(self, step: int, rank: int = 0, world_size: int = 1) -> Tensor:
+        """This process's images of the global batch at `step`: (B / world_size, C, H, W)."""
+        train = self.splits.train
+        device = train.images.storage.device
+        positions = self.sampler(step).to(device, non_blocking=True)
+        if self.pixels != "dynamic":
+            return train.take(share(positions, rank, world_size))
+        # The noise is drawn for the global batch, so the number of processes changes nothing.
+        grey = train.take(positions)
+        noise = torch.rand(
+            grey.shape,
+            generator=generator("binarise", self.seed, step, device=device),
+            device=device,
+        )
+        return share((noise < grey).float(), rank, world_size)
+
+    def train_dataloader(self) -> "TrainBatches":
+        """Batches from the trainer's step to the end of the run."""
+        return TrainBatches(self)
+
+    def val_dataloader(self) -> "EvalBatches":
+        """The validation set, in order."""
+        return EvalBatches(self, self.splits.val)
+
+    def test_dataloader(self) -> "EvalBatches":
+        """The test set, in order."""
+        if self.splits.test is None:
+            raise UserError("this data has no test set: the protocol trains on all of it.")
+        return EvalBatches(self, self.splits.test)
+
+    def _binarised(self, splits: Splits) -> Splits:
+        if self.pixels == "greyscale" or splits.train.images.packed:
+            return splits
+        static = self.pixels == "static"
+        return replace(
+            splits,
+            train=_binarise(splits.train, "train", self.seed) if static else splits.train,
+            val=_binarise(splits.val, "val", 0),
+            test=None if splits.test is None else _binarise(splits.test, "test", 0),
+        )
+
+
+class TrainBatches:
+    """(B, C, H, W) batches of this process, from the trainer's current step on."""
+
+    def __init__(self, data: ImageDataModule):
+        self.data = data
+
+    def __len__(self) -> int:
+        return self.data.num_steps
+
+    def __iter__(self) -> Iterator[Tensor]:
+        trainer = self.data.trainer
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        for step in range(trainer.global_step if trainer else 0, self.data.num_steps):
+            yield self.data.train_batch(step, rank, world_size)
+
+    # Lightning takes a loader with these two for resumable; the step is all the state there is.
+    def state_dict(self) -> dict:
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        pass
+
+
+class EvalBatches:
+    """(number, images) of the evaluation batches of this process, every image once."""
+
+    def __init__(self, data: ImageDataModule, subset: Subset):
+        self.data, self.subset = data, subset
+
+    def __len__(self) -> int:
+        trainer = self.data.trainer
+        total = -(-len(self.subset) // self.data.eval_batch_size)
+        return len(range(trainer.global_rank, total, trainer.world_size)) if trainer else total
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        trainer = self.data.trainer
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        positions = torch.arange(len(self.subset), device=self.subset.images.storage.device)
+        batches = positions.split(self.data.eval_batch_size)
+        for number in range(rank, len(batches), world_size):
+            yield number, self.subset.take(batches[number])
+
+
+def _binarise(subset: Subset, name: str, seed: int) -> Subset:
+    """A copy of the subset with every pixel drawn once: x ~ Bernoulli(grey value)."""
+    draw = generator("binarise", name, seed)
+    rows = []
+    for positions in torch.arange(len(subset)).split(1000):
+        grey = subset.take(positions).flatten(1)
+        rows.append((torch.rand(grey.shape, generator=draw) < grey).mul(255).to(torch.uint8))
+    return Subset(Images(torch.cat(rows), subset.images.shape), None, subset.labels)

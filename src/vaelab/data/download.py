@@ -1,0 +1,80 @@
+"""Fetch a file once, and know that it is the right one."""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from vaelab.data.cache import atomic_write
+from vaelab.errors import UserError, require
+
+_CHUNK = 1 << 20  # bytes
+_TIMEOUT_SECONDS = 30
+
+
+def fetch(url: str, path: Path, *, git_blob_id: str, alternative: str = "") -> Path:
+    """The file at `path`, downloaded from `url` where it isn't there yet, verified either way.
+
+    Args:
+        url: where from.
+        path: where to; it appears only when it is whole and right.
+        git_blob_id: the id that git gives the content: sha1("blob " + size + "\\0" + content).
+        alternative: what the user can do without the file, as a sentence, for the error message.
+
+    Raises:
+        UserError: there is no way to the url, or the content is another.
+    """
+    if path.exists():
+        _require_blob_id(path, git_blob_id, f"Delete it, and it is downloaded again from {url}.")
+        return path
+
+    def write(file: BinaryIO) -> None:
+        for chunk in _download(url, path, alternative):
+            file.write(chunk)
+        file.flush()
+        _require_blob_id(
+            Path(file.name),
+            git_blob_id,
+            f"The download from {url} was cut short or the file there has changed; run again, or "
+            f"put the right file at {path}. {alternative}".rstrip(),
+        )
+
+    atomic_write(path, write)
+    return path
+
+
+def blob_id(path: Path) -> str:
+    """The id that git gives a file's content."""
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _require_blob_id(path: Path, expected: str, advice: str) -> None:
+    got = blob_id(path)
+    require(got == expected, f"Expected git blob id {expected} of {path} but got {got}. {advice}")
+
+
+def _download(url: str, path: Path, alternative: str) -> Iterator[bytes]:
+    """The content at the url in chunks, with progress on a terminal's stderr."""
+    # Imported late: most runs download nothing, and these bring in much of the standard library.
+    from http.client import HTTPException
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+            total, done = int(response.headers.get("Content-Length") or 0), 0
+            print(f"Downloading {url} ({total / 1e6:.1f} MB)", file=sys.stderr)
+            while chunk := response.read(_CHUNK):
+                done += len(chunk)
+                if sys.stderr.isatty():
+                    print(f"\r{done / 1e6:.1f} MB", end="\n" * (done == total), file=sys.stderr)
+                yield chunk
+    except (OSError, HTTPException, ValueError) as error:
+        raise UserError(
+            f"Expected to download {url} but got: {error}. Connect this machine to the network, "
+            f"or put the file at {path} by hand. {alternative}".rstrip()
+        ) from error

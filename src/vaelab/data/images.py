@@ -1,0 +1,117 @@
+"""Images in memory: the storage that all data sets share, and the splits made of it."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from vaelab.data.factors import FactorSpace
+
+
+class Images:
+    """N images of one shape, held as bytes, packed to one bit a pixel, or as they are.
+
+    Args:
+        storage: (N, C * H * W) uint8 bytes with 255 for white, or (N, C * H * W / 8) uint8 packed
+            bits, the first pixel in the highest bit (as `numpy.packbits` does), or (N, C * H * W)
+            float32 in [0, 1] for images that bytes can't hold.
+        shape: (C, H, W).
+        packed: whether storage holds bits.
+    """
+
+    def __init__(self, storage: Tensor, shape: tuple[int, int, int], *, packed: bool = False):
+        num_pixels = shape[0] * shape[1] * shape[2]
+        width = num_pixels // 8 if packed else num_pixels
+        dtypes = (torch.uint8,) if packed else (torch.uint8, torch.float32)
+        if storage.dtype not in dtypes or storage.ndim != 2 or storage.shape[1] != width:
+            raise ValueError(
+                f"expected storage of {' or '.join(map(str, dtypes))} and shape (N, {width}), "
+                f"got {storage.dtype} {tuple(storage.shape)}"
+            )
+        self.storage, self.shape, self.packed = storage, shape, packed
+        self._table = _unpack_table(storage.device) if packed else None
+
+    def __len__(self) -> int:
+        return len(self.storage)
+
+    def to(self, device: torch.device) -> "Images":
+        """The same images on another device."""
+        if self.storage.device == device:
+            return self
+        return Images(self.storage.to(device), self.shape, packed=self.packed)
+
+    def take(self, index: Tensor) -> Tensor:
+        """Images by index: (B,) -> float32 (B, C, H, W) in [0, 1]."""
+        rows = self.storage[index]
+        if self._table is not None:
+            # 256 x 8 look-up: one gather instead of eight shifts and masks.
+            x = self._table.index_select(0, rows.flatten().int())
+        elif rows.dtype == torch.uint8:
+            x = rows.float().div_(255)
+        else:
+            x = rows
+        return x.view(-1, *self.shape)
+
+
+def _unpack_table(device: torch.device) -> Tensor:
+    """(256, 8) float32: the bits of every byte, highest first."""
+    byte = torch.arange(256, device=device)[:, None]
+    return (byte >> torch.arange(7, -1, -1, device=device) & 1).float()
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some of the images: `index` (M,) int64 into `images`, or None for all, in order.
+
+    `labels` are (M,) int64 class labels where the data has them, used for colouring figures only.
+    """
+
+    images: Images
+    index: Tensor | None = None
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images) if self.index is None else len(self.index)
+
+    def take(self, position: Tensor) -> Tensor:
+        """Images by their position in this subset: (B,) -> float32 (B, C, H, W) in [0, 1]."""
+        return self.images.take(position if self.index is None else self.index[position])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a data set loads to.
+
+    Attributes:
+        train: what training draws from.
+        val: what `val/` metrics are computed on.
+        test: held out, or None where the protocol holds nothing out.
+        factors: the ground-truth factor space; image i of the storage shows `factors.unravel(i)`.
+        checksum: digest of the stored images, for provenance.
+    """
+
+    train: Subset
+    val: Subset
+    test: Subset | None = None
+    factors: FactorSpace | None = None
+    checksum: str = ""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self.train.images.shape
+
+    def to(self, device: torch.device) -> "Splits":
+        """The same splits on another device; storage that splits share is moved once.
+
+        Labels stay where they are, since they colour figures only.
+        """
+        moved: dict[int, Images] = {}
+
+        def move(subset: Subset) -> Subset:
+            images = moved.setdefault(id(subset.images), subset.images.to(device))
+            index = None if subset.index is None else subset.index.to(device)
+            return Subset(images, index, subset.labels)
+
+        test = None if self.test is None else move(self.test)
+        return replace(self, train=move(self.train), val=move(self.val), test=test)

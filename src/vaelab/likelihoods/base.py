@@ -1,0 +1,106 @@
+"""What all likelihoods share: the layout of the raw output, its precision, and the support."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+from torch.nn.functional import softplus
+
+from vaelab.errors import require
+
+
+class Likelihood(nn.Module, ABC):
+    """The map from raw decoder output to p(x|z), a distribution over images.
+
+        raw (*sample, batch, channels_per_pixel * C, H, W)  ->  p(x|z)
+
+    p(x|z) has batch shape (*sample, batch) and event shape (C, H, W); its log_prob is summed over
+    pixels: nats per image. Raw output of 16 bits is computed with in float32.
+
+    channels_per_pixel: raw numbers for each pixel and channel. support: the least and the largest
+    x. num_levels: where x must be one of the levels k / (num_levels - 1), their number.
+    """
+
+    channels_per_pixel: int = 1
+    support: tuple[float, float] = (0.0, 1.0)
+    num_levels: int | None = None
+
+    def forward(self, raw: Tensor) -> Distribution:
+        """The distribution p(x|z), from raw (*sample, batch, channels_per_pixel * C, H, W)."""
+        raw = at_least_float32(raw)
+        return self.distribution(raw.unflatten(-3, (self.channels_per_pixel, -1)))
+
+    @abstractmethod
+    def distribution(self, raw: Tensor) -> Distribution:
+        """The distribution p(x|z), from raw (*sample, batch, channels_per_pixel, C, H, W)."""
+
+    def check_support(self, x: Tensor) -> None:
+        """Raise UserError if the images x (any shape) lie outside the support."""
+        name, (low, high) = type(self).__name__, self.support
+        least, largest = (value.item() for value in x.aminmax())
+        got = f"a minimum of {least}" if not least >= low else f"a maximum of {largest}"
+        if math.isinf(high):
+            finite = math.isfinite(least) and math.isfinite(largest)
+            require(finite, f"{name} expects finite images but the data gave {got}; mend the data.")
+            return
+        require(
+            least >= low and largest <= high,
+            f"{name} expects images in [{low:g}, {high:g}] but the data gave {got}; scale the "
+            "data or use `likelihood=gaussian`.",
+        )
+        if self.num_levels is not None:
+            self._check_levels(x, self.num_levels)
+
+    def _check_levels(self, x: Tensor, num_levels: int) -> None:
+        last = num_levels - 1
+        distance = (x * last - (x * last).round()).abs()
+        require(
+            bool(distance.max() < 0.01),
+            f"{type(self).__name__} expects pixels k/{last} but the data gave "
+            f"{x.flatten()[distance.argmax()].item():.6g}; quantise the data to {num_levels} "
+            "levels or use `likelihood=gaussian`.",
+        )
+
+
+class Images(Independent):
+    """A distribution over pixels, (*batch, C, H, W), as one over images: `Independent` over 3.
+
+    torch's `Independent` flattens before it sums, which copies images in channels_last.
+    """
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The sum over pixels of the log probability: (*batch) in nats."""
+        # torch's cross-entropy has the dtype of its targets, whatever that of its logits.
+        return self.base_dist.log_prob(at_least_float32(value)).sum((-3, -2, -1))
+
+
+def independent_pixels(pixels: Distribution) -> Distribution:
+    """The images whose pixels (*batch, C, H, W) have the distributions `pixels`."""
+    return Images(pixels, 3, validate_args=False)
+
+
+def at_least_float32(value: Tensor) -> Tensor:
+    """`value` in float32 if it has 16 bits: a sum over thousands of pixels needs the digits."""
+    return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+
+
+def soft_lower_bound(value: Tensor, bound: float) -> Tensor:
+    """bound + softplus(value - bound): `value` well above the bound, never less than the bound.
+
+    Unlike a clamp it has a gradient below the bound. Rybkin et al. 2021, "Simple and effective VAE
+    training with calibrated decoders".
+    """
+    return bound + softplus(value - bound)
+
+
+def bits_per_dim(log_prob: Tensor, event_shape: Sequence[int]) -> Tensor:
+    """The bits for each pixel and channel, -log_prob / (ln 2 * C*H*W), from nats per image.
+
+    For discrete likelihoods a code length. For densities (Gaussian, ContinuousBernoulli) minus the
+    log2 density on images scaled to [0, 1], which may be negative: the 8 bits (log2 256) that
+    make it comparable with 256 levels are not added.
+    """
+    return -log_prob / (math.log(2) * math.prod(event_shape))

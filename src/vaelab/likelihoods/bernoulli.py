@@ -1,0 +1,24 @@
+"""Bernoulli pixels, for binary images."""
+
+from torch import Tensor, distributions
+from torch.distributions import Distribution
+
+from vaelab.likelihoods.base import Likelihood, independent_pixels
+
+
+class Bernoulli(Likelihood):
+    """Independent binary pixels from logits.
+
+        log p(x|z) = sum_i x_i log sigmoid(raw_i) + (1 - x_i) log sigmoid(-raw_i)
+
+    Accepts grey x in [0, 1] too, as most papers do; the sum is then minus a cross-entropy and not a
+    log likelihood, since it isn't normalised (see ContinuousBernoulli for one that is).
+
+    raw: (*sample, batch, C, H, W). log_prob: (*sample, batch) in nats.
+    Kingma and Welling 2014, "Auto-Encoding Variational Bayes", appendix C.1.
+    """
+
+    def distribution(self, raw: Tensor) -> Distribution:
+        """Bernoulli pixels, from logits (*sample, batch, 1, C, H, W)."""
+        logits = raw.squeeze(-4)  # not unbind, whose backward pass copies
+        return independent_pixels(distributions.Bernoulli(logits=logits, validate_args=False))

@@ -1,0 +1,90 @@
+"""Gaussian pixels with the sigma that is optimal for the batch."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, distributed
+from torch.distributions import Distribution
+from torch.types import _size
+
+from vaelab.distributions import IsotropicNormal
+from vaelab.errors import require
+from vaelab.likelihoods.base import Likelihood
+
+
+class GaussianOptimal(Likelihood):
+    """Normal pixels around the raw output with the maximum-likelihood sigma, the sigma-VAE.
+
+        sigma*^2 = argmax_sigma^2 log N(x; raw, sigma^2 I) = mean of (x - raw)^2
+
+    The mean is over pixels, images and samples. In training mode `log_prob(x)` uses the sigma* of
+    that x and moves the buffer `variance` towards sigma*^2. But sigma* depends on x, so that
+    p(x|z) would not be a distribution given z alone; hence evaluation mode (and `sample` always)
+    uses the sigma of the buffer, fixed, and its ELBO is a bound.
+    sigma* is detached: at an optimum the gradient through it vanishes (envelope theorem), and so
+    the gradients of the mean are the same for a plain average over the batch.
+
+    raw: (*sample, batch, C, H, W), the mean. log_prob: (*sample, batch) in nats, a log density.
+    min_sigma: the least sigma, > 0. decay: of the exponential moving average, in [0, 1), which is
+    a plain average at the start. Raises UserError for other values.
+    Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders".
+    """
+
+    support = (-math.inf, math.inf)
+    variance: Tensor
+    num_updates: Tensor
+
+    def __init__(self, min_sigma: float = 0.0025, decay: float = 0.99) -> None:
+        super().__init__()
+        require(
+            min_sigma > 0 and 0 <= decay < 1,
+            f"GaussianOptimal expects min_sigma > 0 and 0 <= decay < 1 but got {min_sigma} and "
+            f"{decay}; set `likelihood.min_sigma` and `likelihood.decay`.",
+        )
+        self.min_sigma, self.decay = float(min_sigma), float(decay)
+        self.register_buffer("variance", torch.tensor(1.0))
+        self.register_buffer("num_updates", torch.tensor(0.0))
+
+    def distribution(self, raw: Tensor) -> Distribution:
+        """Normal images, from means (*sample, batch, 1, C, H, W)."""
+        normal = IsotropicNormal(raw.squeeze(-4), self.variance.sqrt())
+        return BatchOptimalNormal(normal, self.fit) if self.training else normal
+
+    @torch.no_grad()
+    def fit(self, x: Tensor, mean: Tensor) -> Tensor:
+        """The optimal sigma (scalar) for these images, remembered in the moving average."""
+        variance = (x - mean).square().mean()
+        if distributed.is_available() and distributed.is_initialized():
+            # One sigma for the whole batch, as a single process would have.
+            distributed.all_reduce(variance)
+            variance = variance / distributed.get_world_size()
+        variance = variance.clamp(min=self.min_sigma**2)
+        self.num_updates.add_(1)
+        rate = self.num_updates.reciprocal().clamp(min=1 - self.decay)
+        self.variance.add_(rate * (variance - self.variance))
+        return variance.sqrt()
+
+
+class BatchOptimalNormal(Distribution):
+    """The normal that takes its sigma from the images whose log_prob is asked, by `fit`."""
+
+    arg_constraints = {}  # noqa: RUF012
+
+    def __init__(self, normal: IsotropicNormal, fit: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self.normal, self.fit = normal, fit
+        super().__init__(normal.batch_shape, normal.event_shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean (*batch, C, H, W)."""
+        return self.normal.mean
+
+    def rsample(self, sample_shape: _size = ()) -> Tensor:
+        """Draw x (*sample, *batch, C, H, W) with the sigma of the moving average."""
+        return self.normal.rsample(sample_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log density (*batch) in nats at the optimal sigma of `value`."""
+        sigma = self.fit(value, self.normal.mean)
+        return IsotropicNormal(self.normal.mean, sigma).log_prob(value)

@@ -1,0 +1,105 @@
+"""Fully connected encoder and decoder."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from vaelab.errors import UserError, nearest
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "leaky_relu": nn.LeakyReLU,
+}
+
+
+class MLPEncoder(nn.Module):
+    """Flattened image -> hidden layers -> parameters of q(z|x).
+
+    Higgins et al. 2017 on dSprites: hidden (1200, 1200), relu.
+
+    Args:
+        image_shape: (C, H, W).
+        num_outputs: parameters of q(z|x) for one image.
+        num_heads: how many parameter vectors these are (2: mean and log variance).
+        hidden: widths of the hidden layers.
+        activation: one of `ACTIVATIONS`.
+
+    Shapes: (B, C, H, W) -> (B, num_outputs).
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_outputs: int,
+        num_heads: int = 1,
+        *,
+        hidden: Sequence[int] = (400,),
+        activation: str = "relu",
+    ):
+        super().__init__()
+        widths = [math.prod(image_shape), *hidden]
+        self.layers = nn.Sequential(nn.Flatten(), *hidden_layers(widths, activation))
+        self.head = linear_head(widths[-1], num_outputs, num_heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(x))
+
+
+class MLPDecoder(nn.Module):
+    """Latents -> hidden layers -> parameters of p(x|z).
+
+    Higgins et al. 2017 on dSprites: hidden (1200, 1200, 1200), tanh.
+
+    Args:
+        latent_dim: L.
+        output_shape: (C * channels_per_pixel, H, W).
+        hidden, activation: as for `MLPEncoder`.
+
+    Shapes: (B, L) -> (B, *output_shape).
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        output_shape: Sequence[int],
+        *,
+        hidden: Sequence[int] = (400,),
+        activation: str = "relu",
+    ):
+        super().__init__()
+        widths = [latent_dim, *hidden]
+        self.layers = nn.Sequential(*hidden_layers(widths, activation))
+        self.head = nn.Linear(widths[-1], math.prod(output_shape))
+        self.output_shape = tuple(output_shape)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.head(self.layers(z)).unflatten(-1, self.output_shape)
+
+
+def hidden_layers(widths: Sequence[int], activation: str) -> list[nn.Module]:
+    """Linear layers between successive widths, each followed by the activation."""
+    if activation not in ACTIVATIONS:
+        raise UserError(
+            f"activation expects one of {', '.join(ACTIVATIONS)}, got {activation!r}"
+            f"; nearest: {nearest(activation, ACTIVATIONS) or 'none'}."
+        )
+    if any(width < 1 for width in widths):
+        raise UserError(
+            f"hidden widths are counts of units, got {list(widths[1:])}; use positive integers."
+        )
+    layers: list[nn.Module] = []
+    for num_in, num_out in pairwise(widths):
+        layers += [nn.Linear(num_in, num_out), ACTIVATIONS[activation]()]
+    return layers
+
+
+def linear_head(num_inputs: int, num_outputs: int, num_heads: int) -> nn.Linear:
+    """The encoder's last layer; `num_heads` tells the initialisation that it is several layers."""
+    head = nn.Linear(num_inputs, num_outputs)
+    head.num_heads = num_heads  # type: ignore[assignment]
+    return head

@@ -1,0 +1,100 @@
+"""The latent-variable model: p(z), p(x|z) and q(z|x) made of interchangeable parts."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaelab.errors import UserError
+from vaelab.likelihoods import Likelihood
+from vaelab.models.initialization import initialize
+from vaelab.posteriors import Posterior
+from vaelab.priors import Prior
+
+
+class VAE(nn.Module):
+    """Variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014).
+
+    Args:
+        image_shape: (C, H, W) of x.
+        latent_dim: L, the size of z.
+        encoder: builds the network (image_shape, num_outputs, num_heads) -> module.
+        decoder: builds the network (latent_dim, output_shape) -> module.
+        posterior: raw encoder output -> q(z|x).
+        prior: builds p(z) from latent_dim.
+        likelihood: raw decoder output -> p(x|z).
+        init: `glorot`, `kaiming` or `pytorch`, see `vaelab.models.initialization`.
+
+    Raises:
+        UserError: latent_dim is no positive number, or a network refuses the shapes.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        encoder: Callable[..., nn.Module],
+        decoder: Callable[..., nn.Module],
+        posterior: Posterior,
+        prior: Callable[[int], Prior],
+        likelihood: Likelihood,
+        init: str = "pytorch",
+    ):
+        super().__init__()
+        if not isinstance(latent_dim, int) or latent_dim < 1:
+            raise UserError(f"latent_dim expects an integer from 1 up, got {latent_dim}; try 10.")
+        self.image_shape = tuple(image_shape)
+        self.latent_dim = latent_dim
+        num_heads = posterior.params_per_latent
+        channels, height, width = image_shape
+        output_shape = (channels * likelihood.channels_per_pixel, height, width)
+        self.encoder = encoder(self.image_shape, latent_dim * num_heads, num_heads)
+        self.decoder = decoder(latent_dim, output_shape)
+        self.posterior = posterior
+        self.prior = prior(latent_dim)
+        self.likelihood = likelihood
+        initialize(self.encoder, init)
+        initialize(self.decoder, init)
+
+    @property
+    def num_pixels(self) -> int:
+        """C * H * W, the number of values in x."""
+        return math.prod(self.image_shape)
+
+    def encode(self, x: Tensor) -> Distribution:
+        """q(z|x): x (B, C, H, W) -> batch (B,), event (L,)."""
+        return self.posterior(self.encoder(x))
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z): z (*sample, B, L) -> batch (*sample, B), event (C, H, W)."""
+        raw = self.decoder(z.flatten(0, -2))
+        return self.likelihood(raw.unflatten(0, z.shape[:-1]) if z.ndim != 2 else raw)
+
+    @torch.no_grad()
+    def sample(self, num: int) -> Tensor:
+        """`num` means of p(x|z) at z ~ p(z): (num, C, H, W)."""
+        return self.decode(self.prior().sample((num,))).mean
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The mean of p(x|z) at the mean of q(z|x): (B, C, H, W) -> (B, C, H, W)."""
+        return self.decode(self.encode(x).mean).mean
+
+    @torch.no_grad()
+    def traverse(self, z: Tensor, latents: Sequence[int], values: Tensor) -> Tensor:
+        """Means of p(x|z) while one latent at a time moves and the others stay where z has them.
+
+        Args:
+            z: (L,), where to start.
+            latents: which latents move, one a row.
+            values: (V,), what each is set to.
+
+        Returns:
+            (len(latents), V, C, H, W).
+        """
+        grid = z.repeat(len(latents), len(values), 1)
+        for row, latent in enumerate(latents):
+            grid[row, :, latent] = values
+        return self.decode(grid.flatten(0, 1)).mean.unflatten(0, grid.shape[:2])

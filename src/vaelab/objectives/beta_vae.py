@@ -1,0 +1,50 @@
+"""beta-VAE, and with beta = 1 the plain VAE."""
+
+import torch
+from torch import Tensor
+
+from vaelab.errors import require
+from vaelab.models.vae import VAE
+from vaelab.objectives.base import Objective
+from vaelab.objectives.elbo import elbo_terms
+from vaelab.schedules import Schedule
+
+
+class BetaVAE(Objective):
+    """loss = E_x [ -E_q(z|x) log p(x|z) + beta_t KL(q(z|x) || p(z)) ], in nats per image.
+
+    beta_t = beta * schedule(t). At beta_t = 1 the loss is minus the ELBO. Pixels and latents are
+    summed, so beta is the beta of the papers; beta_norm = beta_t * latents / pixels is the scale on
+    which networks and image sizes compare. Higgins et al. 2017, eq. 4 and app. A.6.
+
+    Args:
+        beta: weight of the KL term, from 0 up.
+        num_samples: samples of z an image in the expectation.
+        schedule: step -> factor on beta.
+    """
+
+    beta: Tensor
+
+    def __init__(self, beta: float, schedule: Schedule, num_samples: int = 1):
+        super().__init__()
+        require(beta >= 0, f"objective.beta expects a weight of at least 0, got {beta}; try 4.")
+        require(
+            num_samples >= 1,
+            f"objective.num_samples expects at least 1 sample, got {num_samples}; try 1.",
+        )
+        self.register_buffer("beta", torch.tensor(float(beta)))
+        self.schedule = schedule
+        self.num_samples = num_samples
+
+    def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
+        terms = elbo_terms(model, x, self.num_samples)
+        reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
+        beta = self.beta * self.schedule(step)
+        return {
+            "loss": reconstruction + beta * kl,
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "elbo": -(reconstruction + kl).detach(),
+            "beta": beta,
+            "beta_norm": beta * model.latent_dim / model.num_pixels,
+        }

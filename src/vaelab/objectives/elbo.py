@@ -1,0 +1,47 @@
+"""The two terms of the evidence lower bound."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaelab.distributions import kl_divergence
+from vaelab.models.vae import VAE
+
+
+@dataclass(frozen=True)
+class ElboTerms:
+    """Per-image terms in nats: elbo = -(reconstruction + kl).
+
+    Attributes:
+        reconstruction: (B,), -E_q(z|x) [log p(x|z)], estimated with the samples z.
+        kl: (B,), KL(q(z|x) || p(z)).
+        q_z: q(z|x), batch (B,).
+        p_z: p(z).
+        z: (num_samples, B, L), or (B, L) for one sample.
+    """
+
+    reconstruction: Tensor
+    kl: Tensor
+    q_z: Distribution
+    p_z: Distribution
+    z: Tensor
+
+
+def elbo_terms(model: VAE, x: Tensor, num_samples: int = 1) -> ElboTerms:
+    """The terms of the ELBO, the expectation over q(z|x) by `num_samples` reparameterised samples.
+
+    ELBO(x) = E_q(z|x) [log p(x|z)] - KL(q(z|x) || p(z)). Kingma and Welling 2014, eq. 3 and 7.
+
+    Args:
+        model: the VAE.
+        x: (B, C, H, W).
+        num_samples: samples of z an image.
+    """
+    q_z, p_z = model.encode(x), model.prior()
+    z = q_z.rsample() if num_samples == 1 else q_z.rsample(torch.Size([num_samples]))
+    reconstruction = -model.decode(z).log_prob(x)
+    if num_samples > 1:
+        reconstruction = reconstruction.mean(0)
+    return ElboTerms(reconstruction, kl_divergence(q_z, p_z, z), q_z, p_z, z)

@@ -1,0 +1,180 @@
+"""The folder that a run leaves behind: everything later works from it alone."""
+
+import csv
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vaelab.errors import UserError
+from vaelab.files import write_json
+
+PACKAGES = (
+    "vaelab",
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "hydra-core",
+    "omegaconf",
+    "numpy",
+)
+
+
+class RunFolder:
+    """Paths and records of one run.
+
+    config.yaml      the resolved config
+    provenance.json  command, overrides, versions, git state, machine, data checksum
+    status.json      running, finished, failed or interrupted, with the step and the error
+    metrics.json     final metrics;  metrics.csv  all of them: step, metric, value
+    checkpoints/     last.ckpt, best.ckpt
+    figures/         PNG
+    and TensorBoard's event files.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.provenance = self.path / "provenance.json"
+        self.status_file = self.path / "status.json"
+        self.metrics = self.path / "metrics.json"
+        self.curves = self.path / "metrics.csv"
+        self.figures = self.path / "figures"
+        self.last_checkpoint = self.path / "checkpoints" / "last.ckpt"
+        self.best_checkpoint = self.path / "checkpoints" / "best.ckpt"
+
+    def claim(self) -> None:
+        """Make the folder this run's own.
+
+        Raises:
+            UserError: it already holds a run; nothing there was touched.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            # Exclusive creation: of two processes that start at once, one gets the folder.
+            os.close(os.open(self.status_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            raise UserError(
+                f"a new run expects a folder of its own, got {self.path}, which already holds one; "
+                f"go on with it by resume={self.path}, or choose another name=."
+            ) from None
+        self.set_status("running")
+
+    def reopen(self) -> None:
+        """Take over a stopped run in order to resume it.
+
+        Raises:
+            UserError: no run lies here, or its process is still alive.
+        """
+        status = self.status()
+        alive = status["state"] == "running" and status.get("host") == socket.gethostname()
+        if alive and status["pid"] != os.getpid() and _is_alive(status["pid"]):
+            raise UserError(
+                f"resume expects a run that has stopped, but process {status['pid']} is still "
+                f"working on {self.path}; wait for it or stop it first."
+            )
+        self.set_status("running")
+
+    def status(self) -> dict[str, Any]:
+        """What status.json says.
+
+        Raises:
+            UserError: there is none.
+        """
+        if not self.status_file.exists() or not self.config.exists():
+            raise UserError(
+                f"expected a run folder (with config.yaml and status.json), got {self.path}; name "
+                "the folder that a run printed at its end, such as outputs/main/<time>."
+            )
+        text = self.status_file.read_text()
+        # An empty file is a run killed between claiming the folder and its first status.
+        return json.loads(text) if text else {"state": "failed", "error": "killed at its start"}
+
+    def set_status(self, state: str, **facts: Any) -> None:
+        """Record `state` with the time, the process and any facts (step, error)."""
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        known = {"state": state, "time": now, "pid": os.getpid(), "host": socket.gethostname()}
+        write_json(self.status_file, known | facts)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """metrics.json, or {} before the run's end."""
+        return json.loads(self.metrics.read_text()) if self.metrics.exists() else {}
+
+    def add_metrics(self, values: dict[str, Any]) -> None:
+        """Put `values` into metrics.json, keeping the others that are there."""
+        write_json(self.metrics, self.read_metrics() | values)
+
+    def read_curve(self, metric: str) -> dict[int, float]:
+        """{step: value} of one metric from metrics.csv."""
+        with self.curves.open(newline="") as file:
+            rows = csv.DictReader(file)
+            return {
+                int(row["step"]): float(row["value"]) for row in rows if row["metric"] == metric
+            }
+
+
+def provenance(overrides: list[str], data_checksum: str) -> dict[str, Any]:
+    """Where the numbers of this run come from."""
+    import torch
+
+    return {
+        "command": sys.argv,
+        "overrides": overrides,
+        "versions": {name: _version(name) for name in PACKAGES}
+        | {"python": sys.version.split()[0]},
+        "git": _git_state(),
+        "machine": {
+            "platform": platform.platform(),
+            "cpu": _cpu_name(),
+            "num_threads": torch.get_num_threads(),
+            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        },
+        "data_checksum": data_checksum,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the checkout the package lies in and what was changed since, or None."""
+    here = Path(__file__).parent
+    try:
+        commit, changes = (
+            subprocess.run(
+                ["git", *words], cwd=here, capture_output=True, text=True, check=True, timeout=10
+            ).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "changed": changes.splitlines()}
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,157 @@
+"""One training run, from a config to a run folder."""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from vaelab import build
+from vaelab.allocator import keep_freed_memory
+from vaelab.callbacks import Checkpoints, Stopwatch
+from vaelab.files import write_atomically, write_json
+from vaelab.resume import checkpoint_step
+from vaelab.run_folder import RunFolder, provenance
+from vaelab.seeding import derive_seed
+from vaelab.training_module import TrainingModule
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dict[str, Any]:
+    """Train as `cfg` says into the run folder `path`, new or, with `cfg.resume`, stopped.
+
+    Returns:
+        The final metrics, as in metrics.json.
+
+    Raises:
+        UserError: the config, the data or the folder can't be used; status.json then says failed.
+    """
+    folder = RunFolder(path)
+    # Lightning's ddp starts this program again for every further process; the first one records.
+    is_main = int(os.environ.get("LOCAL_RANK", 0)) == 0
+    with _recorded(folder, resume=bool(cfg.resume), is_main=is_main):
+        _quieten()
+        keep_freed_memory()
+        cfg = _with_run_facts(cfg, folder)
+        data = build.build_data(cfg)
+        torch.manual_seed(derive_seed("init", cfg.seed))
+        model = build.build_model(cfg, data.image_shape)
+        objective = build.build_objective(cfg)
+        module = build.build_training_module(cfg, model, objective, data)
+        if is_main:
+            _write_config(folder, cfg, overrides, data.splits.checksum)
+        stopwatch = Stopwatch()
+        callbacks = [stopwatch, *build.build_all(cfg.callbacks)]
+        trainer = build.build_trainer(cfg, callbacks, build.build_all(cfg.logger))
+        checkpoint = folder.last_checkpoint if cfg.first_step else None
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+        metrics = _final_metrics(trainer, module, data, stopwatch, cfg)
+        if is_main:
+            folder.add_metrics(metrics)
+            _log_hparams(trainer, cfg, metrics)
+        return metrics
+
+
+@contextmanager
+def _recorded(folder: RunFolder, *, resume: bool, is_main: bool) -> Iterator[None]:
+    """Keep status.json true: running, then finished, failed with the error, or interrupted."""
+    if not is_main:
+        yield
+        return
+    if resume:
+        folder.reopen()
+    else:
+        folder.claim()
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        folder.set_status("interrupted", error=type(stop).__name__)
+        raise
+    except BaseException as error:
+        folder.set_status("failed", error=f"{type(error).__name__}: {error}")
+        raise
+    folder.set_status("finished")
+
+
+def _with_run_facts(cfg: DictConfig, folder: RunFolder) -> DictConfig:
+    """The config with what only this process knows: its folder and where it starts."""
+    cfg = cfg.copy()
+    OmegaConf.set_struct(cfg, False)
+    cfg.run_dir = str(folder.path)
+    step = 0
+    if cfg.resume:
+        step = checkpoint_step(folder.last_checkpoint)
+        log.info("resuming %s at step %d", folder.path, step)
+    cfg.first_step = step + 1 if step else 0
+    cfg.resume = None
+    return cfg
+
+
+def _write_config(folder: RunFolder, cfg: DictConfig, overrides: list[str], checksum: str) -> None:
+    text = OmegaConf.to_yaml(cfg, resolve=True)
+    write_atomically(folder.config, lambda file: file.write(text.encode()))
+    history = json.loads(folder.provenance.read_text()) if folder.provenance.exists() else []
+    write_json(folder.provenance, [*history, provenance(overrides, checksum)])
+
+
+def _final_metrics(
+    trainer: pl.Trainer,
+    module: TrainingModule,
+    data: build.ImageDataModule,
+    stopwatch: Stopwatch,
+    cfg: DictConfig,
+) -> dict[str, Any]:
+    """val/ and test/ of the final weights, and what training took."""
+    step = trainer.global_step
+    if trainer.limit_val_batches and module.evaluated.get("val", (-1,))[0] != step:
+        trainer.validate(module, datamodule=data, verbose=False)
+    if data.splits.test is not None and trainer.limit_test_batches:
+        trainer.test(module, datamodule=data, verbose=False)
+    metrics: dict[str, Any] = {}
+    for _, values in module.evaluated.values():
+        metrics |= values
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Checkpoints) and callback.best_step >= 0:
+            metrics |= {"best/step": callback.best_step, "best/val/elbo": callback.best_score}
+    return metrics | {
+        "num_steps": step,
+        "seconds": round(stopwatch.total_seconds(), 3),
+        "images_per_second": round(stopwatch.steps_per_second * cfg.batch_size, 1),
+        "num_parameters": sum(p.numel() for p in module.parameters()),
+    }
+
+
+def _log_hparams(trainer: pl.Trainer, cfg: DictConfig, metrics: dict[str, Any]) -> None:
+    """The final metrics beside the settings, in TensorBoard's HParams tab."""
+    shown = {
+        name: value
+        for name, value in metrics.items()
+        if name.startswith(("val/", "test/")) and "kl_latent" not in name
+    }
+    settings = {
+        name: value
+        for name, value in build.flatten(build.plain(cfg)).items()
+        if not name.startswith(("callbacks.", "logger.", "target")) and name != "run_dir"
+    }
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(settings, {f"final/{name}": v for name, v in shown.items()})
+            logger.finalize("success")
+
+
+def _quieten() -> None:
+    """Drop Lightning's advertisements, and warnings that do not apply to data in memory."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    rank_zero = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    rank_zero.addFilter(lambda record: "Tip:" not in record.getMessage())
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*The number of training batches.*")
