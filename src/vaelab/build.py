@@ -1,5 +1,6 @@
 """From a config to objects: the only caller of hydra's instantiate."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import UserError, require
 from vaelab.models import VAE
 from vaelab.objectives import Objective
+from vaelab.run_folder import RunFolder
 from vaelab.training_module import TrainingModule
 
 NUM_CHECKED = 1000
@@ -88,9 +90,13 @@ def build_trainer(cfg: DictConfig, callbacks: list[pl.Callback], loggers: list) 
     )
 
 
-def build_all(group: DictConfig | None) -> list[Any]:
-    """The members of a group of which many may be chosen (callbacks, loggers)."""
-    return [build(node) for node in (group or {}).values() if node is not None]
+def build_all(group: DictConfig | None, folder: RunFolder) -> list[Any]:
+    """The members of a group of which many may be chosen (callbacks, loggers).
+
+    Those that are `_partial_` in the config write into the run folder and get it here.
+    """
+    built = [build(node) for node in (group or {}).values() if node is not None]
+    return [item(folder) if isinstance(item, partial) else item for item in built]
 
 
 def check_trainer(cfg: DictConfig) -> None:

@@ -1,13 +1,14 @@
-"""metrics.csv: every logged number, one a line, and nothing lost when a run is killed."""
+"""What a run logs: metrics.csv and TensorBoard's event files, both whole after a resume."""
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
 
 from vaelab.files import refuse_full_disk, write_atomically
+from vaelab.run_folder import RunFolder
 
 HEADER = ("step", "metric", "value")
 
@@ -19,14 +20,13 @@ class MetricsCSV(Logger):
     when a metric is new; this one does neither.
 
     Args:
-        path: the file.
-        first_step: rows from this step on are dropped, because they will be logged again.
+        folder: the run's; rows after its last checkpoint are dropped, since they come again.
     """
 
-    def __init__(self, path: str | os.PathLike, first_step: int = 0):
+    def __init__(self, folder: RunFolder):
         super().__init__()
-        self.path = Path(path)
-        rows = [row for row in _read(self.path) if int(row[0]) < first_step]
+        self.path = folder.curves
+        rows = [row for row in _read(self.path) if int(row[0]) <= folder.last_step]
         lines = [",".join(row) + "\n" for row in (HEADER, *rows)]
         write_atomically(self.path, lambda file: file.write("".join(lines).encode()))
 
@@ -59,3 +59,10 @@ def _read(path: Path) -> list[list[str]]:
     text = path.read_text()
     whole = text[: text.rfind("\n") + 1].splitlines()
     return [row for row in csv.reader(whole[1:]) if len(row) == len(HEADER)]
+
+
+def tensorboard(folder: RunFolder) -> TensorBoardLogger:
+    """TensorBoard's event files in the run folder; points after its last checkpoint are purged."""
+    return TensorBoardLogger(
+        folder.path, name="", version="", default_hp_metric=False, purge_step=folder.last_step + 1
+    )

@@ -1,11 +1,8 @@
 """Going on with a stopped run: from its folder alone, and only as the same run."""
 
 import json
-import pickle
-from pathlib import Path
 from typing import Any
 
-import torch
 from hydra import compose
 from omegaconf import DictConfig
 
@@ -15,37 +12,6 @@ from vaelab.run_folder import RunFolder
 
 # The settings that num_steps decides; more steps are the one change a resumed run may have.
 GROWN = {"num_steps", "trainer.max_steps"}
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content on the CPU; nothing in it is executed.
-
-    Raises:
-        UserError: the file is damaged or was not written by vaelab.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, OSError) as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"expected a vaelab checkpoint, got {path}, which can't be read ({first_line}); use "
-            "another checkpoint of the run, or train again."
-        ) from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "config", "global_step"} <= set(
-        checkpoint
-    ):
-        raise UserError(
-            f"expected a vaelab checkpoint (with state_dict, config and global_step), got {path}, "
-            "which another program wrote; name a file of a run's checkpoints/ folder."
-        )
-    return checkpoint
-
-
-def checkpoint_step(path: Path) -> int:
-    """The step a checkpoint was taken at; 0 where there is none yet."""
-    return int(load_checkpoint(path)["global_step"]) if path.exists() else 0
 
 
 def resumed_config(folder: str, overrides: list[str]) -> DictConfig:

@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 from datetime import datetime
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from vaelab.checkpoint import load_checkpoint
 from vaelab.errors import UserError
 from vaelab.files import write_json
 
@@ -48,6 +50,13 @@ class RunFolder:
         self.figures = self.path / "figures"
         self.last_checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.best_checkpoint = self.path / "checkpoints" / "best.ckpt"
+
+    @cached_property
+    def last_step(self) -> int:
+        """The step of last.ckpt when first asked for; 0 where there is none yet."""
+        if not self.last_checkpoint.exists():
+            return 0
+        return int(load_checkpoint(self.last_checkpoint)["global_step"])
 
     def claim(self) -> None:
         """Make the folder this run's own.

@@ -17,7 +17,6 @@ from vaelab import build
 from vaelab.allocator import keep_freed_memory
 from vaelab.callbacks import Checkpoints, Stopwatch
 from vaelab.files import write_atomically, write_json
-from vaelab.resume import checkpoint_step
 from vaelab.run_folder import RunFolder, provenance
 from vaelab.seeding import derive_seed
 from vaelab.training_module import TrainingModule
@@ -40,7 +39,8 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
     with _recorded(folder, resume=bool(cfg.resume), is_main=is_main):
         _quieten()
         keep_freed_memory()
-        cfg = _with_run_facts(cfg, folder)
+        cfg = cfg.copy()
+        cfg.resume = None
         data = build.build_data(cfg)
         torch.manual_seed(derive_seed("init", cfg.seed))
         model = build.build_model(cfg, data.image_shape)
@@ -49,9 +49,11 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         if is_main:
             _write_config(folder, cfg, overrides, data.splits.checksum)
         stopwatch = Stopwatch()
-        callbacks = [stopwatch, *build.build_all(cfg.callbacks)]
-        trainer = build.build_trainer(cfg, callbacks, build.build_all(cfg.logger))
-        checkpoint = folder.last_checkpoint if cfg.first_step else None
+        callbacks = [stopwatch, *build.build_all(cfg.callbacks, folder)]
+        trainer = build.build_trainer(cfg, callbacks, build.build_all(cfg.logger, folder))
+        checkpoint = folder.last_checkpoint if folder.last_step else None
+        if checkpoint:
+            log.info("going on with %s from step %d", folder.path, folder.last_step)
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
         metrics = _final_metrics(trainer, module, data, stopwatch, cfg)
         if is_main:
@@ -79,20 +81,6 @@ def _recorded(folder: RunFolder, *, resume: bool, is_main: bool) -> Iterator[Non
         folder.set_status("failed", error=f"{type(error).__name__}: {error}")
         raise
     folder.set_status("finished")
-
-
-def _with_run_facts(cfg: DictConfig, folder: RunFolder) -> DictConfig:
-    """The config with what only this process knows: its folder and where it starts."""
-    cfg = cfg.copy()
-    OmegaConf.set_struct(cfg, False)
-    cfg.run_dir = str(folder.path)
-    step = 0
-    if cfg.resume:
-        step = checkpoint_step(folder.last_checkpoint)
-        log.info("resuming %s at step %d", folder.path, step)
-    cfg.first_step = step + 1 if step else 0
-    cfg.resume = None
-    return cfg
 
 
 def _write_config(folder: RunFolder, cfg: DictConfig, overrides: list[str], checksum: str) -> None:
@@ -139,7 +127,7 @@ def _log_hparams(trainer: pl.Trainer, cfg: DictConfig, metrics: dict[str, Any]) 
     settings = {
         name: value
         for name, value in build.flatten(build.plain(cfg)).items()
-        if not name.startswith(("callbacks.", "logger.", "target")) and name != "run_dir"
+        if not name.startswith(("callbacks.", "logger.", "target", "resume"))
     }
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):

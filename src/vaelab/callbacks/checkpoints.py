@@ -1,6 +1,5 @@
 """Checkpoints: the last, to resume from, and the best by val/elbo."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from vaelab.errors import require
 from vaelab.files import write_atomically
+from vaelab.run_folder import RunFolder
 
 MONITOR = "val/elbo"
 
@@ -29,16 +29,17 @@ class Checkpoints(pl.Callback):
     skips the validation (ModelCheckpoint saves before it, and Lightning's resumed run skips it).
 
     Args:
+        folder: the run's.
         every_n_steps: steps between two saves of last.ckpt.
-        last, best: the files.
     """
 
-    def __init__(self, every_n_steps: int, last: str | os.PathLike, best: str | os.PathLike):
+    def __init__(self, folder: RunFolder, every_n_steps: int):
         require(
             every_n_steps >= 1,
             f"callbacks.checkpoints.every_n_steps expects at least 1, got {every_n_steps}.",
         )
-        self.every_n_steps, self.last, self.best = every_n_steps, Path(last), Path(best)
+        self.every_n_steps = every_n_steps
+        self.last, self.best = folder.last_checkpoint, folder.best_checkpoint
         self.best_score, self.best_step = -float("inf"), -1
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:

@@ -1,8 +1,6 @@
 """Pictures of a run: in TensorBoard at validations, and as PNG in figures/ at the end."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytorch_lightning as pl
@@ -15,6 +13,7 @@ from vaelab.distributions import kl_per_latent
 from vaelab.errors import require
 from vaelab.metrics import kl_order
 from vaelab.models import VAE
+from vaelab.run_folder import RunFolder
 from vaelab.seeding import random_stream
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Figures(pl.Callback):
     different steps show the same images and the loss does not depend on whether they are drawn.
 
     Args:
-        folder: where the PNG files go.
+        folder: the run's; the PNG files go into its figures/.
         every_n_steps: draw at the first validation this many steps after the last drawing, and at
             the end of training.
         num_images: images in a row of reconstructions.
@@ -43,7 +42,7 @@ class Figures(pl.Callback):
 
     def __init__(
         self,
-        folder: str | os.PathLike,
+        folder: RunFolder,
         every_n_steps: int = 1000,
         num_images: int = 10,
         num_values: int = 9,
@@ -55,7 +54,7 @@ class Figures(pl.Callback):
         require(
             num_values >= 2, f"callbacks.figures.num_values expects at least 2, got {num_values}."
         )
-        self.folder, self.every_n_steps = Path(folder), every_n_steps
+        self.folder, self.every_n_steps = folder.figures, every_n_steps
         self.num_images, self.num_values = num_images, num_values
         self.max_latents, self.traversal_range = max_latents, traversal_range
         self.last_drawn = 0

@@ -63,10 +63,9 @@ def _read(path: Path, key: str | None) -> NDArray:
         f"Expected a .npy or .npz file at {path} but there is none. Set data.root to the file.",
     )
     try:
-        content = np.load(path, allow_pickle=False, mmap_mode="c")
-        if isinstance(content, np.ndarray):
-            return content
-        with content:
+        if not zipfile.is_zipfile(path):
+            return np.lib.format.open_memmap(path, mode="c")
+        with np.load(path, allow_pickle=False) as content:
             return content[_chosen(list(content.files), key, path)]
     except UserError:
         raise

@@ -62,6 +62,7 @@ def _download(url: str, path: Path, alternative: str) -> Iterator[bytes]:
     """The content at the url in chunks, with progress on a terminal's stderr."""
     # Imported late: most runs download nothing, and these bring in much of the standard library.
     from http.client import HTTPException
+    from urllib.error import HTTPError
     from urllib.request import urlopen
 
     try:
@@ -74,6 +75,8 @@ def _download(url: str, path: Path, alternative: str) -> Iterator[bytes]:
                     print(f"\r{done / 1e6:.1f} MB", end="\n" * (done == total), file=sys.stderr)
                 yield chunk
     except (OSError, HTTPException, ValueError) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection
         raise UserError(
             f"Expected to download {url} but got: {error}. Connect this machine to the network, "
             f"or put the file at {path} by hand. {alternative}".rstrip()

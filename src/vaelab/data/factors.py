@@ -52,7 +52,8 @@ class FactorSpace:
     def position(self, name: str) -> int:
         """The place f of a factor; `UserError` where there is none of that name."""
         if name not in self.names:
-            hint = nearest(name, self.names) or ", ".join(self.names)
+            same = [known for known in self.names if known.lower() == name.lower()]
+            hint = ", ".join(same) or nearest(name, self.names) or ", ".join(self.names)
             raise UserError(
                 f"Expected one of the factors {', '.join(self.names)} but got '{name}'. "
                 f"Write {hint}."
