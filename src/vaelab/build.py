@@ -1,5 +1,6 @@
 """From a config to objects: the only caller of hydra's instantiate."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,10 @@ def build_training_module(
 def build_trainer(cfg: DictConfig, callbacks: list[pl.Callback], loggers: list) -> pl.Trainer:
     """Lightning's Trainer of a config."""
     check_trainer(cfg)
+    if cfg.trainer.accelerator == "cpu":
+        # Lightning has torch ask NVML whether there is a GPU, and every optimiser step asks: where
+        # there is none that is a search of the disk for its library, a quarter of a millisecond.
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     torch.set_float32_matmul_precision(cfg.float32_matmul)
     return build(
         cfg.trainer,

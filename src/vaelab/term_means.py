@@ -29,13 +29,16 @@ class TermMeans:
         values = torch.stack([terms[name].detach().float() for name in self.names])
         self.sums += values
         self.count += 1
-        first = ~torch.isfinite(values) & (self.bad_step < 0)
-        self.bad_step = torch.where(first, float(step), self.bad_step)
-        self.bad_value = torch.where(first, values, self.bad_value)
+        # On a CPU the one question is cheap; on a GPU it would wait for the step to be done.
+        self.known_finite &= self.device.type == "cpu" and bool(torch.isfinite(values).all())
+        if not self.known_finite:
+            first = ~torch.isfinite(values) & (self.bad_step < 0)
+            self.bad_step = torch.where(first, float(step), self.bad_step)
+            self.bad_value = torch.where(first, values, self.bad_value)
 
     def first_nonfinite(self) -> tuple[int, str, float] | None:
         """(step, term, value) of the first term that was not finite, or None."""
-        if not self.names or bool((self.bad_step < 0).all()):
+        if self.known_finite or bool((self.bad_step < 0).all()):
             return None
         rows = zip(self.bad_step.tolist(), self.names, self.bad_value.tolist(), strict=True)
         # At one step the parts of the loss are named before the sums made of them.
@@ -64,3 +67,4 @@ class TermMeans:
         self.names, self.sums, self.count = names, sums, count
         self.bad_step = torch.full_like(sums, -1.0)
         self.bad_value = torch.zeros_like(sums)
+        self.known_finite = True

@@ -13,7 +13,7 @@ from vaelab.errors import UserError
 from vaelab.metrics import ElboStatistics
 from vaelab.models import VAE
 from vaelab.objectives import Objective, elbo_terms
-from vaelab.seeding import derive_seed, random_stream
+from vaelab.seeding import random_stream, seed_device
 from vaelab.term_means import TermMeans
 
 OptimizerBuilder = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -69,7 +69,7 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, x: Tensor, batch_idx: int) -> Tensor:
         trainer = self.trainer
         step = trainer.global_step
-        torch.manual_seed(derive_seed("noise", self.seed, step))
+        seed_device(self.device, "noise", self.seed, step)
         with global_batch(trainer.global_rank, trainer.world_size):
             terms = self.objective(self.model, x, step)
         self._means.update(terms, step)
