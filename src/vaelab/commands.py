@@ -1,5 +1,7 @@
 """The command line. Torch is imported inside the jobs, so that --help and typos answer at once."""
 
+import functools
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -14,10 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from vaelab.errors import UserError
 from vaelab.explain import explain
 
+log = logging.getLogger(__name__)
+
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parents[1]
 # A wheel carries conf/ inside the package, a checkout has it at its top level.
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else CHECKOUT / "conf"
+TARGETS = "experiment/reproduce"
 STARTED = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 
@@ -26,20 +31,79 @@ def train() -> None:
     _run(_train_job, "train")
 
 
+def reproduce() -> None:
+    """Measure targets and say whether they are reached: scripts/reproduce.py, vaelab-reproduce."""
+    names = [word for word in sys.argv[1:] if "=" not in word and not word.startswith("-")]
+    known = sorted(path.stem for path in (CONF / TARGETS).glob("*.yaml"))
+    if not names and "--help" not in sys.argv:
+        print(
+            f"targets: {', '.join(known)}\nusage: reproduce.py TARGET [TARGET ...] [KEY=VALUE ...]"
+        )
+        sys.exit(2)
+    others = [word for word in sys.argv[1:] if word not in names]
+    if names:
+        choice = ",".join(f"reproduce/{name.lower()}" for name in names)
+        others = [f"experiment={choice}", *others, *(["--multirun"] if len(names) > 1 else [])]
+    sys.argv = [sys.argv[0], *others]
+    missed: list[str] = []
+
+    def job(cfg: DictConfig) -> float:
+        return _reproduce_job(cfg, missed)
+
+    _run(job, "train")
+    if missed:
+        sys.exit(1)
+
+
+def benchmark() -> None:
+    """Measure speed against a plain PyTorch loop: scripts/benchmark.py, vaelab-benchmark."""
+    _use_data_of_checkout()
+    from vaelab.benchmark.table import main
+
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _use_data_of_checkout() -> None:
+    """Data lies in $VAELAB_DATA_DIR, else in the checkout's data/, wherever we are called from."""
+    if (CHECKOUT / "conf").is_dir():
+        os.environ.setdefault("VAELAB_DATA_DIR", str(CHECKOUT / "data"))
+
+
 def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
     """Hydra's main around a job, its errors turned into sentences."""
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then raises instead of printing its own trace
     os.environ.setdefault("POSSIBLE_USER_WARNINGS", "off")  # Lightning's hints, which don't apply
-    if (CHECKOUT / "conf").is_dir():
-        os.environ.setdefault("VAELAB_DATA_DIR", str(CHECKOUT / "data"))
+    _use_data_of_checkout()
+    failures: list[str] = []
+
+    @functools.wraps(job)
+    def told(cfg: DictConfig) -> Any:
+        # A job that the user can mend is told here and not raised: hydra would print the whole
+        # command before the sentence, and a sweep goes on with its next job.
+        try:
+            return job(cfg)
+        except Exception as error:
+            sentence = explain(error, CONF, config_name)
+            if sentence is None:
+                raise
+            log.error(sentence)  # on the terminal and in the run folder's train.log
+            failures.append(sentence)
+            return float("nan")
+
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(told)()
     except Exception as error:
         sentence = explain(error, CONF, config_name)
         if sentence is None:
             raise
         print(f"error: {sentence}", file=sys.stderr)
+        sys.exit(2)
+    if failures:
         sys.exit(2)
 
 
@@ -71,17 +135,34 @@ def _train_job(cfg: DictConfig) -> float:
     from vaelab.resume import resumed_config
     from vaelab.train import train
 
-    hydra_cfg = HydraConfig.get()
-    overrides = list(hydra_cfg.overrides.task)
+    overrides = list(HydraConfig.get().overrides.task)
     if cfg.resume:
         cfg = resumed_config(cfg.resume, overrides)
-    folder = Path(hydra_cfg.runtime.output_dir)
-    if folder.is_relative_to(Path.cwd()):
-        folder = folder.relative_to(Path.cwd())
+    folder = _output_dir()
     metrics = train(cfg, folder, overrides)
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
         print(summary(folder, metrics))
     return metrics.get("val/elbo", float("nan"))
+
+
+def _reproduce_job(cfg: DictConfig, missed: list[str]) -> float:
+    """One target; the share of its numbers that were reached."""
+    from vaelab.reproduce import report, reproduce
+
+    hydra_cfg = HydraConfig.get()
+    name = hydra_cfg.runtime.choices["experiment"].rpartition("/")[2]
+    verdicts = reproduce(cfg, _output_dir(), list(hydra_cfg.overrides.task))
+    print(report(name, verdicts))
+    reached = [verdict.reached for verdict in verdicts]
+    if not all(reached):
+        missed.append(name)
+    return sum(reached) / len(reached)
+
+
+def _output_dir() -> Path:
+    """The folder hydra made for this job, relative to the working directory where it lies below."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def summary(folder: Path, metrics: dict[str, Any]) -> str:

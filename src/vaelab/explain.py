@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ def explain(error: BaseException, conf: Path, config_name: str) -> str | None:
         if isinstance(link, UserError):
             return str(link)
     for link in chain:
-        if isinstance(link, MissingConfigException) and link.options is not None:
-            return _unknown_option(link)
+        if isinstance(link, MissingConfigException) and link.missing_cfg_file:
+            return _unknown_option(link, conf)
         key = re.match(r"Could not override '([^']+)'", str(link))
         if isinstance(link, ConfigCompositionException) and key:
             return _unknown_key(key[1], conf, config_name)
@@ -32,19 +33,23 @@ def explain(error: BaseException, conf: Path, config_name: str) -> str | None:
     return None
 
 
-def _unknown_option(error: MissingConfigException) -> str:
+def _unknown_option(error: MissingConfigException, conf: Path) -> str:
     group, _, option = str(error.missing_cfg_file).rpartition("/")
-    options = [str(o) for o in error.options or []]
+    # Hydra lists no options for groups of which many may be chosen.
+    options = error.options or sorted(file.stem for file in (conf / group).glob("*.yaml"))
     hint = nearest(option, options)
-    return f"{group}={option} is not an option, expected one of {', '.join(options)}" + (
+    return f"{group}={option} is not an option, expected one of {', '.join(options) or 'none'}" + (
         f"; did you mean {hint}?" if hint else "."
     )
 
 
 def _unknown_key(key: str, conf: Path, config_name: str) -> str:
     GlobalHydra.instance().clear()
+    # With the options that were chosen, since a key of theirs may have been meant.
+    chosen = [word for word in sys.argv[1:] if (conf / word.partition("=")[0]).is_dir()]
+    single = [word for word in chosen if "," not in word or "[" in word]  # not those of a sweep
     with initialize_config_dir(str(conf), version_base="1.3"):
-        known = list(_keys(compose(config_name)))
+        known = list(_keys(compose(config_name, overrides=single)))
     last = key.rpartition(".")[2]
     ends: dict[str, list[str]] = {}
     for name in known:

@@ -1,6 +1,6 @@
 """Writing files so that no reader, crash or full disk ever meets half of one."""
 
-import errno
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -9,26 +9,35 @@ from typing import Any, BinaryIO
 
 from vaelab.errors import UserError
 
+RUN_ADVICE = (
+    "What was written before is whole: free some space, then go on with resume=<the run folder>."
+)
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+
+def write_atomically(
+    path: Path, write: Callable[[BinaryIO], Any], advice: str = RUN_ADVICE
+) -> None:
     """Call `write` on a file beside `path`, then move it to `path` in one step.
 
+    Of processes that race the last wins. The folder is made where there is none.
+
     Raises:
-        UserError: the disk is full or the quota is used up; what was at `path` is still there.
+        UserError: the disk is full or can't be written, with `advice`; what was at `path` before is
+            still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        refuse_full_disk(path, error)
-        raise
+        raise not_written(path, error, advice) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -37,11 +46,6 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def refuse_full_disk(path: Path, error: OSError) -> None:
-    """Raise the sentence for a full disk, if that is what `error` says."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise UserError(
-            f"writing {path} needs free space, but the disk is full ({os.strerror(error.errno)}); "
-            "what was written before is whole. Free some space and run the same command again, a "
-            "training run with resume=<its run folder>."
-        ) from error
+def not_written(path: Path, error: OSError, advice: str = RUN_ADVICE) -> UserError:
+    """The sentence for a file that could not be written."""
+    return UserError(f"Expected to write {path} but got: {error.strerror or error}. {advice}")

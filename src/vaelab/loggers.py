@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
 
-from vaelab.files import refuse_full_disk, write_atomically
+from vaelab.files import not_written, write_atomically
 from vaelab.run_folder import RunFolder
 
 HEADER = ("step", "metric", "value")
@@ -45,8 +45,7 @@ class MetricsCSV(Logger):
             with self.path.open("a") as file:
                 file.write(text)
         except OSError as error:
-            refuse_full_disk(self.path, error)
-            raise
+            raise not_written(self.path, error) from error
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: config.yaml has them."""

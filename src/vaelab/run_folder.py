@@ -130,21 +130,30 @@ class RunFolder:
 
 def provenance(overrides: list[str], data_checksum: str) -> dict[str, Any]:
     """Where the numbers of this run come from."""
-    import torch
-
     return {
         "command": sys.argv,
         "overrides": overrides,
-        "versions": {name: _version(name) for name in PACKAGES}
-        | {"python": sys.version.split()[0]},
+        "versions": versions(),
         "git": _git_state(),
-        "machine": {
-            "platform": platform.platform(),
-            "cpu": _cpu_name(),
-            "num_threads": torch.get_num_threads(),
-            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        },
+        "machine": machine(),
         "data_checksum": data_checksum,
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Of the packages that numbers depend on, and of Python."""
+    return {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()}
+
+
+def machine() -> dict[str, Any]:
+    """What this process computes on."""
+    import torch
+
+    return {
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "num_threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
 
 

@@ -39,6 +39,8 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
     with _recorded(folder, resume=bool(cfg.resume), is_main=is_main):
         _quieten()
         keep_freed_memory()
+        if cfg.num_threads:
+            torch.set_num_threads(cfg.num_threads)
         cfg = cfg.copy()
         cfg.resume = None
         data = build.build_data(cfg)

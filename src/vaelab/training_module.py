@@ -119,6 +119,7 @@ class TrainingModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.check_finite()
         checkpoint["config"] = self.config
+        checkpoint["image_shape"] = list(self.model.image_shape)
         checkpoint["train_means"] = self._means.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

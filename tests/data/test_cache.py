@@ -5,8 +5,9 @@ import errno
 import numpy as np
 import pytest
 
-from vaelab.data.cache import atomic_write, checksum, open_array, store_array
+from vaelab.data.cache import DATA_ADVICE, checksum, open_array, store_array
 from vaelab.errors import UserError
+from vaelab.files import write_atomically
 
 ROWS = np.arange(600, dtype=np.uint8).reshape(50, 12)
 
@@ -56,14 +57,14 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(UserError, match=r"No space left on device\. Free some space.*data_root"):
-        atomic_write(tmp_path / "x", write)
+        write_atomically(tmp_path / "x", write, DATA_ADVICE)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path):
     (tmp_path / "data").write_text("")
     with pytest.raises(UserError, match="VAELAB_DATA_DIR"):
-        atomic_write(tmp_path / "data" / "dsprites" / "x", lambda file: None)
+        write_atomically(tmp_path / "data" / "dsprites" / "x", lambda file: None, DATA_ADVICE)
 
 
 def test_an_old_file_survives_a_failed_write(path):

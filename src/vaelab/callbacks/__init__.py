@@ -2,6 +2,7 @@
 
 from vaelab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from vaelab.callbacks.figures import Figures
+from vaelab.callbacks.progress import progress_bar
 from vaelab.callbacks.stopwatch import Stopwatch
 
-__all__ = ["AtomicCheckpointIO", "Checkpoints", "Figures", "Stopwatch"]
+__all__ = ["AtomicCheckpointIO", "Checkpoints", "Figures", "Stopwatch", "progress_bar"]

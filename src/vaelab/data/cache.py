@@ -1,11 +1,8 @@
 """Files that are either whole and verified, or not there."""
 
-import contextlib
 import hashlib
 import io
-import os
-import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,34 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaelab.errors import UserError
+from vaelab.files import write_atomically
 
+DATA_ADVICE = (
+    "Free some space, or keep the data elsewhere with data_root=FOLDER or the environment variable "
+    "VAELAB_DATA_DIR."
+)
 _DIGEST_LENGTH = hashlib.sha256().digest_size * 2  # in hexadecimal digits
-
-
-def atomic_write(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file so that nobody ever sees a part of it.
-
-    `write` fills a file of another name in the same folder, which then takes the place of `path`
-    at once; of processes that race the last wins. The folder is made where there is none.
-
-    Raises:
-        UserError: the disk is full, or the folder can't be written.
-    """
-    part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as file:
-            write(file)
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(
-            f"Expected to write {path} but got: {error.strerror or error}. Free some space, or "
-            "keep the data elsewhere with data_root=FOLDER or the environment variable "
-            "VAELAB_DATA_DIR."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def store_array(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np.uint8]]) -> None:
@@ -68,7 +44,7 @@ def store_array(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np.
             file.write(content)
         file.write(digest.hexdigest().encode())
 
-    atomic_write(path, write)
+    write_atomically(path, write, DATA_ADVICE)
 
 
 def open_array(path: Path) -> tuple[NDArray[np.uint8], str]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from vaelab.data.cache import atomic_write
+from vaelab.data.cache import DATA_ADVICE
 from vaelab.errors import UserError, require
+from vaelab.files import write_atomically
 
 _CHUNK = 1 << 20  # bytes
 _TIMEOUT_SECONDS = 30
@@ -40,7 +41,7 @@ def fetch(url: str, path: Path, *, git_blob_id: str, alternative: str = "") -> P
             f"put the right file at {path}. {alternative}".rstrip(),
         )
 
-    atomic_write(path, write)
+    write_atomically(path, write, DATA_ADVICE)
     return path
 
 

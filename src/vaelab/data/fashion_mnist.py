@@ -12,7 +12,8 @@ class FashionMNIST:
 
     Args:
         root: the data folder, with the files in FashionMNIST/raw; downloaded where missing.
-        num_val: images taken off the training part for validation, never off the test part.
+        num_val: images taken off the training part for validation, never off the test part; 0
+            trains on all 60,000, and validation is a sample of them, NOT held out.
         split_seed: which ones.
     """
 

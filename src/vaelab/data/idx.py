@@ -12,6 +12,7 @@ from vaelab.data.images import Images, Splits, Subset
 from vaelab.data.splitting import carve
 from vaelab.errors import UserError, require
 
+_NUM_SAMPLE = 10_000
 _FILES = tuple(f"{p}-{k}-ubyte" for p in ("train", "t10k") for k in ("images-idx3", "labels-idx1"))
 
 
@@ -21,7 +22,8 @@ def load_idx(root: Path, torchvision_name: str, num_val: int, split_seed: int) -
     Args:
         root: the data folder; the files are in root/<name>/raw, as torchvision has them.
         torchvision_name: of the class in `torchvision.datasets`, and of the folder.
-        num_val: images taken off the training part for validation.
+        num_val: images taken off the training part for validation; with 0 all are for training,
+            and validation is a sample of them, NOT held out.
         split_seed: which ones.
 
     Raises:
@@ -33,7 +35,11 @@ def load_idx(root: Path, torchvision_name: str, num_val: int, split_seed: int) -
     content = [read_idx(folder / file) for file in _FILES]
     train_images, train_labels = _checked(content[0], content[1], folder, "train")
     test_images, test_labels = _checked(content[2], content[3], folder, "t10k")
-    train, val = carve(torch.arange(len(train_labels)), num_val, split_seed, "data.num_val")
+    everything = torch.arange(len(train_labels))
+    if num_val == 0:  # as published runs without a validation part train
+        train, (_, val) = everything, carve(everything, _NUM_SAMPLE, split_seed, "data.num_val")
+    else:
+        train, val = carve(everything, num_val, split_seed, "data.num_val")
     return Splits(
         train=Subset(train_images, train, train_labels[train]),
         val=Subset(train_images, val, train_labels[val]),

@@ -1,0 +1,19 @@
+"""A plain PyTorch script on MNIST, up to its first optimiser step: python -m ... ROOT."""
+
+import sys
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torchvision.datasets import MNIST
+
+from vaelab.benchmark.plain_loop import networks
+
+data = MNIST(sys.argv[1], train=True, download=False).data.float().div_(255).unsqueeze(1)
+encoder, decoder = networks("mlp")
+optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
+x = data[torch.randint(len(data), (128,))]
+mu, log_variance = encoder(x).chunk(2, dim=-1)
+z = mu + (0.5 * log_variance).exp() * torch.randn_like(mu)
+kl = -0.5 * (1 + log_variance - mu**2 - log_variance.exp()).sum()
+(binary_cross_entropy_with_logits(decoder(z), x, reduction="sum") + kl).backward()
+optimizer.step()

@@ -1,0 +1,80 @@
+"""The benchmark's command: python scripts/benchmark.py [training] [start] [gpu] [--write FILE]."""
+
+import argparse
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+from vaelab.benchmark import measure
+from vaelab.benchmark.measure import Row
+
+TITLES = {
+    "conv": "dSprites, conv net of Locatello et al. 2019, batch 64",
+    "mlp": "MNIST, MLP 784-400-20, batch 128",
+}
+
+
+def main() -> None:
+    """Measure what the command line names, print the tables and write them where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", help="training, start, gpu; default training start")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds, of which medians are taken")
+    parser.add_argument("--write", type=Path, help="a Markdown file for the tables")
+    arguments = parser.parse_args()
+    parts = arguments.parts or ["training", "start"]
+    sections = [heading(arguments.repeats)]
+    if "training" in parts:
+        for work, title in TITLES.items():
+            rows = measure.training(work, arguments.repeats)
+            sections.append(table(f"{title}: images per second", rows))
+    if "start" in parts:
+        rows = measure.start(arguments.repeats, os.environ.get("VAELAB_DATA_DIR", "data"))
+        sections.append(table("Process start to first optimiser step: seconds", rows))
+        peak = measure.memory()
+        sections.append(f"Peak memory of a whole run on the dSprites grid: {peak:.2f} GB.")
+    if "gpu" in parts:
+        for work, title in TITLES.items():
+            rows = measure.training(work, arguments.repeats, "cuda")
+            sections.append(table(f"{title}, on the GPU: images per second", rows))
+        study = measure.gpu_study()
+        lines = [f"- {name}: {value}" for name, value in study.items()]
+        sections.append("\n".join(["The study's beta-VAE on the GPU:", "", *lines]))
+    text = "\n\n".join(sections) + "\n"
+    print(text)
+    if arguments.write:
+        arguments.write.write_text(f"# Benchmark\n\n{text}")
+
+
+def heading(repeats: int) -> str:
+    """What was measured where, and with which command."""
+    from vaelab.run_folder import machine, versions
+
+    found = machine()
+    used = ", ".join(
+        f"{k} {v}" for k, v in versions().items() if k in ("torch", "pytorch-lightning")
+    )
+    gpus = f", {', '.join(found['gpus'])}" if found["gpus"] else ""
+    command = " ".join(["python scripts/benchmark.py", *sys.argv[1:]])
+    return (
+        f"`{command}`, {date.today()}, {found['cpu']}, {found['num_threads']} threads{gpus}, "
+        f"{used}. Each figure is the median of {repeats} rounds in which all contestants ran in "
+        "turn, each in a process of its own; ratios are to the first row of the same round, with "
+        "their range."
+    )
+
+
+def table(title: str, rows: list[Row]) -> str:
+    """Markdown."""
+    lines = [
+        f"## {title}",
+        "",
+        "| | median | ratio | range of ratios |",
+        "| --- | ---: | ---: | --- |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['name']} | {row['median']:,.4g} | **{row['ratio']:.2f}** | "
+            f"{row['lowest']:.2f} to {row['highest']:.2f} |"
+        )
+    return "\n".join(lines)
