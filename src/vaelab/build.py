@@ -117,9 +117,10 @@ def check_trainer(cfg: DictConfig) -> None:
             f"trainer.precision={precision} expects a GPU, got trainer.accelerator=cpu; use "
             "trainer.precision=bf16-mixed or trainer=gpu."
         )
-    if precision == "16-mixed" and trainer.gradient_clip_val and cfg.optimizer.get("fused"):
+    mixed = precision in ("16-mixed", "bf16-mixed")
+    if mixed and trainer.gradient_clip_val and cfg.optimizer.get("fused"):
         raise UserError(
-            "gradient clipping in 16-mixed precision expects an unfused optimiser, got "
+            f"gradient clipping in {precision} precision expects an unfused optimiser, got "
             "optimizer.fused=true; set optimizer.fused=false."
         )
     accumulate = trainer.get("accumulate_grad_batches") or 1

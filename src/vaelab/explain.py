@@ -45,11 +45,12 @@ def _unknown_option(error: MissingConfigException, conf: Path) -> str:
 
 def _unknown_key(key: str, conf: Path, config_name: str) -> str:
     GlobalHydra.instance().clear()
-    # With the options that were chosen, since a key of theirs may have been meant.
-    chosen = [word for word in sys.argv[1:] if (conf / word.partition("=")[0]).is_dir()]
-    single = [word for word in chosen if "," not in word or "[" in word]  # not those of a sweep
+    # With the options that were chosen, since a key of theirs may have been meant; not with sweeps.
+    choice = re.compile(r"([^=]+)=([^,\[\]]+|\[[^\[\]]*\])")
+    words = [word for word in map(choice.fullmatch, sys.argv[1:]) if word]
+    chosen = [word[0] for word in words if (conf / word[1]).is_dir()]
     with initialize_config_dir(str(conf), version_base="1.3"):
-        known = list(_keys(compose(config_name, overrides=single)))
+        known = list(_keys(compose(config_name, overrides=chosen)))
     last = key.rpartition(".")[2]
     ends: dict[str, list[str]] = {}
     for name in known:

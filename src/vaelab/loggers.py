@@ -27,6 +27,7 @@ class MetricsCSV(Logger):
         super().__init__()
         self.path = folder.curves
         rows = [row for row in _read(self.path) if int(row[0]) <= folder.last_step]
+        self.kept = {(int(step), name) for step, name, _ in rows}
         lines = [",".join(row) + "\n" for row in (HEADER, *rows)]
         write_atomically(self.path, lambda file: file.write("".join(lines).encode()))
 
@@ -39,7 +40,9 @@ class MetricsCSV(Logger):
         return ""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        text = "".join(f"{step},{name},{float(value)!r}\n" for name, value in metrics.items())
+        # A run resumed at its end evaluates again; those rows are there already.
+        new = {name: value for name, value in metrics.items() if (step, name) not in self.kept}
+        text = "".join(f"{step},{name},{float(value)!r}\n" for name, value in new.items())
         try:
             # One write of whole lines: a kill leaves at most one broken line, the last.
             with self.path.open("a") as file:

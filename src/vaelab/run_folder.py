@@ -15,7 +15,7 @@ from typing import Any
 
 from vaelab.checkpoint import load_checkpoint
 from vaelab.errors import UserError
-from vaelab.files import write_json
+from vaelab.files import not_written, write_json
 
 PACKAGES = (
     "vaelab",
@@ -64,11 +64,13 @@ class RunFolder:
         Raises:
             UserError: it already holds a run; nothing there was touched.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             # Exclusive creation: of two processes that start at once, one gets the folder.
             os.close(os.open(self.status_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except FileExistsError:
+        except OSError as error:
+            if not self.status_file.exists():
+                raise not_written(self.path, error) from error
             raise UserError(
                 f"a new run expects a folder of its own, got {self.path}, which already holds one; "
                 f"go on with it by resume={self.path}, or choose another name=."
@@ -122,7 +124,8 @@ class RunFolder:
     def read_curve(self, metric: str) -> dict[int, float]:
         """{step: value} of one metric from metrics.csv."""
         with self.curves.open(newline="") as file:
-            rows = csv.DictReader(file)
+            # A kill may cut the last line short, and half a number is a number.
+            rows = csv.DictReader(line for line in file if line.endswith("\n"))
             return {
                 int(row["step"]): float(row["value"]) for row in rows if row["metric"] == metric
             }

@@ -51,7 +51,9 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         if is_main:
             _write_config(folder, cfg, overrides, data.splits.checksum)
         stopwatch = Stopwatch()
-        callbacks = [stopwatch, *build.build_all(cfg.callbacks, folder)]
+        # Checkpoints last: they hold what the other callbacks did in the step (averaged weights).
+        chosen = build.build_all(cfg.callbacks, folder)
+        callbacks = [stopwatch, *sorted(chosen, key=lambda one: isinstance(one, Checkpoints))]
         trainer = build.build_trainer(cfg, callbacks, build.build_all(cfg.logger, folder))
         checkpoint = folder.last_checkpoint if folder.last_step else None
         if checkpoint:

@@ -55,16 +55,13 @@ def test_every_layer_halves_rounding_down(kernel):
 
 
 @pytest.mark.parametrize(
-    ("shape", "num_layers", "least"), [((1, 15, 64), 2, 16), ((1, 64, 8), 2, 16), ((3, 31, 31), 5, 32)]
+    ("shape", "num_layers", "least"),
+    [((1, 15, 64), 2, 16), ((1, 64, 8), 2, 16), ((3, 31, 31), 5, 32)],
 )
-@pytest.mark.parametrize("network", ["encoder", "decoder"])
+@pytest.mark.parametrize("network", [ConvEncoder, lambda s, n, **o: ConvDecoder(n, s, **o)])
 def test_too_small_images_are_refused(network, shape, num_layers, least):
-    channels = [4] * num_layers
     with pytest.raises(UserError, match=rf"at least {least} x {least} .*model\.channels"):
-        if network == "encoder":
-            ConvEncoder(shape, 4, channels=channels)
-        else:
-            ConvDecoder(2, shape, channels=channels)
+        network(shape, 4, channels=[4] * num_layers)
 
 
 @pytest.mark.parametrize("override", ["model.kernel_size=3", "model.kernel_size=[4,4]"])

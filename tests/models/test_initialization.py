@@ -44,6 +44,7 @@ def test_glorot_weights_have_the_glorot_spread_and_biases_are_zero(model, networ
 def test_glorot_treats_mean_and_log_variance_heads_as_separate_layers(model):
     for head in model("glorot").encoder.head.weight.chunk(2):
         assert uniform(head, math.sqrt(6 / (256 + 10)))
+        assert head.abs().max() > math.sqrt(6 / (256 + 20))  # the bound of both as one layer
     joint = torch.nn.Linear(256, 20)
     initialize(joint, "glorot")
     assert joint.weight.abs().max() <= math.sqrt(6 / (256 + 20))

@@ -91,7 +91,7 @@ class LinearGaussian(nn.Module):
         encoder.forward = self.encode
         decoder.forward = lambda z: (z @ self.w.T + self.b).unflatten(-1, self.shape)
         likelihood = GaussianLikelihood(self.sigma)
-        parts = lambda *_: encoder, lambda *_: decoder  # noqa: E731
+        parts = lambda *_: encoder, lambda *_: decoder
         return VAE(self.shape, 2, *parts, Gaussian(), StandardNormal, likelihood).double()
 
     def log_evidence(self, x):

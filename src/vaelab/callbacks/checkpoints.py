@@ -1,5 +1,6 @@
 """Checkpoints: the last, to resume from, and the best by val/elbo."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoint files, written so that a kill or a full disk leaves the old one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):
-        write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
+        # In memory first: torch.save answers a full disk with a RuntimeError about positions.
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(Path(path), lambda file: file.write(buffer.getbuffer()))
 
 
 class Checkpoints(pl.Callback):
@@ -46,19 +50,17 @@ class Checkpoints(pl.Callback):
         step = trainer.global_step
         interval = int(trainer.val_check_batch or 1)
         validates = trainer.enable_validation and step % interval == 0
-        if step % self.every_n_steps == 0 and not validates:
+        ends = step == trainer.max_steps or trainer.should_stop
+        if (step % self.every_n_steps == 0 or ends) and not validates:
             self._save(trainer, module, self.last)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        score = float(trainer.callback_metrics[MONITOR])
+        score = module.evaluated["val"][1][MONITOR]  # type: ignore[index]
         if score > self.best_score:
             self.best_score, self.best_step = score, trainer.global_step
             self._save(trainer, module, self.best)
-        self._save(trainer, module, self.last)
-
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._save(trainer, module, self.last)
 
     def state_dict(self) -> dict[str, Any]:

@@ -66,7 +66,8 @@ class Figures(pl.Callback):
             self.draw(trainer, module)
 
     def on_fit_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.draw(trainer, module)
+        if trainer.global_step != self.last_drawn:
+            self.draw(trainer, module)
 
     def state_dict(self) -> dict[str, int]:
         return {"last_drawn": self.last_drawn}

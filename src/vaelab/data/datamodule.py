@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import Protocol
 
 import pytorch_lightning as pl
@@ -72,10 +73,14 @@ class ImageDataModule(pl.LightningDataModule):
         """The loaded data; loading happens at the first use."""
         if self._splits is None:
             self._splits = self._binarised(self.dataset.load())
-            self.sampler = BatchSampler(
-                len(self._splits.train), self.batch_size, self.seed, replacement=self.replacement
-            )
         return self._splits
+
+    @cached_property
+    def sampler(self) -> BatchSampler:
+        """Which images make the batch of a step."""
+        return BatchSampler(
+            self.num_train, self.batch_size, self.seed, replacement=self.replacement
+        )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -105,7 +110,7 @@ class ImageDataModule(pl.LightningDataModule):
         train = self.splits.train
         device = train.images.storage.device
         positions = self.sampler(step).to(device, non_blocking=True)
-        if self.pixels != "dynamic":
+        if self.pixels != "dynamic" or train.images.packed:  # bits are black and white already
             return train.take(share(positions, rank, world_size))
         # The noise is drawn for the global batch, so the number of processes changes nothing.
         grey = train.take(positions)

@@ -40,6 +40,7 @@ class ConvEncoder(nn.Module):
         hidden: Sequence[int] = (256,),
     ):
         super().__init__()
+        _require_channels(channels)
         kernels = _kernels(kernel_sizes, len(channels))
         *_, height, width = _sizes(image_shape, len(channels))[-1]
         layers: list[nn.Module] = []
@@ -79,6 +80,7 @@ class ConvDecoder(nn.Module):
         hidden: Sequence[int] = (256,),
     ):
         super().__init__()
+        _require_channels(channels)
         kernels = _kernels(kernel_sizes, len(channels))[::-1]
         sizes = _sizes(output_shape, len(channels))[::-1]
         self.start_shape = (channels[-1], *sizes[0])
@@ -117,16 +119,23 @@ def _sizes(shape: Sequence[int], num_layers: int) -> list[tuple[int, int]]:
     if min(height, width) < least:
         raise UserError(
             f"a convolutional network of {num_layers} stride-2 layers expects images of at least "
-            f"{least} x {least} pixels, got {height} x {width}; use fewer model.channels, larger "
-            "images or model=mlp."
+            f"{least} x {least} pixels, got {height} x {width}; use "
+            "larger images, fewer layers in model.channels down to 16 pixels, or model=mlp."
         )
     return [(height >> i, width >> i) for i in range(num_layers + 1)]
 
 
+def _require_channels(channels: Sequence[int]) -> None:
+    """Refuse a network without layers or a layer without channels."""
+    if not channels or any(number < 1 for number in channels):
+        raise UserError(
+            f"model.channels expects a positive number for each layer, got {list(channels)}; "
+            "e.g. [32, 64]."
+        )
+
+
 def _kernels(kernel_sizes: int | Sequence[int], num_layers: int) -> list[int]:
     """One kernel size a layer, checked."""
-    if num_layers < 1:
-        raise UserError("model.channels expects at least one layer, got none; e.g. [32, 64].")
     kernels = [kernel_sizes] * num_layers if isinstance(kernel_sizes, int) else list(kernel_sizes)
     if len(kernels) != num_layers or any(k < 2 or k % 2 for k in kernels):
         raise UserError(

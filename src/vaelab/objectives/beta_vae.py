@@ -29,7 +29,7 @@ class BetaVAE(Objective):
         super().__init__()
         require(beta >= 0, f"objective.beta expects a weight of at least 0, got {beta}; try 4.")
         require(
-            num_samples >= 1,
+            isinstance(num_samples, int) and num_samples >= 1,
             f"objective.num_samples expects at least 1 sample, got {num_samples}; try 1.",
         )
         self.register_buffer("beta", torch.tensor(float(beta)))

@@ -1,0 +1,98 @@
+"""Every YAML in conf/ composes, builds, and says what its class takes."""
+
+import functools
+import inspect
+
+import pytest
+import torch
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+
+from vaelab import build
+from vaelab.commands import CONF
+from vaelab.data import Images, Splits, Subset
+from vaelab.run_folder import RunFolder
+
+MANY = ("callbacks", "logger")
+OPTIONS = sorted(
+    (str(path.relative_to(CONF).parent), path.stem)
+    for path in CONF.rglob("*.yaml")
+    if path.parent != CONF
+)
+every_option = pytest.mark.parametrize(("group", "option"), OPTIONS, ids=map("/".join, OPTIONS))
+
+
+@pytest.fixture(scope="session")
+def chosen(compose):
+    """group, option -> the config of a run that chose it."""
+
+    @functools.cache
+    def config(group, option):
+        words = [f"{group}={f'[{option}]' if group in MANY else option}"]
+        if "experiment" in group:
+            words = [f"experiment={group.partition('/')[2]}/{option}"]
+        if (group, option) in (("data", "array"), ("data", "image_folder")):
+            words.append("data.root=mine")
+        if option == "ddp":
+            words.append("trainer.accelerator=cpu")
+        return compose(*words)
+
+    return config
+
+
+def targets(tree):
+    """All nodes with a `_target_`."""
+    if isinstance(tree, dict):
+        if "_target_" in tree:
+            yield tree
+        for value in tree.values():
+            yield from targets(value)
+
+
+def texts(tree):
+    """All strings in nested containers."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict | list):
+        for value in tree.values() if isinstance(tree, dict) else tree:
+            yield from texts(value)
+
+
+@every_option
+def test_option_builds(group, option, chosen, tmp_path):
+    cfg = chosen(group, option)
+    assert not OmegaConf.missing_keys(cfg)
+    data, model = build.build_data(cfg), build.build_model(cfg, (1, 64, 64))
+    build.build_training_module(cfg, model, build.build_objective(cfg), no_images(data))
+    callbacks, loggers = (build.build_all(cfg[many], RunFolder(tmp_path)) for many in MANY)
+    if cfg.trainer.accelerator == "cpu":
+        trainer = build.build_trainer(cfg, callbacks, loggers)
+        assert trainer.max_steps == data.num_steps
+
+
+def no_images(data):
+    """The data module with black images in place of its files."""
+    black = Subset(Images(torch.zeros(2, 4096, dtype=torch.uint8), (1, 64, 64)))
+    data.dataset.load = lambda: Splits(black, black, None, None, "")
+    return data
+
+
+@every_option
+def test_yaml_keys_are_the_arguments_of_its_class(group, option, chosen):
+    for node in targets(build.plain(chosen(group, option))):
+        name, keys = node["_target_"], {key for key in node if not key.startswith("_")}
+        parameters = inspect.signature(get_object(name)).parameters
+        assert keys <= set(parameters), name
+        if name.startswith("vaelab.data."):
+            assert set(parameters) == keys, "the YAML of a data set shows every argument"
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_no_path_of_this_machine(path):
+    values = texts(OmegaConf.to_container(OmegaConf.load(path), resolve=False))
+    assert [text for text in values if text.startswith(("/", "~"))] == []
+
+
+@pytest.mark.parametrize("group", MANY)
+def test_groups_of_many_can_be_empty(group, compose, tmp_path):
+    assert build.build_all(compose(f"{group}=[]")[group], RunFolder(tmp_path)) == []

@@ -1,0 +1,103 @@
+"""Imports go one way, and the mathematics needs torch alone."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import vaelab
+
+SRC = Path(vaelab.__file__).parent
+
+# Each part of the package, after all those that it may import: the whole of it in one order ...
+ORDER = (
+    *("errors", "seeding", "allocator", "term_means", "files", "checkpoint", "run_folder"),
+    *("schedules", "distributions", "likelihoods", "posteriors", "priors", "models"),
+    *("objectives", "metrics", "data", "figures", "loggers", "callbacks", "training_module"),
+    *("build", "resume", "train", "load", "reproduce", "benchmark", "explain", "commands"),
+)
+# ... but these import no more than this.
+ONLY = {
+    "distributions": set(),
+    "likelihoods": {"errors", "distributions"},
+    "posteriors": {"errors", "distributions"},
+    "priors": {"errors", "distributions"},
+    "models": {"errors", "likelihoods", "posteriors", "priors"},
+    "objectives": {"errors", "distributions", "models", "schedules"},
+    "metrics": {"errors", "distributions", "objectives"},
+    "data": {"errors", "files", "seeding"},
+    "figures": {"files"},
+    "term_means": set(),
+    "explain": {"errors"},
+}
+# Who imports what the mathematics does without; `data.datamodule` is a module of a part.
+FRAMEWORKS = {
+    "hydra": {"build", "resume", "reproduce", "benchmark", "explain", "commands"},
+    "omegaconf": {"build", "resume", "train", "load", "reproduce", "benchmark"}
+    | {"explain", "commands"},
+    "pytorch_lightning": {"data.datamodule", "loggers", "callbacks", "training_module"}
+    | {"build", "train", "benchmark"},
+    "matplotlib": {"figures", "callbacks"},
+    "tensorboard": set(),
+}
+
+
+def module_name(path):
+    return ".".join(("vaelab", *path.relative_to(SRC).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    )
+
+
+MODULES = {module_name(path): path for path in sorted(SRC.rglob("*.py"))}
+del MODULES["vaelab"]  # imports nothing until it is asked
+
+
+def imports(module):
+    """The modules that a file names anywhere, those of vaelab as far as they are files."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else node.module
+
+
+def part(module):
+    return module.split(".")[1]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_what_is_below(module):
+    parts = {part(name) for name in imports(module) if name in MODULES} - {part(module)}
+    below = set(ORDER[: ORDER.index(part(module))])
+    assert parts <= ONLY.get(part(module), below)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_frameworks_stay_outside_the_mathematics(framework):
+    users = {m for m in MODULES if framework in {name.split(".")[0] for name in imports(m)}}
+    allowed = FRAMEWORKS[framework]
+    assert {m for m in users if not {part(m), m.removeprefix("vaelab.")} & allowed} == set()
+
+
+def test_no_import_cycle():
+    """Between files; a package's __init__ counts as importing its files and not the reverse."""
+    graph = {m: {name for name in imports(m) if name in MODULES} for m in MODULES}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+
+
+def test_no_drawer_for_everything():
+    names = {word for module in MODULES for word in module.split(".")}
+    assert not names & {"utils", "util", "common", "core", "helpers", "misc"}
+
+
+def test_mathematics_imports_torch_alone():
+    others = {"pytorch_lightning", "hydra", "omegaconf", "torchvision", "matplotlib"}
+    code = f"import sys, vaelab.objectives, vaelab.metrics; print(*({others} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,144 @@
+"""The run folder: who may write into it, and what it says later."""
+
+import json
+import os
+import subprocess
+from importlib import metadata
+
+import pytest
+import torch
+
+from vaelab.errors import UserError
+from vaelab.files import write_json
+from vaelab.run_folder import RunFolder, provenance
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = RunFolder(tmp_path / "name" / "time")
+    folder.claim()
+    folder.config.write_text("seed: 0\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dead_pid():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def snapshot(folder):
+    return {p: p.read_bytes() for p in sorted(folder.path.rglob("*")) if p.is_file()}
+
+
+def pretend(folder, **status):
+    """Another process wrote the status."""
+    write_json(folder.status_file, folder.status() | status)
+
+
+def test_claim_makes_the_folder_and_says_running(folder):
+    status = folder.status()
+    assert status["state"] == "running"
+    assert status["pid"] == os.getpid()
+
+
+def test_a_second_claim_is_refused_and_touches_nothing(folder):
+    folder.add_metrics({"val/elbo": -1.0})
+    before = snapshot(folder)
+    with pytest.raises(UserError, match=r"already holds one; go on with it by resume="):
+        RunFolder(folder.path).claim()
+    assert snapshot(folder) == before
+
+
+def test_an_existing_folder_without_a_run_may_be_claimed(tmp_path):
+    (tmp_path / "train.log").write_text("hydra was here")
+    RunFolder(tmp_path).claim()
+    assert (tmp_path / "train.log").read_text() == "hydra was here"
+
+
+def test_status_keeps_the_facts_it_is_given(folder):
+    folder.set_status("failed", step=12, error="boom")
+    status = RunFolder(folder.path).status()
+    assert (status["state"], status["step"], status["error"]) == ("failed", 12, "boom")
+    assert status["time"].startswith("20")
+
+
+def test_status_of_no_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="expected a run folder"):
+        RunFolder(tmp_path).status()
+    with pytest.raises(UserError, match="expected a run folder"):
+        RunFolder(tmp_path / "nowhere").reopen()
+
+
+def test_a_run_killed_right_after_its_claim_counts_as_failed(folder):
+    folder.status_file.write_text("")
+    assert folder.status()["state"] == "failed"
+    folder.reopen()
+    assert folder.status()["state"] == "running"
+
+
+def test_a_living_process_of_this_host_is_not_robbed(folder):
+    pretend(folder, pid=os.getppid())
+    before = snapshot(folder)
+    with pytest.raises(UserError, match=f"process {os.getppid()} is still working"):
+        folder.reopen()
+    assert snapshot(folder) == before
+
+
+def test_a_killed_run_may_be_reopened(folder, dead_pid):
+    pretend(folder, pid=dead_pid)
+    folder.reopen()
+    assert folder.status()["pid"] == os.getpid()
+
+
+def test_a_process_number_of_another_host_means_nothing(folder):
+    pretend(folder, pid=os.getppid(), host="elsewhere")
+    folder.reopen()
+    assert folder.status()["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("state", ["finished", "failed", "interrupted"])
+def test_a_stopped_run_may_be_reopened_whoever_has_its_number_now(folder, state):
+    pretend(folder, state=state, pid=os.getppid())
+    folder.reopen()
+    assert folder.status()["state"] == "running"
+
+
+def test_metrics_are_added_to_those_that_are_there(folder):
+    assert folder.read_metrics() == {}
+    folder.add_metrics({"a": 1, "b": 2})
+    folder.add_metrics({"b": 3, "c": 4})
+    assert json.loads(folder.metrics.read_text()) == {"a": 1, "b": 3, "c": 4}
+
+
+def test_a_curve_is_the_rows_of_one_metric(folder):
+    folder.curves.write_text(
+        "step,metric,value\n10,val/elbo,-5.5\n10,val/elbo_gap,1\n20,val/elbo,-4.25\n30,val/kl,nan\n"
+    )
+    assert folder.read_curve("val/elbo") == {10: -5.5, 20: -4.25}
+    assert folder.read_curve("val/nothing") == {}
+
+
+@pytest.mark.parametrize("cut", ["20", "20,val/elbo", "20,val/elbo,", "20,val/elbo,-4"])
+def test_a_line_cut_short_by_a_kill_is_no_part_of_the_curve(folder, cut):
+    folder.curves.write_text(f"step,metric,value\n10,val/elbo,-5.5\n{cut}")
+    assert folder.read_curve("val/elbo") == {10: -5.5}
+
+
+def test_last_step_is_that_of_the_checkpoint_when_first_asked(folder):
+    assert RunFolder(folder.path).last_step == 0
+    folder.last_checkpoint.parent.mkdir()
+    torch.save({"state_dict": {}, "config": {}, "global_step": 30}, folder.last_checkpoint)
+    assert folder.last_step == 30
+    folder.last_checkpoint.unlink()
+    assert folder.last_step == 30
+
+
+def test_provenance_names_command_versions_and_data():
+    facts = provenance(["seed=1"], "abc")
+    assert facts["overrides"] == ["seed=1"]
+    assert facts["data_checksum"] == "abc"
+    assert facts["versions"]["torch"] == metadata.version("torch")
+    assert facts["machine"]["num_threads"] == torch.get_num_threads()
+    json.dumps(facts)
