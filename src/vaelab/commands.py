@@ -141,7 +141,7 @@ def _train_job(cfg: DictConfig) -> float:
     folder = _output_dir()
     metrics = train(cfg, folder, overrides)
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-        print(summary(folder, metrics))
+        print(summary(folder, metrics, cfg.output_root))
     return metrics.get("val/elbo", float("nan"))
 
 
@@ -160,12 +160,16 @@ def _reproduce_job(cfg: DictConfig, missed: list[str]) -> float:
 
 
 def _output_dir() -> Path:
-    """The folder hydra made for this job, relative to the working directory where it lies below."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    """The folder hydra made for this job."""
+    return _as_typed(Path(HydraConfig.get().runtime.output_dir))
 
 
-def summary(folder: Path, metrics: dict[str, Any]) -> str:
+def _as_typed(path: Path) -> Path:
+    """Relative to the working directory where the path lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def summary(folder: Path, metrics: dict[str, Any], output_root: str) -> str:
     """What a run printed at its end: where it lies, its figures, what to type next."""
     split = "test" if "test/elbo" in metrics else "val"
     lines = [f"\nrun       {folder}"]
@@ -181,8 +185,22 @@ def summary(folder: Path, metrics: dict[str, Any]) -> str:
         f"{metrics['images_per_second']:,.0f} images/s",
         f"pictures  {folder / 'figures'}",
         "\nnext",
-        "  watch it          .venv/bin/tensorboard --logdir outputs",
-        "  another beta      .venv/bin/python scripts/train.py objective.beta=8",
-        "  a sweep of beta   .venv/bin/python scripts/train.py -m objective.beta=1,4,16",
+        f"  watch it          {_beside_python('tensorboard')} --logdir {output_root}",
+        f"  another beta      {_this_program()} objective.beta=8",
+        f"  a sweep of beta   {_this_program()} -m objective.beta=1,4,16",
     ]
     return "\n".join(lines)
+
+
+def _this_program() -> str:
+    """How this program was started, to be typed again: a script by its Python, or a command."""
+    program = Path(sys.argv[0])
+    return f"{_beside_python('python')} {program}" if program.suffix == ".py" else program.name
+
+
+def _beside_python(name: str) -> str:
+    """A program of this environment as it is typed here."""
+    folder = Path(sys.executable).parent
+    if os.environ.get("PATH", "").split(os.pathsep)[0] == str(folder):
+        return name
+    return str(_as_typed(folder) / name)

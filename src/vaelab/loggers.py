@@ -6,6 +6,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
+from torch.utils.tensorboard.summary import hparams
 
 from vaelab.files import not_written, write_atomically
 from vaelab.run_folder import RunFolder
@@ -68,3 +69,16 @@ def tensorboard(folder: RunFolder) -> TensorBoardLogger:
     return TensorBoardLogger(
         folder.path, name="", version="", default_hp_metric=False, purge_step=folder.last_step + 1
     )
+
+
+def log_hparams(logger: TensorBoardLogger, settings: dict[str, Any], metrics: list[str]) -> None:
+    """A row of TensorBoard's HParams tab: settings beside the last values of logged metrics.
+
+    Lightning's own would write the values once more, as points at step 0.
+    """
+    writer = logger.experiment.file_writer
+    for summary in hparams(settings, dict.fromkeys(metrics, 0.0)):
+        writer.add_summary(summary)
+    logger.experiment.flush()
+    # Lightning leaves this beside the events, empty; the settings are in config.yaml.
+    (Path(logger.log_dir) / "hparams.yaml").unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from vaelab import build
 from vaelab.allocator import keep_freed_memory
 from vaelab.callbacks import Checkpoints, Stopwatch
 from vaelab.files import write_atomically, write_json
+from vaelab.loggers import log_hparams
 from vaelab.run_folder import RunFolder, provenance
 from vaelab.seeding import derive_seed
 from vaelab.training_module import TrainingModule
@@ -62,7 +63,10 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         metrics = _final_metrics(trainer, module, data, stopwatch, cfg)
         if is_main:
             folder.add_metrics(metrics)
-            _log_hparams(trainer, cfg, metrics)
+            shown = [k for k in metrics if k.startswith(("val/", "test/")) and "latent" not in k]
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    log_hparams(logger, _hparams(cfg), shown)
         return metrics
 
 
@@ -121,22 +125,22 @@ def _final_metrics(
     }
 
 
-def _log_hparams(trainer: pl.Trainer, cfg: DictConfig, metrics: dict[str, Any]) -> None:
-    """The final metrics beside the settings, in TensorBoard's HParams tab."""
-    shown = {
-        name: value
-        for name, value in metrics.items()
-        if name.startswith(("val/", "test/")) and "kl_latent" not in name
-    }
-    settings = {
-        name: value
-        for name, value in build.flatten(build.plain(cfg)).items()
-        if not name.startswith(("callbacks.", "logger.", "target", "resume"))
-    }
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(settings, {f"final/{name}": v for name, v in shown.items()})
-            logger.finalize("success")
+def _hparams(cfg: DictConfig) -> dict[str, Any]:
+    """The settings a reader compares runs by, under short names: beta and not objective.beta."""
+    names = ("seed", "latent_dim", "batch_size", "num_steps", "init", "pixels")
+    parts = {"data": cfg.data, "likelihood": cfg.likelihood, "objective": cfg.objective}
+    scalars = int | float | str
+    return (
+        {name: cfg[name] for name in names}
+        | {name: part._target_.rpartition(".")[2] for name, part in parts.items()}
+        | {"network": cfg.model.encoder._target_.rpartition(".")[2]}
+        | {
+            str(name): value
+            for name, value in cfg.objective.items()
+            if isinstance(value, scalars) and name != "_target_"
+        }
+        | {"lr": cfg.optimizer.lr, "precision": str(cfg.trainer.precision)}
+    )
 
 
 def _quieten() -> None:

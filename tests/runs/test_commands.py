@@ -1,10 +1,14 @@
 """The command line answers at once, in one sentence, with exit code 2."""
 
 import json
+import logging
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from vaelab import commands
 from vaelab.run_folder import RunFolder
 
 LIST_MODULES = "import atexit, sys; atexit.register(lambda: print('MODULES', *sys.modules))"
@@ -61,18 +65,35 @@ def test_typos_are_answered_without_torch(answer, tmp_path, words, sentences):
 
 
 @pytest.fixture
-def mistake(tiny, tmp_path, monkeypatch, capfd):
-    """Words -> what a run in this process prints and logs before it exits with code 2."""
-    from vaelab import commands
+def own_logging():
+    """Gives logging back as it was, without the handlers that hydra put in."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def mistake(tiny, tmp_path, monkeypatch, capsys, own_logging):
+    """Words -> what a run in this process prints on its way to exit code 2, and its folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HYDRA_FULL_ERROR", "POSSIBLE_USER_WARNINGS"):
+        monkeypatch.setenv(name, "1")  # which the command sets, and this gives back
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # no network: nobody listens there
 
     def make(*words):
-        folder = RunFolder(tmp_path / "run")
-        argv = ["train.py", *tiny, *words, f"hydra.run.dir={folder.path}"]
+        folder, keys = RunFolder(tmp_path / "run"), {word.partition("=")[0] for word in words}
+        others = [word for word in tiny if word.partition("=")[0] not in keys]
+        argv = ["train.py", *others, *words, f"hydra.run.dir={folder.path}"]
         monkeypatch.setattr(sys, "argv", argv)
         with pytest.raises(SystemExit) as stop:
             commands.train()
         assert stop.value.code == 2
-        return capfd.readouterr().err, folder
+        return capsys.readouterr().err, folder
 
     return make
 
@@ -83,14 +104,17 @@ def mistake(tiny, tmp_path, monkeypatch, capfd):
         (["objective.beta=-1"], "objective.beta expects a weight of at least 0, got -1; try 4."),
         (["latent_dim=0"], "latent_dim expects an integer from 1 up, got 0; try 10."),
         (["model=conv"], "expects images of at least 16 x 16 pixels, got 8 x 8;"),
-        (["data.root=floats.npy"], "Expected a .npy or .npz file at floats.npy"),
+        (["data.root=none.npy"], "Expected a .npy or .npz file at none.npy"),
+        (["data.root=floats.npy", "likelihood=categorical"], "quantise the data to 256 levels"),
+        (["data=mnist", "data.root=empty"], "MNIST"),
+        (["data=dsprites", "data.root=empty", "data.source=archive"], "data.source=rendered"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
-def test_mistake_is_one_sentence(mistake, monkeypatch, tmp_path, words, sentence):
-    monkeypatch.chdir(tmp_path)
+def test_mistake_is_one_sentence(mistake, words, sentence):
+    np.save("floats.npy", np.random.default_rng(0).random((90, 8, 8), dtype=np.float32))
     err, folder = mistake(*words)
-    (line,) = err.splitlines()
+    (line,) = [line for line in err.splitlines() if "ERROR" in line]
     assert sentence in line
     assert "Traceback" not in err
     assert "Error executing job" not in err
@@ -99,21 +123,22 @@ def test_mistake_is_one_sentence(mistake, monkeypatch, tmp_path, words, sentence
 
 
 def test_failing_job_does_not_stop_the_sweep(tiny, command, finish, tmp_path):
-    code, _, err = finish(command("-m", *tiny, "name=sweep", "objective.beta=-1,1,2"))
+    code, out, err = finish(command("-m", *tiny, "name=sweep", "objective.beta=-1,1,2"))
     assert code == 2
     assert err.count("objective.beta expects a weight of at least 0, got -1") == 1
     (sweep,) = (tmp_path / "outputs" / "sweep" / "multirun").iterdir()
     folders = [RunFolder(sweep / job) for job in "012"]
     states = [json.loads(folder.status_file.read_text())["state"] for folder in folders]
     assert states == ["failed", "finished", "finished"]
-    curves = [folder.read_curve("train/loss") for folder in folders[1:]]
-    assert curves[0] != curves[1]
+    for folder in folders[1:]:
+        assert f"run       {folder.path.relative_to(tmp_path)}" in out
+        assert f"ELBO {folder.read_metrics()['test/elbo']:.2f}" in out
+    assert folders[1].read_curve("train/loss") != folders[2].read_curve("train/loss")
 
 
-def test_run_prints_where_it_lies_and_what_to_do_next(tiny, command, finish, tmp_path):
-    code, out, err = finish(command(*tiny, "name=mine"))
-    assert code == 0, err
-    (folder,) = (tmp_path / "outputs" / "mine").iterdir()
-    assert str(folder.relative_to(tmp_path)) in out
-    assert f"{RunFolder(folder).read_metrics()['test/elbo']:.2f}" in out
-    assert "scripts/train.py" in out
+def test_folder_of_a_new_run_is_new(tmp_path):
+    first = Path(commands.run_folder(None, str(tmp_path), "mine"))
+    first.mkdir(parents=True)
+    second = Path(commands.run_folder(None, str(tmp_path), "mine"))
+    assert first.parent == second.parent == tmp_path / "mine"
+    assert not second.exists()

@@ -171,6 +171,6 @@ def test_clipping_bounds_the_gradient(run, bound):
         assert min(norms) > 0.5
 
 
-@pytest.mark.science
+@pytest.mark.filterwarnings("ignore")  # of the compiler about its own workings
 def test_compiled_networks_give_the_same_losses(trace):
     assert trace("compiled", "compile=true") == pytest.approx(trace("eager"), rel=1e-4)

@@ -57,7 +57,7 @@ class Checkpoints(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        score = module.evaluated["val"][1][MONITOR]  # type: ignore[index]
+        score = float(module.evaluated["val"][1][MONITOR])  # type: ignore[index]
         if score > self.best_score:
             self.best_score, self.best_step = score, trainer.global_step
             self._save(trainer, module, self.best)

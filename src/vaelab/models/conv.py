@@ -119,8 +119,8 @@ def _sizes(shape: Sequence[int], num_layers: int) -> list[tuple[int, int]]:
     if min(height, width) < least:
         raise UserError(
             f"a convolutional network of {num_layers} stride-2 layers expects images of at least "
-            f"{least} x {least} pixels, got {height} x {width}; use "
-            "larger images, fewer layers in model.channels down to 16 pixels, or model=mlp."
+            f"{least} x {least} pixels, got {height} x {width}; use larger "
+            "images, fewer layers (the least is 16 x 16), or model=mlp."
         )
     return [(height >> i, width >> i) for i in range(num_layers + 1)]
 
