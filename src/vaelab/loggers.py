@@ -6,6 +6,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
+from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from vaelab.files import not_written, write_atomically
@@ -76,9 +77,8 @@ def log_hparams(logger: TensorBoardLogger, settings: dict[str, Any], metrics: li
 
     Lightning's own would write the values once more, as points at step 0.
     """
-    writer = logger.experiment.file_writer
-    for summary in hparams(settings, dict.fromkeys(metrics, 0.0)):
-        writer.add_summary(summary)
-    logger.experiment.flush()
+    with SummaryWriter(logger.log_dir) as writer:  # the logger's is closed when a stage ends
+        for summary in hparams(settings, dict.fromkeys(metrics, 0.0)):
+            writer.file_writer.add_summary(summary)
     # Lightning leaves this beside the events, empty; the settings are in config.yaml.
     (Path(logger.log_dir) / "hparams.yaml").unlink(missing_ok=True)

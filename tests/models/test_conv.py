@@ -71,7 +71,9 @@ def test_kernels_that_are_odd_or_too_few_are_refused(compose, override):
 
 
 def test_no_layers_are_refused(compose):
-    with pytest.raises(UserError, match=r"model\.channels expects a positive number for each layer"):
+    with pytest.raises(
+        UserError, match=r"model\.channels expects a positive number for each layer"
+    ):
         build_model(compose("model=conv", "model.channels=[]"), (1, 32, 32))
 
 
