@@ -120,7 +120,7 @@ def _sizes(shape: Sequence[int], num_layers: int) -> list[tuple[int, int]]:
         raise UserError(
             f"a convolutional network of {num_layers} stride-2 layers expects images of at least "
             f"{least} x {least} pixels, got {height} x {width}; use larger "
-            "images, fewer layers (the least is 16 x 16), or model=mlp."
+            "images, fewer model.channels (no image may be below 16 x 16), or model=mlp."
         )
     return [(height >> i, width >> i) for i in range(num_layers + 1)]
 
