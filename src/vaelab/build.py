@@ -61,7 +61,7 @@ def build_objective(cfg: DictConfig) -> Objective:
 def build_training_module(
     cfg: DictConfig, model: VAE, objective: Objective, data: ImageDataModule
 ) -> TrainingModule:
-    """The training module of a config, its targets checked and its networks compiled if asked."""
+    """The training module of a config, its targets checked and itself compiled if asked."""
     check_support(model, data)
     module = TrainingModule(
         model,
@@ -72,9 +72,10 @@ def build_training_module(
         config=plain(cfg),
     )
     if cfg.compile:
-        # In place, so that the names in checkpoints stay the same.
-        model.encoder.compile()
-        model.decoder.compile()
+        # The whole objective in one graph, so that the likelihood's arithmetic is fused as well. In
+        # place, so that the names in checkpoints stay the same, and with eager's random numbers.
+        torch._inductor.config.fallback_random = True
+        objective.compile()
     return module
 
 

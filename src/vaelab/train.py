@@ -139,7 +139,7 @@ def _hparams(cfg: DictConfig) -> dict[str, Any]:
             for name, value in cfg.objective.items()
             if isinstance(value, scalars) and name != "_target_"
         }
-        | {"lr": cfg.optimizer.lr, "precision": str(cfg.trainer.precision)}
+        | {"lr": cfg.optimizer.get("lr"), "precision": str(cfg.trainer.precision)}
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NUM_SCATTER = 5000
 NUM_MANIFOLD = 16
-EVAL_BATCH = 500
+EVAL_BATCH = 200
 
 
 class Figures(pl.Callback):
@@ -106,18 +106,19 @@ class Figures(pl.Callback):
         subset, split = (splits.test, "test") if splits.test else (splits.val, "validation")
         device = next(model.parameters()).device
         chosen = torch.randperm(len(subset))[:NUM_SCATTER]
-        batches = [subset.take(part.to(device)) for part in chosen.split(EVAL_BATCH)]
-        posteriors = [model.encode(batch) for batch in batches]
-        x = batches[0][: self.num_images]
+        first, *rest = chosen.to(device).split(EVAL_BATCH)
+        q_z = model.encode(subset.take(first))
+        x = subset.take(first[: self.num_images])
         when = f"step {step:,}"
         caption = f"{split} images (above) and their reconstructions, {when}"
         yield "reconstructions", figures.reconstructions(x, model.reconstruct(x), caption)
         caption = f"mean of p(x|z) for 64 draws of z from the prior, {when}"
         yield "samples", figures.samples(model.sample(64), 8, caption)
-        yield "traversals", self._traversals(model, posteriors[0], when)
+        yield "traversals", self._traversals(model, q_z, when)
         if model.latent_dim == 2:
             yield "manifold", self._manifold(model, when)
-            z = torch.cat([q_z.mean for q_z in posteriors])
+            others = [model.encode(subset.take(part)).mean for part in rest]
+            z = torch.cat([q_z.mean, *others])
             labels = None if subset.labels is None else subset.labels[chosen]
             caption = f"means of q(z|x) of {len(z):,} {split} images, {when}"
             yield "latent_scatter", figures.latent_scatter(z, labels, caption=caption)
