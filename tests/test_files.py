@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import resource
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -20,13 +21,18 @@ def path(tmp_path):
     return path
 
 
-@pytest.fixture
+@contextmanager
 def small_disk():
-    """No file of this process may grow beyond 4,096 bytes: writing fails as on a full disk."""
+    """No file of this process may grow beyond 4,096 bytes: writing fails as on a full disk.
+
+    Not a fixture: pytest prints between a test and the end of its fixtures, perhaps into a file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def only(path):
@@ -78,18 +84,16 @@ def test_no_space_leaves_the_old_file_and_says_what_to_do(path):
     assert only(path)
 
 
-@pytest.mark.usefixtures("small_disk")
 def test_a_file_too_large_for_the_disk_leaves_the_old_one(path):
-    with pytest.raises(UserError, match="File too large"):
+    with small_disk(), pytest.raises(UserError, match="File too large"):
         write_atomically(path, lambda file: file.write(bytes(10_000)))
     assert path.read_bytes() == b"old"
     assert only(path)
 
 
-@pytest.mark.usefixtures("small_disk")
 def test_a_checkpoint_too_large_for_the_disk_leaves_the_old_one_with_a_sentence(path):
     checkpoint = {"state_dict": {"weight": torch.zeros(10_000)}}
-    with pytest.raises(UserError, match="File too large"):
+    with small_disk(), pytest.raises(UserError, match="File too large"):
         AtomicCheckpointIO().save_checkpoint(checkpoint, path)
     assert path.read_bytes() == b"old"
     assert only(path)
