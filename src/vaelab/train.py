@@ -59,6 +59,7 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         checkpoint = folder.last_checkpoint if folder.last_step else None
         if checkpoint:
             log.info("going on with %s from step %d", folder.path, folder.last_step)
+            module.last_checkpoint = f"{checkpoint} (step {folder.last_step})"
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
         metrics = _final_metrics(trainer, module, data, stopwatch, cfg)
         if is_main:

@@ -121,6 +121,7 @@ def _steps(low: float, high: float, num: int, alone: float) -> NDArray[np.float6
 
 
 def require_arguments(sizes: Sequence[int], image_size: int, shapes: Sequence[int]) -> None:
+    """Refuse, with a `UserError`, what `render` can't draw."""
     require(
         image_size in (16, 32, 64),
         f"Expected image_size 16, 32 or 64 but got {image_size}. Set data.image_size to one.",
