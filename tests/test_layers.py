@@ -16,7 +16,7 @@ SRC = Path(vaelab.__file__).parent
 ORDER = (
     *("errors", "seeding", "allocator", "term_means", "files", "checkpoint", "run_folder"),
     *("schedules", "distributions", "likelihoods", "posteriors", "priors", "models"),
-    *("objectives", "metrics", "data", "figures", "loggers", "callbacks", "training_module"),
+    *("objectives", "data", "metrics", "figures", "loggers", "callbacks", "training_module"),
     *("build", "resume", "train", "load", "reproduce", "benchmark", "explain", "commands"),
 )
 # ... but these import no more than this.
@@ -27,7 +27,7 @@ ONLY = {
     "priors": {"errors", "distributions"},
     "models": {"errors", "likelihoods", "posteriors", "priors"},
     "objectives": {"errors", "distributions", "models", "schedules"},
-    "metrics": {"errors", "distributions", "objectives"},
+    "metrics": {"errors", "seeding", "files", "distributions", "models", "objectives", "data"},
     "data": {"errors", "files", "seeding"},
     "figures": {"files"},
     "term_means": set(),
@@ -40,6 +40,7 @@ FRAMEWORKS = {
     | {"explain", "commands"},
     "pytorch_lightning": {"data.datamodule", "loggers", "callbacks", "training_module"}
     | {"build", "train", "benchmark"},
+    "sklearn": {"metrics"},
     "matplotlib": {"figures", "callbacks"},
     "tensorboard": set(),
 }

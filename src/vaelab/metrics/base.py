@@ -1,0 +1,95 @@
+"""What every metric returns, and the bootstrap behind its interval."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaelab.errors import require
+
+if TYPE_CHECKING:
+    from vaelab.metrics.probe import Probe
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number with what a reader needs in order to trust it.
+
+    Attributes:
+        value: the number; `float(score)` is the same.
+        interval: its 95 % interval, or None where none was asked for.
+        per_factor: the number for each factor by name, where it is made of such.
+        settings: what it depends on: num_samples, num_bins, codes, scikit_learn, ...
+    """
+
+    value: float
+    interval: tuple[float, float] | None = None
+    per_factor: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, int | float | str] = field(default_factory=dict)
+
+    def __float__(self) -> float:
+        return self.value
+
+
+class Metric(ABC):
+    """A configured metric: what it needs of a run, and its scores by name.
+
+    needs_factors: whether it needs the ground-truth factors of the images.
+    needs_images: whether it needs the model and images, and not codes alone.
+    higher_is_better: None where neither is.
+    """
+
+    needs_factors: bool = True
+    needs_images: bool = False
+    higher_is_better: bool | None = True
+
+    @abstractmethod
+    def __call__(self, probe: "Probe") -> dict[str, Score]:
+        """Scores by name; a function of the probe's model and data alone."""
+
+
+def bootstrap_interval(
+    value: float,
+    statistic: Callable[[NDArray[np.int64]], float],
+    num_rows: int,
+    rng: np.random.Generator,
+    num_bootstrap: int,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> tuple[float, float] | None:
+    """95 % bootstrap interval of a statistic of independent rows.
+
+    statistic(counts) is the value on rows repeated `counts` times; counts (num_rows,) are
+    multinomial (Efron and Tibshirani 1993, sec. 13). See `centred_interval` for the interval.
+
+    Args:
+        num_bootstrap: number of resamples; 0 for no interval.
+        bounds: of the statistic; the interval is cut there.
+    """
+    uniform = np.full(num_rows, 1 / num_rows)
+    draws = [statistic(rng.multinomial(num_rows, uniform)) for _ in range(num_bootstrap)]
+    return centred_interval(value, np.asarray(draws), bounds)
+
+
+def centred_interval(
+    value: float,
+    draws: NDArray[np.float64],
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    scale: float = 1.0,
+) -> tuple[float, float] | None:
+    """value + scale * (the 2.5 % and 97.5 % quantiles of the draws - their mean), or None.
+
+    Centred on the value, because statistics such as plug-in mutual information have a bias that
+    resampling adds once more. `scale` is sqrt(m / n) for draws from m of n rows.
+    """
+    require(len(draws) != 1, "num_bootstrap expects 0 (no interval) or at least 2, got 1.")
+    if len(draws) == 0:
+        return None
+    tails = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+    low, high = value + scale * (np.quantile(draws, tails) - draws.mean())
+    # The value itself always lies inside: a skewed handful of draws may leave it out.
+    return max(min(low, value), bounds[0]), min(max(high, value), bounds[1])
