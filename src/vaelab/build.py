@@ -10,9 +10,10 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vaelab.callbacks import AtomicCheckpointIO
+from vaelab.callbacks import AtomicCheckpointIO, Metrics
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import UserError, require
+from vaelab.metrics import AnyMetric, Metric, SweepMetric, require_applicable
 from vaelab.models import VAE
 from vaelab.objectives import Objective
 from vaelab.run_folder import RunFolder
@@ -103,6 +104,31 @@ def build_all(group: DictConfig | None, folder: RunFolder) -> list[Any]:
     """
     built = [build(node) for node in (group or {}).values() if node is not None]
     return [item(folder) if isinstance(item, partial) else item for item in built]
+
+
+def build_metrics(group: DictConfig | None) -> dict[str, AnyMetric]:
+    """The chosen metrics by name."""
+    return {str(name): build(node) for name, node in (group or {}).items() if node is not None}
+
+
+def metrics_callback(cfg: DictConfig, folder: RunFolder, *, has_factors: bool) -> list[Metrics]:
+    """The callback that computes `cfg.metrics` during training; none where none are chosen.
+
+    Raises:
+        UserError: a metric that the data does not allow, or that compares runs.
+    """
+    metrics = build_metrics(cfg.metrics)
+    require_applicable(metrics, has_factors)
+    sweeping = [name for name, metric in metrics.items() if isinstance(metric, SweepMetric)]
+    require(
+        not sweeping,
+        f"metrics= of a run in training expects metrics of one model, got {', '.join(sweeping)}, "
+        "which compares runs; use it with evaluate on the folder of the sweep.",
+    )
+    of_a_model = {n: metric for n, metric in metrics.items() if isinstance(metric, Metric)}
+    configs = plain(cfg)["metrics"]
+    every = cfg.metrics_every_n_steps
+    return [Metrics(folder, of_a_model, configs, every)] if of_a_model else []
 
 
 def check_trainer(cfg: DictConfig) -> None:

@@ -1,10 +1,12 @@
-"""Reading checkpoints without executing anything in them."""
+"""Reading checkpoints without executing anything in them, and telling weights apart."""
 
+import hashlib
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from vaelab.errors import UserError
 
@@ -33,3 +35,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             "which another program wrote; name a file of a run's checkpoints/ folder."
         )
     return checkpoint
+
+
+def weights_digest(model: nn.Module) -> str:
+    """16 hexadecimal digits that change with any weight or buffer of the model."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -55,6 +55,30 @@ def reproduce() -> None:
         sys.exit(1)
 
 
+def evaluate() -> None:
+    """Score finished runs: scripts/evaluate.py, vaelab-evaluate."""
+    failed: list[str] = []
+
+    def job(cfg: DictConfig) -> None:
+        _evaluate_job(cfg, failed)
+
+    _run(job, "evaluate")
+    if failed:
+        sys.exit(2)
+
+
+def report() -> None:
+    """Make one HTML page of a run or a folder of runs: scripts/report.py, vaelab-report."""
+    _use_data_of_checkout()
+    from vaelab.report import main
+
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
 def benchmark() -> None:
     """Measure speed against a plain PyTorch loop: scripts/benchmark.py, vaelab-benchmark."""
     _use_data_of_checkout()
@@ -157,6 +181,15 @@ def _reproduce_job(cfg: DictConfig, missed: list[str]) -> float:
     if not all(reached):
         missed.append(name)
     return sum(reached) / len(reached)
+
+
+def _evaluate_job(cfg: DictConfig, failed: list[str]) -> None:
+    """One path; `failed` gets the metrics that could not be computed."""
+    from vaelab.evaluate import evaluate_config, table
+
+    for evaluation in evaluate_config(cfg, list(HydraConfig.get().overrides.task)):
+        print(table(evaluation))
+        failed.extend(evaluation.failed)
 
 
 def _output_dir() -> Path:

@@ -13,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from vaelab import build
-from vaelab.checkpoint import load_checkpoint
+from vaelab.checkpoint import load_checkpoint, weights_digest
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import UserError
+from vaelab.metrics.probe import Probe
 from vaelab.models import VAE
 from vaelab.run_folder import RunFolder
 from vaelab.seeding import random_stream
@@ -41,10 +42,14 @@ class Run:
         config: the resolved config.
         model: the VAE, in evaluation mode.
         step: the step of the checkpoint.
+        checkpoint: its file.
     """
 
-    def __init__(self, folder: RunFolder, config: DictConfig, model: VAE, step: int):
+    def __init__(
+        self, folder: RunFolder, config: DictConfig, model: VAE, step: int, checkpoint: Path
+    ):
         self.folder, self.config, self.model, self.step = folder, config, model, step
+        self.checkpoint = checkpoint
 
     @cached_property
     def data(self) -> ImageDataModule:
@@ -55,6 +60,17 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """metrics.json."""
         return self.folder.read_metrics()
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """Changes with any weight."""
+        return weights_digest(self.model)
+
+    def probe(self, **options: Any) -> Probe:
+        """The run as metrics see it; what it encodes is kept in the folder's codes/."""
+        cache = self.folder.codes / f"{self.checkpoint.stem}.npz"
+        key = f"{self.weights_digest}-{self.data.splits.checksum}-{self.data.pixels}"
+        return Probe(self.model, self.data.splits, cache, key, **options)
 
     def encode(self, x: ArrayLike) -> Code:
         """Mean and standard deviation of q(z|x): (N, C, H, W) -> two (N, L)."""
@@ -121,26 +137,18 @@ class Run:
 def load_run(
     folder: str | os.PathLike, checkpoint: str = "last", device: str | torch.device = "cpu"
 ) -> Run:
-    """Load a run from its folder alone.
+    """Load a run from its folder or a checkpoint alone.
 
     Args:
-        folder: what the run printed at its end, such as outputs/main/<time>.
+        folder: what the run printed at its end, such as outputs/main/<time>; or a checkpoint. One
+            that lies outside a run folder gets a folder beside it for what is found out about it.
         checkpoint: "last", or "best" for the best val/elbo.
         device: where the model goes.
 
     Raises:
         UserError: no run lies there, or the checkpoint is missing, damaged or foreign.
     """
-    run = RunFolder(folder)
-    run.status()
-    files = {"last": run.last_checkpoint, "best": run.best_checkpoint}
-    path: Path | None = files.get(checkpoint)
-    if path is None or not path.exists():
-        there = [name for name, file in files.items() if file.exists()]
-        raise UserError(
-            f"expected a checkpoint called last or best in {run.path}, got {checkpoint!r}; there "
-            f"is {' and '.join(there) or 'none yet, go on with resume='}."
-        )
+    run, path = _checkpoint(Path(folder), checkpoint)
     content = load_checkpoint(path)
     config = OmegaConf.create(content["config"])
     state = content["state_dict"]
@@ -149,7 +157,27 @@ def load_run(
         model = build.build_model(config, shape)
     weights = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
     model.load_state_dict(weights)
-    return Run(run, config, model.to(device).eval().requires_grad_(False), content["global_step"])
+    model = model.to(device).eval().requires_grad_(False)
+    return Run(run, config, model, content["global_step"], path)
+
+
+def _checkpoint(path: Path, name: str) -> tuple[RunFolder, Path]:
+    """The run folder and the checkpoint that are meant."""
+    if path.is_file():
+        above = path.parent.parent
+        inside = path.parent.name == "checkpoints" and (above / "status.json").exists()
+        return RunFolder(above if inside else path.with_suffix("")), path
+    run = RunFolder(path)
+    run.status()
+    files = {"last": run.last_checkpoint, "best": run.best_checkpoint}
+    file = files.get(name)
+    if file is None or not file.exists():
+        there = [known for known, file in files.items() if file.exists()]
+        raise UserError(
+            f"expected a checkpoint called last or best in {run.path}, got {name!r}; there "
+            f"is {' and '.join(there) or 'none yet, go on with resume='}."
+        )
+    return run, file
 
 
 def _array(parts: Sequence[Tensor]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ PACKAGES = (
     "hydra-core",
     "omegaconf",
     "numpy",
+    "scikit-learn",
 )
 
 
@@ -36,7 +38,8 @@ class RunFolder:
     status.json      running, finished, failed or interrupted, with the step and the error
     metrics.json     final metrics;  metrics.csv  all of them: step, metric, value
     checkpoints/     last.ckpt, best.ckpt
-    figures/         PNG
+    figures/         PNG, SVG and GIF
+    codes/           what the encoder says of the images, kept by evaluation; may be deleted
     and TensorBoard's event files.
     """
 
@@ -48,6 +51,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.json"
         self.curves = self.path / "metrics.csv"
         self.figures = self.path / "figures"
+        self.codes = self.path / "codes"
         self.last_checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.best_checkpoint = self.path / "checkpoints" / "best.ckpt"
 
@@ -114,12 +118,33 @@ class RunFolder:
         write_json(self.status_file, known | facts)
 
     def read_metrics(self) -> dict[str, Any]:
-        """metrics.json, or {} before the run's end."""
-        return json.loads(self.metrics.read_text()) if self.metrics.exists() else {}
+        """metrics.json, or {} before the run's end.
+
+        Raises:
+            UserError: the file is no JSON.
+        """
+        if not self.metrics.exists():
+            return {}
+        try:
+            return json.loads(self.metrics.read_text())
+        except ValueError as error:
+            raise UserError(
+                f"expected JSON in {self.metrics}, got {error}; mend it, or move it away and "
+                "evaluate the run again."
+            ) from error
 
     def add_metrics(self, values: dict[str, Any]) -> None:
-        """Put `values` into metrics.json, keeping the others that are there."""
-        write_json(self.metrics, self.read_metrics() | values)
+        """Put `values` into metrics.json, keeping the others that are there.
+
+        A mapping is put into the mapping of that name: {"scores": {"mig": ...}} keeps other scores.
+        """
+        merged = self.read_metrics()
+        for name, value in values.items():
+            old = merged.get(name)
+            merged[name] = (
+                old | value if isinstance(old, dict) and isinstance(value, dict) else value
+            )
+        write_json(self.metrics, merged)
 
     def read_curve(self, metric: str) -> dict[int, float]:
         """{step: value} of one metric from metrics.csv."""
@@ -129,6 +154,30 @@ class RunFolder:
             return {
                 int(row["step"]): float(row["value"]) for row in rows if row["metric"] == metric
             }
+
+
+def find_runs(path: str | os.PathLike) -> list[RunFolder]:
+    """The run at `path`, or all runs below it, in natural order: job 2 before job 10.
+
+    Raises:
+        UserError: there is none.
+    """
+    top = Path(path)
+    if (top / "status.json").exists():
+        return [RunFolder(top)]
+    folders = [file.parent for file in top.rglob("status.json")]
+    runs = [folder for folder in folders if (folder / "config.yaml").exists()]
+    if not runs:
+        raise UserError(
+            f"expected a run folder or a folder of runs (with config.yaml and status.json), got "
+            f"{top}; name a folder that a run printed at its end, such as outputs/main/<time>."
+        )
+    return [RunFolder(folder) for folder in sorted(runs, key=_natural)]
+
+
+def _natural(path: Path) -> list[tuple[bool, int, str]]:
+    words = re.split(r"(\d+)", str(path))
+    return [(word.isdigit(), int(word) if word.isdigit() else 0, word) for word in words]
 
 
 def provenance(overrides: list[str], data_checksum: str) -> dict[str, Any]:

@@ -53,7 +53,10 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
             _write_config(folder, cfg, overrides, data.splits.checksum)
         stopwatch = Stopwatch()
         # Checkpoints last: they hold what the other callbacks did in the step (averaged weights).
-        chosen = build.build_all(cfg.callbacks, folder)
+        chosen = [
+            *build.metrics_callback(cfg, folder, has_factors=data.splits.factors is not None),
+            *build.build_all(cfg.callbacks, folder),
+        ]
         callbacks = [stopwatch, *sorted(chosen, key=lambda one: isinstance(one, Checkpoints))]
         trainer = build.build_trainer(cfg, callbacks, build.build_all(cfg.logger, folder))
         checkpoint = folder.last_checkpoint if folder.last_step else None

@@ -1,14 +1,14 @@
 """What every metric returns, and the bootstrap behind its interval."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaelab.errors import require
+from vaelab.errors import UserError, require
 
 if TYPE_CHECKING:
     from vaelab.metrics.probe import Probe
@@ -93,3 +93,35 @@ def centred_interval(
     low, high = value + scale * (np.quantile(draws, tails) - draws.mean())
     # The value itself always lies inside: a skewed handful of draws may leave it out.
     return max(min(low, value), bounds[0]), min(max(high, value), bounds[1])
+
+
+class SweepMetric(ABC):
+    """A configured metric that compares runs: models of the same settings and different seeds."""
+
+    higher_is_better: bool | None = True
+
+    @abstractmethod
+    def __call__(self, probes: Sequence["Probe"]) -> list[dict[str, Score]]:
+        """Scores by name, for every run.
+
+        Raises:
+            UserError: fewer than 2 runs, or runs on different images.
+        """
+
+
+AnyMetric = Metric | SweepMetric
+
+
+def require_applicable(metrics: Mapping[str, AnyMetric], has_factors: bool) -> None:
+    """Refuse metrics that need ground-truth factors where the data has none.
+
+    Raises:
+        UserError: naming them.
+    """
+    needing = [n for n, m in metrics.items() if isinstance(m, Metric) and m.needs_factors]
+    if needing and not has_factors:
+        raise UserError(
+            f"{', '.join(needing)} expects ground-truth factors of the images, got data without "
+            "(labels are none); train on data=dsprites, or choose from "
+            "metrics=[likelihood,unsupervised]."
+        )

@@ -157,7 +157,7 @@ class Probe:
         num, width = len(self.images), self.latent_dim * self.model.posterior.params_per_latent
         if self.cache is not None and self.cache.exists():
             try:
-                with np.load(self.cache, allow_pickle=False) as file:
+                with self.cache.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                     stored: dict[str, Any] = dict(file)
             except (OSError, ValueError, zipfile.BadZipFile, EOFError):
                 stored = {}  # unreadable, hence made anew

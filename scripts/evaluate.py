@@ -1,0 +1,6 @@
+"""Score finished runs: python scripts/evaluate.py run=outputs/main/<time> (see README.md)."""
+
+from vaelab.commands import evaluate
+
+if __name__ == "__main__":
+    evaluate()

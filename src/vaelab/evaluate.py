@@ -1,0 +1,259 @@
+"""Judging finished runs: scores into metrics.json and TensorBoard, pictures into figures/."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from vaelab import build
+from vaelab.errors import UserError
+from vaelab.load import Run, load_run
+from vaelab.metrics import AnyMetric, Metric, Score, SweepMetric, require_applicable
+from vaelab.metrics.probe import Probe
+from vaelab.run_folder import RunFolder, find_runs
+from vaelab.scores import is_recorded, name_prefix, record_scores
+
+# Settings that do not make runs of one sweep cell different models.
+INCIDENTAL = ("seed", "name", "output_root", "resume", "num_threads", "target", "data_root")
+
+
+@dataclass
+class Evaluation:
+    """What was found out about one run.
+
+    Attributes:
+        folder: the run's.
+        scores: by name, those computed now.
+        kept: metrics whose scores were there already.
+        skipped: metrics left out since the data has no factors.
+        failed: metric -> the sentence why it gave nothing.
+    """
+
+    folder: RunFolder
+    scores: dict[str, Score] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def evaluate_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Iterator[Evaluation]:
+    """`evaluate` as conf/evaluate.yaml and the command line say.
+
+    Metrics that nobody typed are left out where the data has no factors; typed ones are refused.
+    """
+    if OmegaConf.is_missing(cfg, "run"):
+        raise UserError(
+            "evaluate expects run=<a run folder, a folder of runs, or a checkpoint>, got none; "
+            "name what a run printed at its end: run=outputs/main/<time>."
+        )
+    if cfg.num_threads:
+        torch.set_num_threads(cfg.num_threads)
+    device = cfg.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return evaluate(
+        cfg.run,
+        build.build_metrics(cfg.metrics),
+        build.plain(cfg)["metrics"],
+        checkpoint=cfg.checkpoint,
+        device=device,
+        data_root=cfg.data_root,
+        force=cfg.force,
+        skip_inapplicable=not any(word.startswith("metrics=") for word in overrides),
+        figures=cfg.figures,
+    )
+
+
+def evaluate(
+    path: str | Path,
+    metrics: Mapping[str, AnyMetric],
+    configs: Mapping[str, Any],
+    *,
+    checkpoint: str = "last",
+    device: str = "cpu",
+    data_root: str | None = None,
+    force: bool = False,
+    skip_inapplicable: bool = False,
+    figures: bool = True,
+) -> Iterator[Evaluation]:
+    """Compute `metrics` of a run, a checkpoint, or every finished run below a folder.
+
+    A score that is there already for the same weights and settings is kept, so that an evaluation
+    that was stopped goes on where it was.
+
+    Args:
+        path: run folder, folder of runs, or checkpoint.
+        metrics: by name; `configs` their settings, which are recorded with the scores.
+        checkpoint: "last" or "best"; the scores of another than last get its name as prefix.
+        device: where the model runs.
+        data_root: where the data lies now, if it has moved since training.
+        force: compute again what is there.
+        skip_inapplicable: leave out what the data does not allow, instead of refusing.
+        figures: draw every run after its metrics.
+
+    Yields:
+        One evaluation a run as soon as it is there, then those of metrics that compare runs.
+
+    Raises:
+        UserError: there is no run, or a metric makes no sense for its data.
+    """
+    single = {name: metric for name, metric in metrics.items() if isinstance(metric, Metric)}
+    over_runs = {n: metric for n, metric in metrics.items() if isinstance(metric, SweepMetric)}
+    paths = _evaluable(Path(path))
+    if over_runs and len(paths) < 2:
+        raise UserError(
+            f"{', '.join(over_runs)} compares runs and expects a folder of at least 2 finished "
+            f"runs that differ in the seed, got {path}; name the folder of the sweep."
+        )
+    cells = defaultdict(list)
+    for one in paths:
+        run = _load(one, checkpoint, device, data_root)
+        evaluation = Evaluation(run.folder)
+        chosen = _applicable(single, run, evaluation, skip=skip_inapplicable)
+        probe = run.probe(progress=_bar)
+        _score_run(run, probe, chosen, configs, evaluation, force=force)
+        if figures:
+            draw(run, probe)
+        cells[_cell(run)].append(one)
+        if single:
+            yield evaluation
+    for members in cells.values() if over_runs else ():
+        runs = [_load(one, checkpoint, device, data_root) for one in members]
+        yield from _score_cell(over_runs, configs, runs)
+
+
+def _load(path: Path, checkpoint: str, device: str, data_root: str | None) -> Run:
+    run = load_run(path, checkpoint, device)
+    if data_root is not None:
+        run.config.data.root = data_root
+    return run
+
+
+def _evaluable(path: Path) -> list[Path]:
+    """The checkpoint or run, or the finished runs below a folder."""
+    if path.is_file():
+        return [path]
+    runs = find_runs(path)
+    if len(runs) == 1:
+        return [runs[0].path]
+    finished = [run.path for run in runs if run.status()["state"] == "finished"]
+    if not finished:
+        raise UserError(
+            f"expected finished runs below {path}, got {len(runs)} of which none has; go on with "
+            "them by resume=, or evaluate one by its own path."
+        )
+    return finished
+
+
+def _applicable(
+    metrics: Mapping[str, Metric], run: Run, evaluation: Evaluation, *, skip: bool
+) -> dict[str, Metric]:
+    """The metrics that the run's data allows."""
+    has_factors = run.data.splits.factors is not None
+    if not skip:
+        require_applicable(metrics, has_factors)
+    allowed = {n: m for n, m in metrics.items() if has_factors or not m.needs_factors}
+    evaluation.skipped = [name for name in metrics if name not in allowed]
+    return allowed
+
+
+def _score_run(
+    run: Run,
+    probe: Probe,
+    metrics: Mapping[str, Metric],
+    configs: Mapping[str, Any],
+    evaluation: Evaluation,
+    *,
+    force: bool,
+) -> None:
+    bar = tqdm(metrics.items(), desc=str(run.folder.path), unit="metric", leave=False)
+    for name, metric in bar:
+        bar.set_postfix_str(name)
+        if not force and is_recorded(run.folder, name, _identity(run, configs[name])):
+            evaluation.kept.append(name)
+            continue
+        start = time.perf_counter()
+        try:
+            scores = metric(probe)
+        except UserError as error:
+            evaluation.failed[name] = str(error)
+            continue
+        _record(run, name, configs[name], scores, time.perf_counter() - start)
+        evaluation.scores |= scores
+
+
+def _score_cell(
+    metrics: Mapping[str, SweepMetric], configs: Mapping[str, Any], runs: Sequence[Run]
+) -> list[Evaluation]:
+    """Scores that compare the runs of one cell of a sweep."""
+    evaluations = [Evaluation(run.folder) for run in runs]
+    probes = [run.probe(progress=_bar) for run in runs]
+    for name, metric in metrics.items():
+        start = time.perf_counter()
+        try:
+            results = metric(probes)
+        except UserError as error:
+            for evaluation in evaluations:
+                evaluation.failed[name] = str(error)
+            continue
+        seconds = time.perf_counter() - start
+        for run, evaluation, scores in zip(runs, evaluations, results, strict=True):
+            _record(run, name, configs[name], scores, seconds)
+            evaluation.scores |= scores
+    return evaluations
+
+
+def _record(run: Run, name: str, config: Any, scores: dict[str, Score], seconds: float) -> None:
+    """Into metrics.json, then TensorBoard."""
+    record_scores(run.folder, name, scores, run.step, _identity(run, config), seconds)
+    prefix = name_prefix(run.checkpoint.stem)
+    with SummaryWriter(str(run.folder.path)) as writer:
+        for score_name, score in scores.items():
+            writer.add_scalar(f"{prefix}metrics/{score_name}", float(score), run.step)
+
+
+def _identity(run: Run, config: Any) -> dict[str, Any]:
+    """What a score depends on."""
+    return {
+        "config": config,
+        "weights": run.weights_digest,
+        "data_checksum": run.data.splits.checksum,
+        "checkpoint": run.checkpoint.stem,
+    }
+
+
+def _cell(run: Run) -> str:
+    """The settings of a run but for its seed: what runs of one cell of a sweep share."""
+    settings = {k: v for k, v in build.plain(run.config).items() if k not in INCIDENTAL}
+    return json.dumps(settings, sort_keys=True, default=str)
+
+
+def draw(run: Run, probe: Probe) -> None:
+    """Pictures of the run and of its scores, into figures/ and TensorBoard."""
+
+
+def table(evaluation: Evaluation) -> str:
+    """The result of one run as text: a score a line, with its interval."""
+    lines = [f"\nrun       {evaluation.folder.path}"]
+    width = max((len(name) for name in evaluation.scores), default=0)
+    for name, score in evaluation.scores.items():
+        low_high = "" if score.interval is None else "  [{:.4g}, {:.4g}]".format(*score.interval)
+        lines.append(f"  {name:<{width}}  {score.value:>10.4g}{low_high}")
+    for word, names in (("kept", evaluation.kept), ("no factors for", evaluation.skipped)):
+        if names:
+            lines.append(f"{word:<9} {', '.join(names)}")
+    lines += [f"FAILED    {name}: {sentence}" for name, sentence in evaluation.failed.items()]
+    lines.append(f"numbers   {evaluation.folder.metrics}")
+    return "\n".join(lines)
+
+
+def _bar(batches: Iterable) -> Iterable:
+    return tqdm(batches, desc="encoding", unit="batch", leave=False)
