@@ -13,7 +13,7 @@ from vaelab.commands import CONF
 from vaelab.data import Images, Splits, Subset
 from vaelab.run_folder import RunFolder
 
-MANY = ("callbacks", "logger")
+MANY = ("callbacks", "logger", "metrics")
 OPTIONS = sorted(
     (str(path.relative_to(CONF).parent), path.stem)
     for path in CONF.rglob("*.yaml")
@@ -64,7 +64,8 @@ def test_option_builds(group, option, chosen, tmp_path):
     assert not OmegaConf.missing_keys(cfg)
     data, model = build.build_data(cfg), build.build_model(cfg, (1, 64, 64))
     build.build_training_module(cfg, model, build.build_objective(cfg), no_images(data))
-    callbacks, loggers = (build.build_all(cfg[many], RunFolder(tmp_path)) for many in MANY)
+    callbacks, loggers, _ = (build.build_all(cfg[many], RunFolder(tmp_path)) for many in MANY)
+    assert set(build.build_metrics(cfg.metrics)) == set(cfg.metrics)
     if cfg.trainer.accelerator == "cpu":
         trainer = build.build_trainer(cfg, callbacks, loggers)
         assert trainer.max_steps == data.num_steps
@@ -83,8 +84,8 @@ def test_yaml_keys_are_the_arguments_of_its_class(group, option, chosen):
         name, keys = node["_target_"], {key for key in node if not key.startswith("_")}
         parameters = inspect.signature(get_object(name)).parameters
         assert keys <= set(parameters), name
-        if name.startswith("vaelab.data."):
-            assert set(parameters) == keys, "the YAML of a data set shows every argument"
+        if name.startswith(("vaelab.data.", "vaelab.metrics.")):
+            assert set(parameters) == keys, "the YAML shows every argument"
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: path.stem)

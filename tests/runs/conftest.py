@@ -70,12 +70,12 @@ def at_step(monkeypatch):
 
 @pytest.fixture
 def command(tmp_path):
-    """Words -> the started process of scripts/train.py with them, in an empty directory."""
+    """Words -> the started process of a script with them, in an empty directory."""
     processes = []
 
-    def start(*words, **environment):
+    def start(*words, script=SCRIPT, **environment):
         process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), *words],
+            [sys.executable, str(script), *words],
             cwd=tmp_path,
             env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
             stdout=subprocess.PIPE,

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,9 +90,18 @@ def centred_interval(
     if len(draws) == 0:
         return None
     tails = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    low, high = value + scale * (np.quantile(draws, tails) - draws.mean())
+    low, high = (value + scale * (np.quantile(draws, tails) - draws.mean())).tolist()
     # The value itself always lies inside: a skewed handful of draws may leave it out.
     return max(min(low, value), bounds[0]), min(max(high, value), bounds[1])
+
+
+def of_codes(scores: Mapping[str, Score], codes: str) -> dict[str, Score]:
+    """Scores with their codes in the settings, and in their names where these are samples."""
+    suffix = {"mean": "", "sampled": "_sampled_codes"}[codes]
+    return {
+        name + suffix: replace(score, settings=score.settings | {"codes": codes})
+        for name, score in scores.items()
+    }
 
 
 class SweepMetric(ABC):

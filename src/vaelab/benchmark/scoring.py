@@ -1,0 +1,84 @@
+"""Seconds of each metric on given codes of dSprites' size, beside a peer's where one is at hand."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaelab import metrics
+from vaelab.benchmark.peer import load_peer
+from vaelab.metrics import Metric
+from vaelab.metrics.population import Population
+from vaelab.metrics.probe import Probe
+
+SIZES, NAMES = (3, 6, 40, 32, 32), ("shape", "scale", "orientation", "posX", "posY")
+METRICS: dict[str, Callable[[], Metric]] = {
+    "beta_vae_score": metrics.BetaVAEScore,
+    "factor_vae_score": metrics.FactorVAEScore,
+    "mig": metrics.MIG,
+    "sap": metrics.SAP,
+    "modularity": metrics.Modularity,
+    "irs": metrics.IRS,
+    "unsupervised": metrics.Unsupervised,
+    "dci": metrics.DCI,
+}
+# What the peer calls the first score of ours.
+FIRST = {"dci": "dci_disentanglement", "unsupervised": "gaussian_total_correlation"}
+
+
+class GivenCodes:
+    """What the metrics ask of a probe, answered from a table that was computed before."""
+
+    def __init__(self, codes: NDArray[np.float32], factors: NDArray[np.int64]):
+        self.table, self.factors, self.images = codes, factors, range(len(codes))
+
+    def population(self, codes: str, rng: np.random.Generator) -> Population:
+        return Population.of(self.table, self.factors, NAMES)
+
+    def codes(self, rows: NDArray[np.int64], codes: str, rng: np.random.Generator) -> Any:
+        return self.table[rows]
+
+
+def entangled_codes() -> GivenCodes:
+    """The whole grid of dSprites with ten codes: seven mix the factors with noise, three are dead.
+
+    About as entangled as those of a beta-VAE, so that learners have as much to do.
+    """
+    rng = np.random.default_rng(0)
+    columns = np.unravel_index(np.arange(np.prod(SIZES)), SIZES)
+    factors = np.stack(columns, axis=1)
+    known = factors / (np.array(SIZES) - 1) * 2.0 - 1
+    codes = np.tanh(1.5 * known @ rng.normal(0, 0.7, (5, 7)))
+    codes += 0.1 * rng.standard_normal(codes.shape)
+    dead = 0.01 * rng.standard_normal((len(codes), 3))
+    return GivenCodes(np.concatenate([codes, dead], axis=1).astype(np.float32), factors)
+
+
+def scoring(peer: Path | None, repeats: int, names: list[str] | None = None) -> list[dict]:
+    """A row a metric: seconds and value of ours with intervals, and of the peer's where given.
+
+    Medians of `repeats` rounds, in each of which both run in turn; one round of dci.
+    """
+    given = entangled_codes()
+    peers: Mapping[str, Callable[[], float]] = {} if peer is None else load_peer(peer, given)
+    rows = []
+    for name in names or METRICS:
+        seconds: dict[str, list[float]] = {"ours": [], "peer": []}
+        value = peer_value = float("nan")
+        for _ in range(1 if name == "dci" else repeats):
+            start = time.perf_counter()
+            scores = METRICS[name]()(cast(Probe, given))
+            seconds["ours"].append(time.perf_counter() - start)
+            value = float(scores[FIRST.get(name, name)])
+            if name in peers:
+                start = time.perf_counter()
+                peer_value = peers[name]()
+                seconds["peer"].append(time.perf_counter() - start)
+        ours = float(np.median(seconds["ours"]))
+        theirs = float(np.median(seconds["peer"])) if seconds["peer"] else float("nan")
+        row = {"name": name, "seconds": ours, "value": value}
+        rows.append(row | {"peer_seconds": theirs, "peer_value": peer_value})
+    return rows

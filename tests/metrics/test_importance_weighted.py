@@ -1,0 +1,112 @@
+"""The importance-weighted bound: its definition, its noise, its score."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vaelab.data.images import Images, Splits, Subset
+from vaelab.errors import UserError
+from vaelab.metrics.importance_weighted import (
+    ImportanceWeightedBound,
+    effective_sample_size,
+    importance_weighted_bound,
+)
+from vaelab.metrics.probe import Probe
+from vaelab.seeding import random_stream
+
+
+@pytest.fixture
+def model(tiny_vae):
+    return tiny_vae().eval()
+
+
+@pytest.fixture
+def x():
+    return (torch.rand(6, 1, 4, 4) < 0.5).double()
+
+
+@pytest.fixture
+def probe(tiny_vae):
+    bytes_ = (torch.rand(30, 16) < 0.5).to(torch.uint8) * 255
+    subset = Subset(Images(bytes_, (1, 4, 4)))
+    return Probe(tiny_vae().float().eval(), Splits(subset, subset))
+
+
+def slow_bound(model, image, num_samples, number):
+    """Equation 8 of Burda et al., one sample at a time, the densities written out."""
+    mu, log_variance = model.encoder(image[None])[0].chunk(2)
+    with random_stream("metrics", "importance_weighted", 0, number):
+        noise = torch.randn(num_samples, 1, 3, dtype=torch.float64)[:, 0]
+    weights = []
+    for eps in noise:
+        z = mu + (log_variance / 2).exp() * eps
+        log_q = -0.5 * (eps**2 + log_variance + math.log(2 * math.pi)).sum()
+        log_p_z = -0.5 * (z**2 + math.log(2 * math.pi)).sum()
+        p = model.decoder(z[None])[0].sigmoid()
+        log_p_x = (image * p.log() + (1 - image) * (1 - p).log()).sum()
+        weights.append((log_p_z + log_p_x - log_q).exp().item())
+    return math.log(np.mean(weights))
+
+
+@torch.no_grad()
+def test_equals_a_slow_implementation(model, x):
+    slow = [slow_bound(model, image, 9, i) for i, image in enumerate(x)]
+    assert importance_weighted_bound(model, x, 9).tolist() == pytest.approx(slow, rel=1e-9)
+
+
+@pytest.mark.parametrize("max_decoded", [1, 7, 1000])
+def test_chunks_change_nothing(model, x, max_decoded):
+    whole = importance_weighted_bound(model, x, 50)
+    parts = importance_weighted_bound(model, x, 50, max_decoded=max_decoded)
+    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0)
+
+
+def test_an_image_does_not_depend_on_the_others(model, x):
+    whole = importance_weighted_bound(model, x, 20)
+    torch.testing.assert_close(importance_weighted_bound(model, x[:2], 20), whole[:2])
+
+
+def test_a_function_of_the_seed_that_leaves_global_noise_alone(model, x):
+    state = torch.get_rng_state()
+    one, again = (importance_weighted_bound(model, x, 5, seed=1) for _ in range(2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, importance_weighted_bound(model, x, 5, seed=2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not one.requires_grad
+
+
+def test_weights_of_any_size_neither_overflow_nor_vanish():
+    weights = torch.tensor([[-5e4, -5e4, -5e4, -5e4], [0.0, -800, -800, -800]]).double()
+    assert effective_sample_size(weights).tolist() == pytest.approx([4, 1])
+
+
+def test_score(probe):
+    score = ImportanceWeightedBound(num_samples=20, num_images=10)(probe)[
+        "importance_weighted_bound"
+    ]
+    assert score.interval is not None
+    assert score.interval[0] < score.value < score.interval[1]
+    settings = score.settings
+    assert settings["bits_per_dim"] == pytest.approx(-score.value / 16 / math.log(2))
+    assert 1 <= settings["median_effective_sample_size"] <= 20
+    assert (settings["num_samples"], settings["num_images"]) == (20, 10)
+    assert settings["split"] == "val"
+
+
+def test_score_equals_the_function_on_all_images(probe):
+    rows = np.arange(30)
+    value = float(
+        ImportanceWeightedBound(100, None, num_bootstrap=0)(probe)["importance_weighted_bound"]
+    )
+    bounds = importance_weighted_bound(probe.model, probe.x(rows), 100, seed=5)
+    # Other noise: the two means differ by their standard errors.
+    error = 5 * (2 * importance_weighted_bound(probe.model, probe.x(rows), 100).var() / 30) ** 0.5
+    assert value == pytest.approx(float(bounds.mean()), abs=float(error))
+
+
+@pytest.mark.parametrize("num_images", [0, 31])
+def test_more_images_than_there_are(probe, num_images):
+    with pytest.raises(UserError, match=f"1 to the 30 val images, got {num_images}"):
+        ImportanceWeightedBound(2, num_images)(probe)

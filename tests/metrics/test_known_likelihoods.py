@@ -1,0 +1,142 @@
+"""L_K and AIS where log p(x) is known: a linear Gaussian model, and one latent on a grid."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import MultivariateNormal
+
+from vaelab.likelihoods import Gaussian as GaussianPixels
+from vaelab.metrics.ais import ais_log_likelihood, anneal
+from vaelab.metrics.importance_weighted import (
+    effective_sample_size,
+    importance_log_weights,
+    importance_weighted_bound,
+    log_mean_weight,
+)
+from vaelab.models import VAE, MLPDecoder, MLPEncoder
+from vaelab.posteriors import Gaussian
+from vaelab.priors import StandardNormal
+
+F64 = torch.float64
+NUM_PIXELS, SIGMA = 6, 0.5
+
+
+@pytest.fixture
+def linear():
+    """(model, x, log p(x)): z ~ N(0, I), x = W z + b + noise, with the exact posterior.
+
+    The columns of W are orthogonal, so that the posterior is a diagonal normal.
+    """
+    model = VAE(
+        (1, 2, 3),
+        2,
+        lambda *shapes: MLPEncoder(*shapes, hidden=()),
+        lambda *shapes: MLPDecoder(*shapes, hidden=()),
+        Gaussian(),
+        StandardNormal,
+        GaussianPixels(SIGMA),
+    ).double()
+    w = torch.linalg.qr(torch.randn(NUM_PIXELS, 2, dtype=F64))[0] * torch.tensor([2.0, 0.7])
+    b = torch.randn(NUM_PIXELS, dtype=F64)
+    variance = 1 / (1 + (w**2).sum(0) / SIGMA**2)
+    gain = variance[:, None] * w.T / SIGMA**2
+    with torch.no_grad():
+        model.decoder.head.weight.copy_(w)
+        model.decoder.head.bias.copy_(b)
+        model.encoder.head.weight.copy_(torch.cat([gain, torch.zeros(2, NUM_PIXELS)]))
+        model.encoder.head.bias.copy_(torch.cat([-gain @ b, variance.log()]))
+    p_x = MultivariateNormal(b, w @ w.T + SIGMA**2 * torch.eye(NUM_PIXELS, dtype=F64))
+    x = p_x.sample((5,))
+    return model.eval(), x.view(-1, 1, 2, 3), p_x.log_prob(x)
+
+
+@pytest.fixture
+def one_latent(tiny_vae):
+    """(model, x, log p(x)): a nonlinear decoder of one latent, p(x) summed over a grid of z."""
+    model = tiny_vae(latent_dim=1)
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter.mul_(4)
+    x = (torch.rand(4, 1, 4, 4) < 0.5).double()
+    z = torch.linspace(-9, 9, 6001, dtype=F64)
+    with torch.no_grad():
+        log_joint = model.prior().log_prob(z[:, None])[:, None] + model.decode(
+            z[:, None, None].expand(-1, len(x), 1)
+        ).log_prob(x)
+    return model.eval(), x, log_joint.logsumexp(0) + math.log(z[1] - z[0])
+
+
+def spoil(model):
+    """A posterior that is too wide and in the wrong place."""
+    with torch.no_grad():
+        model.encoder.head.bias.add_(torch.tensor([0.3, -0.3, 0.7, 0.7]))
+
+
+def five_standard_errors(log_weights):
+    """Of log mean w, by the delta method: 5 sqrt(Var(w) / K) / E[w], from (B, K)."""
+    num = log_weights.shape[-1]
+    return 5 * ((num / effective_sample_size(log_weights) - 1) / num).sqrt() + 1e-9
+
+
+def test_the_exact_posterior_makes_every_sample_exact(linear):
+    model, x, log_p = linear
+    torch.testing.assert_close(importance_weighted_bound(model, x, 1), log_p)
+    torch.testing.assert_close(importance_weighted_bound(model, x, 7, seed=3), log_p)
+
+
+def test_with_a_wrong_posterior_the_bound_rises_to_log_p(linear):
+    model, x, log_p = linear
+    spoil(model)
+    gaps = {
+        k: torch.stack([log_p - importance_weighted_bound(model, x, k, seed=s) for s in range(20)])
+        for k in (1, 5, 50)
+    }
+    one, five, fifty = (gaps[k].mean() for k in (1, 5, 50))
+    assert one > 2 * five > 4 * fifty > -4 * 3 * gaps[50].std() / gaps[50].numel() ** 0.5
+    assert one > 0.5  # nats: the posterior is wrong enough to tell
+
+
+@pytest.mark.parametrize("which", ["linear", "one_latent"])
+def test_many_samples_reach_log_p(which, request):
+    model, x, log_p = request.getfixturevalue(which)
+    if which == "linear":
+        spoil(model)
+    weights = torch.stack(
+        [importance_log_weights(model, image[None], 5000, 0, i) for i, image in enumerate(x)]
+    )
+    error = (log_mean_weight(weights) - log_p).abs()
+    assert bool((error < five_standard_errors(weights)).all())
+    assert bool((five_standard_errors(weights) < 0.3).all())
+
+
+@pytest.mark.parametrize("which", ["linear", "one_latent"])
+def test_annealing_reaches_log_p(which, request):
+    model, x, log_p = request.getfixturevalue(which)
+    annealed = anneal(model, x, 64, 60, seed=0, number=0)
+    weights = annealed.log_weights.T
+    error = (log_mean_weight(weights) - log_p).abs()
+    assert bool((error < five_standard_errors(weights)).all())
+    assert bool((five_standard_errors(weights) < 0.6).all())
+    assert bool(((annealed.acceptance > 0.4) & (annealed.acceptance < 0.95)).all())
+
+
+def test_annealing_never_looks_at_the_encoder(linear):
+    model, x, _ = linear
+    before = ais_log_likelihood(model, x, 2, 5)
+    spoil(model)
+    assert torch.equal(ais_log_likelihood(model, x, 2, 5), before)
+
+
+def test_few_temperatures_are_unbiased_in_p_and_too_low_in_log_p(linear):
+    """E[w] = p(x) for any number of temperatures, so that E[log w] < log p(x)."""
+    model, x, log_p = linear
+    gaps = {}
+    for temperatures in (4, 40):
+        weights = anneal(model, x, 800, temperatures, seed=1, number=0).log_weights.T
+        error = (log_mean_weight(weights) - log_p).abs()
+        assert bool((error < five_standard_errors(weights)).all())
+        gaps[temperatures] = log_p - weights.mean(1)
+        assert bool((gaps[temperatures] > 0).all())
+    # Neal 2001: the spread of log w falls as 1 / temperatures if the transitions mix.
+    assert bool((gaps[40] < 0.3 * gaps[4]).all())
