@@ -16,8 +16,10 @@ SRC = Path(vaelab.__file__).parent
 ORDER = (
     *("errors", "seeding", "allocator", "term_means", "files", "checkpoint", "run_folder"),
     *("schedules", "distributions", "likelihoods", "posteriors", "priors", "models"),
-    *("objectives", "data", "metrics", "figures", "loggers", "callbacks", "training_module"),
-    *("build", "resume", "train", "load", "reproduce", "benchmark", "explain", "commands"),
+    *("objectives", "data", "metrics", "scores", "figures", "gallery", "loggers", "callbacks"),
+    *("training_module",),
+    *("build", "resume", "train", "load", "evaluate", "report", "reproduce", "benchmark"),
+    *("explain", "commands"),
 )
 # ... but these import no more than this.
 ONLY = {
@@ -30,19 +32,20 @@ ONLY = {
     "metrics": {"errors", "seeding", "files", "distributions", "models", "objectives", "data"},
     "data": {"errors", "files", "seeding"},
     "figures": {"files"},
+    "gallery": {"errors", "seeding", "distributions", "models", "data", "metrics", "figures"},
     "term_means": set(),
     "explain": {"errors"},
 }
 # Who imports what the mathematics does without; `data.datamodule` is a module of a part.
 FRAMEWORKS = {
     "hydra": {"build", "resume", "reproduce", "benchmark", "explain", "commands"},
-    "omegaconf": {"build", "resume", "train", "load", "reproduce", "benchmark"}
+    "omegaconf": {"build", "resume", "train", "load", "evaluate", "reproduce", "benchmark"}
     | {"explain", "commands"},
     "pytorch_lightning": {"data.datamodule", "loggers", "callbacks", "training_module"}
     | {"build", "train", "benchmark"},
     "sklearn": {"metrics"},
-    "matplotlib": {"figures", "callbacks"},
-    "tensorboard": set(),
+    "matplotlib": {"figures"},
+    "tensorboard": {"loggers"},
 }
 
 

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from vaelab import build
+from vaelab import build, gallery
 from vaelab.errors import UserError
 from vaelab.load import Run, load_run
+from vaelab.loggers import keep_picture
 from vaelab.metrics import AnyMetric, Metric, Score, SweepMetric, require_applicable
 from vaelab.metrics.probe import Probe
 from vaelab.run_folder import RunFolder, find_runs
@@ -237,7 +239,18 @@ def _cell(run: Run) -> str:
 
 
 def draw(run: Run, probe: Probe) -> None:
-    """Pictures of the run and of its scores, into figures/ and TensorBoard."""
+    """Pictures that the run lacks and those of its scores, into figures/ and TensorBoard."""
+    prefix = name_prefix(run.checkpoint.stem).replace("/", "_")
+    there = {file.stem for file in run.folder.figures.glob("*")}
+    names = [n for n in gallery.picture_names(run.model) if f"{prefix}{n}" not in there]
+    when = f"step {run.step:,}"
+    known = run.metrics
+    flat = f"{name_prefix(run.checkpoint.stem)}metrics/"
+    numbers = {name.removeprefix(flat): v for name, v in known.items() if name.startswith(flat)}
+    with SummaryWriter(str(run.folder.path)) as writer:
+        pictures = gallery.model_pictures(run.model, run.data.splits, when, names=names)
+        for name, picture in chain(pictures, gallery.score_pictures(probe, numbers, when)):
+            keep_picture(f"{prefix}{name}", picture, run.folder, run.step, [writer])
 
 
 def table(evaluation: Evaluation) -> str:

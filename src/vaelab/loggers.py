@@ -1,16 +1,22 @@
 """What a run logs: metrics.csv and TensorBoard's event files, both whole after a resume."""
 
 import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from vaelab.figures import Animation, encode, write_encoded
 from vaelab.files import not_written, write_atomically
 from vaelab.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from vaelab.figures.page import Figure
 
 HEADER = ("step", "metric", "value")
 
@@ -70,6 +76,46 @@ def tensorboard(folder: RunFolder) -> TensorBoardLogger:
     return TensorBoardLogger(
         folder.path, name="", version="", default_hp_metric=False, purge_step=folder.last_step + 1
     )
+
+
+def keep_picture(
+    name: str,
+    picture: "Figure | Animation",
+    folder: RunFolder,
+    step: int,
+    writers: Sequence[SummaryWriter],
+    formats: Sequence[str] = ("png",),
+) -> None:
+    """Write a picture into figures/ and TensorBoard's Images tab.
+
+    Args:
+        name: of its files and tag.
+        picture: an animation becomes a GIF, a figure files in `formats` ("png", "svg").
+        writers: of TensorBoard's events.
+    """
+    moves = isinstance(picture, Animation)
+    files, shown = (("gif",), "gif") if moves else (tuple(formats), "png")
+    # Drawn once a format, not once a place.
+    encoded = {f: encode(picture, f) for f in {*files, *((shown,) if writers else ())}}
+    for format in files:
+        write_encoded(encoded[format], folder.figures / f"{name}.{format}")
+    for writer in writers:
+        log_image(writer, name, encoded[shown], step)
+
+
+def log_image(writer: SummaryWriter, name: str, encoded: bytes, step: int) -> None:
+    """An encoded PNG or GIF in TensorBoard's Images tab, byte for byte, so that a GIF moves.
+
+    torch's add_image would encode pixels once more, and its add_video needs moviepy.
+    """
+    from PIL import Image
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    with Image.open(io.BytesIO(encoded)) as opened:
+        width, height = opened.size
+    image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=encoded)
+    summary = Summary(value=[Summary.Value(tag=name, image=image)])
+    writer._get_file_writer().add_summary(summary, step)
 
 
 def log_hparams(logger: TensorBoardLogger, settings: dict[str, Any], metrics: list[str]) -> None:

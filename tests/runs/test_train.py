@@ -101,7 +101,12 @@ def test_tensorboard_has_curves_pictures_and_settings(finished):
 
 def test_figures_are_pictures(finished):
     names = {path.stem for path in finished.figures.glob("*.png")}
-    assert names == {"reconstructions", "samples", "traversals", "manifold", "latent_scatter"}
+    assert names == {
+        *("reconstructions", "samples", "traversals", "traversals_prior", "manifold"),
+        *("latent_scatter", "latent_kl"),
+    }
+    animations = {path.stem for path in finished.figures.glob("*.gif")}
+    assert animations == {"traversals_animated", "traversals_prior_animated"}
     for path in finished.figures.glob("*.png"):
         with Image.open(path) as picture:
             assert np.asarray(picture).std() > 0

@@ -14,6 +14,10 @@ from typing import Any
 
 import numpy as np
 
+FILES = (
+    *("utils", "beta_vae", "factor_vae", "mig", "dci", "sap_score", "irs"),
+    *("modularity_explicitness", "unsupervised_metrics"),
+)
 SAMPLES = {"num_train": 10_000, "batch_size": 1000}
 TESTED = {**SAMPLES, "num_test": 5000}
 VOTES = {"num_train": 10_000, "num_eval": 5000, "batch_size": 64}
@@ -44,10 +48,8 @@ def load_peer(checkout: Path, given: Any) -> dict[str, Callable[[], float]]:
     _stand_in()
     sys.path.insert(0, str(checkout))
     module = partial(importlib.import_module, package=None)
-    files = {
-        name: module(f"disentanglement_lib.evaluation.metrics.{name}")
-        for name in ("utils", "beta_vae", "factor_vae", "mig", "dci", "sap_score", "irs")
-        + ("modularity_explicitness", "unsupervised_metrics")
+    files: dict[str, Any] = {
+        name: module(f"disentanglement_lib.evaluation.metrics.{name}") for name in FILES
     }
     utils, factor_vae = files["utils"], files["factor_vae"]
     bins = {"num_bins": 20, "discretizer_fn": utils._histogram_discretize}

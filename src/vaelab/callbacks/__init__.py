@@ -2,7 +2,8 @@
 
 from vaelab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from vaelab.callbacks.figures import Figures
+from vaelab.callbacks.metrics import Metrics
 from vaelab.callbacks.progress import progress_bar
 from vaelab.callbacks.stopwatch import Stopwatch
 
-__all__ = ["AtomicCheckpointIO", "Checkpoints", "Figures", "Stopwatch", "progress_bar"]
+__all__ = ["AtomicCheckpointIO", "Checkpoints", "Figures", "Metrics", "Stopwatch", "progress_bar"]

@@ -1,43 +1,45 @@
-"""Pictures of a run: in TensorBoard at validations, and as PNG in figures/ at the end."""
+"""When to draw: at validations, and all there is at the end; to figures/ and to TensorBoard."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch.distributions import Distribution
 
-from vaelab.data.images import Splits
-from vaelab.distributions import kl_per_latent
+from vaelab import gallery
 from vaelab.errors import require
-from vaelab.metrics import kl_order
+from vaelab.figures import Animation
+from vaelab.gallery import GallerySettings
+from vaelab.loggers import keep_picture
 from vaelab.models import VAE
 from vaelab.run_folder import RunFolder
-from vaelab.seeding import random_stream
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from vaelab.figures.page import Figure
 
-NUM_SCATTER = 5000
-NUM_MANIFOLD = 16
-EVAL_BATCH = 200
+ANIMATED = ("traversals_animated", "traversals_prior_animated")
 
 
 class Figures(pl.Callback):
-    """Reconstructions, prior samples and latent traversals; with two latents manifold and scatter.
+    """The pictures of `vaelab.gallery`: the quick ones at validations, all of them at the end.
 
-    The random numbers are a stream of their own and the same at every drawing, so that pictures of
-    different steps show the same images and the loss does not depend on whether they are drawn.
+    Only at the end, since they take seconds: animations, the scatter of more than two latents, and
+    the KL of each latent over training (with logger=csv, where the curves come from).
 
     Args:
-        folder: the run's; the PNG files go into its figures/.
+        folder: the run's; the files go into its figures/.
         every_n_steps: draw at the first validation this many steps after the last drawing, and at
             the end of training.
         num_images: images in a row of reconstructions.
         num_values: columns of a traversal.
-        max_latents: rows of a traversal at most, those of largest KL.
+        max_latents: latents in a traversal at most, those of largest KL.
         traversal_range: how far a traversal goes, in standard deviations of the prior.
+        image: the position in the evaluation set (test, else validation) of the image that
+            traversals are around; None for the first of the reconstructions.
+        formats: of the stills in figures/: png, svg or both.
+
+    Raises:
+        UserError: a setting out of its range; at the first drawing, an image that isn't there.
     """
 
     def __init__(
@@ -48,26 +50,31 @@ class Figures(pl.Callback):
         num_values: int = 9,
         max_latents: int = 20,
         traversal_range: float = 2.0,
+        image: int | None = None,
+        formats: Sequence[str] = ("png",),
     ):
-        for name, value in (("every_n_steps", every_n_steps), ("num_images", num_images)):
-            require(value >= 1, f"callbacks.figures.{name} expects at least 1, got {value}.")
         require(
-            num_values >= 2, f"callbacks.figures.num_values expects at least 2, got {num_values}."
+            every_n_steps >= 1,
+            f"callbacks.figures.every_n_steps expects at least 1, got {every_n_steps}.",
         )
-        self.folder, self.every_n_steps = folder.figures, every_n_steps
-        self.num_images, self.num_values = num_images, num_values
-        self.max_latents, self.traversal_range = max_latents, traversal_range
+        self.folder, self.every_n_steps = folder, every_n_steps
+        self.settings = GallerySettings(
+            num_images, num_values, max_latents, traversal_range, image, tuple(formats)
+        )
         self.last_drawn = 0
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         # Not on_validation_end: averaged weights (callbacks.ema) are in place only until here.
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         if fitting and trainer.global_step - self.last_drawn >= self.every_n_steps:
-            self.draw(trainer, module)
+            self.draw(trainer, module, quick_names(cast(VAE, module.model)))
 
     def on_fit_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.global_step != self.last_drawn:
-            self.draw(trainer, module)
+        model = cast(VAE, module.model)
+        drawn = quick_names(model) if trainer.global_step == self.last_drawn else []
+        self.draw(trainer, module, [n for n in gallery.picture_names(model) if n not in drawn])
+        for name, figure in self._curves(trainer, model):
+            self._keep(trainer, name, figure)
 
     def state_dict(self) -> dict[str, int]:
         return {"last_drawn": self.last_drawn}
@@ -75,75 +82,32 @@ class Figures(pl.Callback):
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.last_drawn = state["last_drawn"]
 
-    def draw(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Draw all figures of the model as it is, to the folder and to TensorBoard."""
+    def draw(
+        self, trainer: pl.Trainer, module: pl.LightningModule, names: Collection[str] | None = None
+    ) -> None:
+        """Draw pictures of the model as it is, all by default, to the folder and to TensorBoard."""
         self.last_drawn = trainer.global_step
         if not trainer.is_global_zero:
             return
-        from vaelab.figures import save_png, to_array  # matplotlib is slow to import
+        model, splits = cast(VAE, module.model), trainer.datamodule.splits  # type: ignore[attr-defined]
+        when = f"step {trainer.global_step:,}"
+        for name, picture in gallery.model_pictures(model, splits, when, self.settings, names):
+            self._keep(trainer, name, picture)
 
-        was_training = module.training
-        module.eval()
-        with (
-            random_stream("figures"),
-            torch.no_grad(),
-            torch.autocast(module.device.type, enabled=False),
-        ):
-            splits = trainer.datamodule.splits  # type: ignore[attr-defined]
-            for name, figure in self.figures(cast(VAE, module.model), splits, trainer.global_step):
-                save_png(figure, self.folder / f"{name}.png")
-                for logger in trainer.loggers:
-                    if isinstance(logger, TensorBoardLogger):
-                        logger.experiment.add_image(
-                            name, to_array(figure), trainer.global_step, dataformats="HWC"
-                        )
-        module.train(was_training)
+    def _curves(self, trainer: pl.Trainer, model: VAE) -> Iterator[tuple[str, "Figure"]]:
+        if trainer.is_global_zero and self.folder.curves.exists():
+            kl = gallery.kl_curves(self.folder.read_curve, model.latent_dim)
+            if kl:
+                yield "latent_kl", gallery.latent_kl_picture(kl)
 
-    def figures(self, model: VAE, splits: Splits, step: int) -> Iterator[tuple[str, "Figure"]]:
-        """(name, figure) of every picture there is of this model."""
-        from vaelab import figures
+    def _keep(self, trainer: pl.Trainer, name: str, picture: "Figure | Animation") -> None:
+        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        writers = [board.experiment for board in boards]
+        step, formats = trainer.global_step, self.settings.formats
+        keep_picture(name, picture, self.folder, step, writers, formats)
 
-        subset, split = (splits.test, "test") if splits.test else (splits.val, "validation")
-        device = next(model.parameters()).device
-        chosen = torch.randperm(len(subset))[:NUM_SCATTER]
-        first, *rest = chosen.to(device).split(EVAL_BATCH)
-        q_z = model.encode(subset.take(first))
-        x = subset.take(first[: self.num_images])
-        when = f"step {step:,}"
-        caption = f"{split} images (above) and their reconstructions, {when}"
-        yield "reconstructions", figures.reconstructions(x, model.reconstruct(x), caption)
-        caption = f"mean of p(x|z) for 64 draws of z from the prior, {when}"
-        yield "samples", figures.samples(model.sample(64), 8, caption)
-        yield "traversals", self._traversals(model, q_z, when)
-        if model.latent_dim == 2:
-            yield "manifold", self._manifold(model, when)
-            others = [model.encode(subset.take(part)).mean for part in rest]
-            z = torch.cat([q_z.mean, *others])
-            labels = None if subset.labels is None else subset.labels[chosen]
-            caption = f"means of q(z|x) of {len(z):,} {split} images, {when}"
-            yield "latent_scatter", figures.latent_scatter(z, labels, caption=caption)
 
-    def _traversals(self, model: VAE, q_z: Distribution, when: str) -> "Figure":
-        from vaelab import figures
-
-        kl = kl_per_latent(q_z, model.prior())
-        kl_latent = torch.zeros(model.latent_dim) if kl is None else kl.mean(0).cpu()
-        latents = kl_order(kl_latent)[: self.max_latents]
-        values = torch.linspace(-self.traversal_range, self.traversal_range, self.num_values)
-        images = model.traverse(q_z.mean[0], latents, values.to(q_z.mean.device))
-        names = [f"z{i + 1}, KL {kl_latent[i]:.2f}" for i in latents]
-        caption = (
-            "one latent a row, set to the value below it, the others at the posterior mean of\n"
-            f"one image; rows ordered by KL in nats, {when}"
-        )
-        return figures.traversals(images, names, values.tolist(), caption)
-
-    def _manifold(self, model: VAE, when: str) -> "Figure":
-        from vaelab import figures
-
-        quantiles = torch.special.ndtri((torch.arange(NUM_MANIFOLD) + 0.5) / NUM_MANIFOLD)
-        grid = torch.stack(torch.meshgrid(quantiles, quantiles, indexing="xy"), dim=-1)
-        z = grid.flatten(0, 1).to(next(model.parameters()).device)
-        images = model.decode(z).mean.unflatten(0, (NUM_MANIFOLD, NUM_MANIFOLD))
-        caption = f"mean of p(x|z) on a grid of Gaussian quantiles, {when}"
-        return figures.manifold(images, quantiles.tolist(), caption)
+def quick_names(model: VAE) -> list[str]:
+    """The pictures that are drawn while the model trains."""
+    late = set(ANIMATED) if model.latent_dim == 2 else {*ANIMATED, "latent_scatter"}
+    return [name for name in gallery.picture_names(model) if name not in late]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, of_codes
 from vaelab.metrics.population import Population
 from vaelab.seeding import derive_seed
 
@@ -75,8 +75,7 @@ class BetaVAEScore(Metric):
         rng = np.random.default_rng(derive_seed("metrics", "beta_vae_score", self.seed))
         sizes = (self.num_train, self.num_eval, self.batch_size, self.num_bootstrap)
         score = _score(probe.population(self.codes, rng), *sizes, rng)
-        score.settings["codes"] = self.codes
-        return {"beta_vae_score" + ("_sampled_codes" if self.codes == "sampled" else ""): score}
+        return of_codes({"beta_vae_score": score}, self.codes)
 
 
 def _score(
@@ -175,4 +174,5 @@ def accuracy(
         value, lambda counts: float(counts @ right) / num, num, rng, num_bootstrap, (0.0, 1.0)
     )
     rows = {name: float(right[factor == f].mean()) for f, name in enumerate(names)}
-    return Score(value, interval, rows, {"interval": "bootstrap of the points scored, fit kept"})
+    how = "bootstrap of the points scored, fit kept" if num_bootstrap else "none"
+    return Score(value, interval, rows, {"interval": how})

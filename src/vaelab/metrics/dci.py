@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, centred_interval
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, centred_interval, of_codes
 from vaelab.metrics.importances import LEARNERS, fit_all
 from vaelab.metrics.population import Population, split_rows
 from vaelab.seeding import derive_seed
@@ -89,8 +89,9 @@ def dci(
         "num_test": len(test),
         "learner": learner,
         "informativeness": "R^2" if learner == "lasso" else "accuracy",
-        "scikit_learn": version("scikit-learn"),
     }
+    if learner != "gradient_boosting":  # whose trees are our own
+        settings["scikit_learn"] = version("scikit-learn")
     scores = {}
     for name, of, rows in (
         ("disentanglement", disentanglement, _rows_of_latents(importances)),
@@ -107,7 +108,8 @@ def dci(
         ("test", population.factors[test], fits.test),
     ):
         score = _informativeness(learner, truth, predicted, population, num_bootstrap, rng)
-        score.settings.update(settings | {"interval": f"bootstrap of the {part} images, fits kept"})
+        how = f"bootstrap of the {part} images, fits kept" if num_bootstrap else "none"
+        score.settings.update(settings | {"interval": how})
         scores[f"informativeness_{part}"] = score
     return scores
 
@@ -146,11 +148,8 @@ class DCI(Metric):
             rng=rng,
             names=population.names,
         )
-        for score in scores.values():
-            score.settings["codes"] = self.codes
         prefix = "dci_" if self.learner == "gradient_boosting" else f"dci_{self.learner}_"
-        suffix = "_sampled_codes" if self.codes == "sampled" else ""
-        return {prefix + name + suffix: score for name, score in scores.items()}
+        return of_codes({prefix + name: score for name, score in scores.items()}, self.codes)
 
 
 def disentanglement(importances: ArrayLike) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaelab.metrics.base import Metric, Score
+from vaelab.metrics.base import Metric, Score, of_codes
 from vaelab.metrics.beta_vae_score import accuracy, draw_points
 from vaelab.metrics.population import Population
 from vaelab.seeding import derive_seed
@@ -78,8 +78,7 @@ class FactorVAEScore(Metric):
         rng = np.random.default_rng(derive_seed("metrics", "factor_vae_score", self.seed))
         population = probe.population(self.codes, rng)
         score = _score(population, *self.sizes, self.min_std, self.num_bootstrap, rng)
-        score.settings["codes"] = self.codes
-        return {"factor_vae_score" + ("_sampled_codes" if self.codes == "sampled" else ""): score}
+        return of_codes({"factor_vae_score": score}, self.codes)
 
 
 def _score(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, of_codes
 from vaelab.metrics.population import Population, split_rows
 from vaelab.seeding import derive_seed
 
@@ -67,7 +67,7 @@ def sap(
         num_test=num,
         solver="LinearSVC, dual=False",  # the study's dual=True has the same minimum
         scikit_learn=version("scikit-learn"),
-        interval="bootstrap of the test images, classifiers kept",
+        interval="bootstrap of the test images, classifiers kept" if num_bootstrap else "none",
     )
     return score
 
@@ -105,7 +105,9 @@ def sap_r2(
         return _gaps(np.divide(cov**2, scale, out=np.zeros_like(cov), where=scale > 1e-12))
 
     score = _score(gaps, len(r), population.names, num_bootstrap, rng)
-    score.settings.update(num_samples=len(r), interval="bootstrap of the images")
+    score.settings.update(
+        num_samples=len(r), interval="bootstrap of the images" if num_bootstrap else "none"
+    )
     return score
 
 
@@ -135,8 +137,7 @@ class SAP(Metric):
             rng=rng,
             names=population.names,
         )
-        score.settings["codes"] = self.codes
-        return {"sap" + ("_sampled_codes" if self.codes == "sampled" else ""): score}
+        return of_codes({"sap": score}, self.codes)
 
 
 class SAPR2(Metric):
@@ -163,8 +164,7 @@ class SAPR2(Metric):
             rng=rng,
             names=population.names,
         )
-        score.settings["codes"] = self.codes
-        return {"sap_r2" + ("_sampled_codes" if self.codes == "sampled" else ""): score}
+        return of_codes({"sap_r2": score}, self.codes)
 
 
 def _score(gaps, num: int, names: Sequence[str], num_bootstrap: int, rng) -> Score:

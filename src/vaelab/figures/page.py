@@ -1,0 +1,85 @@
+"""What all figures share: width, font, colours and captions that wrap."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 3.5  # inches: a column of a two-column paper, so that print scales no letter down
+FONT = 7.0  # points
+LINE = FONT * 1.25 / 72  # inches from one line of text to the next
+MARGIN = 0.04  # inches
+
+# Petroff's ten colours (2021, arXiv:2107.02270), chosen for points and colour-blind eyes.
+CLASS_COLOURS = (
+    "#3F90DA", "#FFA90E", "#BD1F01", "#94A4A2", "#832DB6",
+    "#A96B59", "#E76300", "#B9AC70", "#717581", "#92DADD",
+)  # fmt: skip
+# Okabe and Ito's colour-blind-safe colours but for yellow, which is no line on white, and what
+# tells them apart in grey.
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+LINE_STYLES = ("-", "--", "-.", ":")
+COLOUR_MAP = "viridis"  # uniform to the eye, with and without colour vision, and in grey
+
+
+@lru_cache(maxsize=4096)
+def text_width(text: str, size: float = FONT) -> float:
+    """How wide `text` is set, in inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    properties = FontProperties(size=size)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, properties, ismath="$" in text)
+    return float(width) / 72
+
+
+def wrap(text: str, inches: float, size: float = FONT) -> list[str]:
+    """Lines of at most `inches`, broken between words; only a longer word is wider."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= inches:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def caption_height(lines: Sequence[str]) -> float:
+    """Inches that a caption of these lines takes, with the space under it."""
+    return len(lines) * LINE + MARGIN if lines else 0.0
+
+
+def page(
+    height: float, caption: str, layout: Literal["constrained", "compressed"] = "constrained"
+) -> "Figure":
+    """An empty figure with `height` inches for axes under its caption."""
+    from matplotlib.figure import Figure
+
+    lines = wrap(caption, WIDTH - 2 * MARGIN)
+    figure = Figure(figsize=(WIDTH, height + caption_height(lines)), layout=layout)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=MARGIN, h_pad=MARGIN, rect=(0, 0, 1, height / figure.get_figheight()))
+    put_caption(figure, lines)
+    return figure
+
+
+def put_caption(figure: "Figure", lines: Sequence[str]) -> None:
+    """The caption at the top left of the figure, in room that is kept for it."""
+    width, height = figure.get_size_inches()
+    x, y = MARGIN / width, 1 - MARGIN / 2 / height
+    text = figure.text(x, y, "\n".join(lines), fontsize=FONT, linespacing=1.15, ha="left", va="top")
+    text.set_in_layout(False)
+    text.set_gid("caption")
+
+
+def dress(axes: "Axes", x_label: str = "", y_label: str = "") -> None:
+    """Labels and ticks in the font of the page, without a frame."""
+    axes.set_xlabel(x_label, fontsize=FONT)
+    axes.set_ylabel(y_label, fontsize=FONT)
+    axes.tick_params(labelsize=FONT - 0.5, length=2.5, width=0.6, pad=2)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_linewidth(0.6)

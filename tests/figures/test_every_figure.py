@@ -1,0 +1,113 @@
+"""What holds for each figure: its caption, nothing cut off, the width of a column, stable bytes."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from vaelab import figures
+from vaelab.figures.page import WIDTH
+
+CAPTION = "What is shown, at step 10, said in so many words that they need more than one line of it"
+VALUES = [-2.0, 0.0, 2.0]
+LATENTS = [f"z{i + 1}" for i in range(10)]
+FACTORS = ["shape", "scale", "orientation", "position x", "position y"]
+
+
+def grey(*shape):
+    return torch.rand(*shape, 1, 6, 6)
+
+
+def steps_and_kl(num_steps):
+    steps = np.arange(1, num_steps + 1) * 1000
+    return steps, np.outer(np.sqrt(steps), np.arange(10.0)) / 50
+
+
+FIGURES = {
+    "reconstructions": lambda: figures.reconstructions(grey(4), grey(4), CAPTION),
+    "samples": lambda: figures.samples(grey(7), 3, CAPTION),
+    "samples in colour": lambda: figures.samples(torch.rand(4, 3, 6, 8), 2, CAPTION),
+    "traversals": lambda: figures.traversals(grey(2, 3), ["z 1", "z 0"], VALUES, CAPTION),
+    "long names": lambda: figures.traversals(
+        grey(2, 3), ["z10, KL 12.34", "z9, KL 0.01"], VALUES, CAPTION
+    ),
+    "manifold": lambda: figures.manifold(grey(3, 3), VALUES, CAPTION),
+    "scatter": lambda: figures.latent_scatter(torch.randn(9, 2), None, caption=CAPTION),
+    "scatter of classes": lambda: figures.latent_scatter(
+        torch.randn(9, 2), torch.arange(9) % 3, "digit", CAPTION
+    ),
+    "scatter of a quantity": lambda: figures.latent_scatter(
+        torch.randn(9, 2), torch.arange(9), "scale", CAPTION, continuous=True
+    ),
+    "scatter of factors": lambda: figures.factor_scatters(
+        torch.randn(9, 2), {n: torch.arange(9) % (3 + i) for i, n in enumerate(FACTORS)}, CAPTION
+    ),
+    "heat map": lambda: figures.mutual_information_heat_map(
+        torch.rand(10, 5), LATENTS, FACTORS, CAPTION
+    ),
+    "wide heat map": lambda: figures.mutual_information_heat_map(
+        torch.rand(2, 12), LATENTS[:2], [f"a factor of number {i}" for i in range(12)], CAPTION
+    ),
+    "latent KL": lambda: figures.latent_kl_curves(*steps_and_kl(25), LATENTS, CAPTION),
+    "latent KL at one step": lambda: figures.latent_kl_curves(*steps_and_kl(1), LATENTS, CAPTION),
+    "decomposition": lambda: figures.elbo_decomposition(
+        {"reconstruction": 86.4, "mutual information": 9, "total correlation": -1}, CAPTION
+    ),
+    "curves": lambda: figures.curves(
+        {"train/elbo": ([1, 2], [-90.0, -80.0]), "val/elbo": ([2], [np.nan])}, "nats", CAPTION
+    ),
+}
+every_figure = pytest.mark.parametrize("name", FIGURES)
+
+
+@every_figure
+def test_it_has_its_caption_and_no_text_is_cut_off(name, caption_of, cut_off):
+    figure = FIGURES[name]()
+    assert isinstance(figure, Figure)
+    assert caption_of(figure) == CAPTION
+    assert figure.get_figwidth() == WIDTH
+    assert cut_off(figure) == []
+
+
+@every_figure
+def test_it_becomes_a_png_that_shows_something(name):
+    with Image.open(io.BytesIO(figures.to_png(FIGURES[name](), dpi=40))) as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 20
+        assert len(np.unique(np.asarray(image))) > 2
+
+
+@every_figure
+def test_the_same_figure_gives_the_same_svg(name):
+    first, second = (str_of(name) for _ in range(2))
+    assert first == second
+    assert first.startswith("<svg")
+    assert "<text" in first
+    assert "<dc:date>" not in first
+
+
+def str_of(name):
+    torch.manual_seed(0)
+    return figures.to_svg(FIGURES[name]())
+
+
+@every_figure
+def test_no_figure_is_left_in_pyplot(name):
+    import matplotlib.pyplot as plt
+
+    FIGURES[name]()
+    assert plt.get_fignums() == []
+
+
+def test_without_a_caption_there_is_no_room_for_one():
+    tall = figures.samples(grey(4), 2, CAPTION).get_figheight()
+    assert figures.samples(grey(4), 2).get_figheight() < tall - 0.1
+
+
+def test_cut_off_text_would_be_seen(cut_off):
+    figure = Figure(figsize=(1, 1))
+    figure.text(0.5, 0.5, "far too long for an inch of paper")
+    assert cut_off(figure) == ["far too long for an inch of paper"]
