@@ -189,6 +189,7 @@ def _score_run(
             evaluation.failed[name] = str(error)
             continue
         _record(run, name, configs[name], scores, time.perf_counter() - start)
+        probe.save()
         evaluation.scores |= scores
 
 

@@ -158,6 +158,8 @@ def load_run(
     weights = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
     model.load_state_dict(weights)
     model = model.to(device).eval().requires_grad_(False)
+    if config.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # twice as fast, as in training
     return Run(run, config, model, content["global_step"], path)
 
 

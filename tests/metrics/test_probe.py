@@ -94,7 +94,9 @@ def test_without_factors_rows_are_test_images(model):
 
 def test_cache_is_read_again_and_only_for_its_key(model, splits, tmp_path):
     file, rows = tmp_path / "codes" / "last.npz", np.arange(20)
-    means = Probe(model, splits, file, "key").means(rows)
+    probe = Probe(model, splits, file, "key")
+    means = probe.means(rows)
+    probe.save()
     model.num_encoded = 0
     np.testing.assert_array_equal(Probe(model, splits, file, "key").means(rows), means)
     assert model.num_encoded == 0

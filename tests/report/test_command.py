@@ -82,7 +82,7 @@ def test_unreadable_files_are_named(write_run, file, content, sentence):
 
 
 def test_page_and_csv_are_two_files(write_run, tmp_path):
-    with pytest.raises(UserError, match="where the CSV goes; name it .html"):
+    with pytest.raises(UserError, match="where the CSV goes"):
         main([str(write_run("model=mlp").path), "--output", str(tmp_path / "a.csv")])
 
 

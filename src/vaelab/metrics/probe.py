@@ -20,7 +20,9 @@ from vaelab.metrics.population import Population, checked_codes
 from vaelab.models import VAE
 from vaelab.seeding import random_stream
 
-BATCH = 500
+# Pixels encoded at once: on a CPU 64 images of 64 x 64, which stay in its cache and are encoded
+# twice as fast, image for image, as 500.
+PIXELS_AT_ONCE = {"cpu": 2**18, "other": 2**23}
 SAVED_EVERY = 100_000  # images encoded between two writes of the cache
 CODES = ("mean", "sampled")
 
@@ -37,7 +39,8 @@ class Probe:
         model: in evaluation mode.
         splits: its data. Where it has factors, row i is image i of the whole grid; else rows are
             the evaluation images.
-        cache: a file that keeps the encodings for the next time.
+        cache: a file that keeps the encodings for the next time; written at `save`, and by itself
+            every 100,000 images.
         cache_key: what the encodings depend on (weights, data); a cache of another key is ignored.
         progress: wraps the iterable of batches, as tqdm does.
 
@@ -57,6 +60,7 @@ class Probe:
     ):
         self.model, self.splits, self.progress = model, splits, progress
         self.cache, self.cache_key = cache, cache_key
+        self._num_unsaved = 0
         self.split = "val" if splits.test is None else "test"
         subset = splits.val if splits.test is None else splits.test
         if splits.factors is None:
@@ -130,26 +134,25 @@ class Probe:
 
     @torch.no_grad()
     def _encode(self, rows: Rows) -> None:
-        unsaved = 0
-        batches = np.split(rows, range(BATCH, len(rows), BATCH)) if len(rows) else []
+        pixels = PIXELS_AT_ONCE["cpu" if self.device.type == "cpu" else "other"]
+        size = max(1, pixels // self.model.num_pixels)
+        batches = np.split(rows, range(size, len(rows), size)) if len(rows) else []
         with torch.autocast(self.device.type, enabled=False):
             for batch in self.progress(batches) if len(batches) > 1 else batches:
                 self._table[batch] = self.model.encoder(self.x(batch)).float().cpu().numpy()
                 self._known[batch] = True
-                unsaved += len(batch)
-                if unsaved >= SAVED_EVERY:
+                self._num_unsaved += len(batch)
+                if self._num_unsaved >= SAVED_EVERY:
                     self.save()
-                    unsaved = 0
-        if len(rows):
-            self.save()
 
     def save(self) -> None:
-        """Write what is encoded to the cache file, if there is one."""
-        if self.cache is None:
+        """Write what is encoded to the cache file, if there is one and anything is new."""
+        if self.cache is None or not self._num_unsaved:
             return
         buffer = io.BytesIO()
         np.savez(buffer, key=np.array(self.cache_key), known=self._known, table=self._table)
         write_atomically(self.cache, lambda file: file.write(buffer.getbuffer()))
+        self._num_unsaved = 0
 
     @cached_property
     def _tables(self) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
