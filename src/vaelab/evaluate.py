@@ -270,4 +270,4 @@ def table(evaluation: Evaluation) -> str:
 
 
 def _bar(batches: Iterable) -> Iterable:
-    return tqdm(batches, desc="encoding", unit="batch", leave=False)
+    return tqdm(batches, unit="batch", leave=False)

@@ -181,11 +181,11 @@ def latent_names(latent_dim: int) -> list[str]:
 
 
 def kl_curves(
-    read_curve: Callable[[str], Mapping[int, float]], latent_dim: int, split: str = "val"
+    curves: Mapping[str, Mapping[int, float]], latent_dim: int, split: str = "val"
 ) -> dict[int, list[float]]:
     """step -> KL of each latent, from the curves that a run logged; {} where there are none."""
     width = len(str(latent_dim - 1))
-    columns = [read_curve(f"{split}/kl_latent/{i:0{width}d}") for i in range(latent_dim)]
+    columns = [curves.get(f"{split}/kl_latent/{i:0{width}d}", {}) for i in range(latent_dim)]
     steps = sorted(set(columns[0]).intersection(*columns))
     return {step: [column[step] for column in columns] for step in steps}
 

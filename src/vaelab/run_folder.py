@@ -88,8 +88,8 @@ class RunFolder:
             UserError: no run lies here, or its process is still alive.
         """
         status = self.status()
-        alive = status["state"] == "running" and status.get("host") == socket.gethostname()
-        if alive and status["pid"] != os.getpid() and _is_alive(status["pid"]):
+        here = status["state"] == "running" and status.get("host") == socket.gethostname()
+        if here and status["pid"] != os.getpid():
             raise UserError(
                 f"resume expects a run that has stopped, but process {status['pid']} is still "
                 f"working on {self.path}; wait for it or stop it first."
@@ -97,7 +97,7 @@ class RunFolder:
         self.set_status("running")
 
     def status(self) -> dict[str, Any]:
-        """What status.json says.
+        """What status.json says; "killed" for a run whose process, of this machine, is gone.
 
         Raises:
             UserError: there is none.
@@ -109,7 +109,12 @@ class RunFolder:
             )
         text = self.status_file.read_text()
         # An empty file is a run killed between claiming the folder and its first status.
-        return json.loads(text) if text else {"state": "failed", "error": "killed at its start"}
+        status: dict[str, Any]
+        status = json.loads(text) if text else {"state": "failed", "error": "killed at its start"}
+        here = status["state"] == "running" and status.get("host") == socket.gethostname()
+        if here and not _is_alive(status["pid"]):
+            status["state"] = "killed"
+        return status
 
     def set_status(self, state: str, **facts: Any) -> None:
         """Record `state` with the time, the process and any facts (step, error)."""
@@ -148,12 +153,29 @@ class RunFolder:
 
     def read_curve(self, metric: str) -> dict[int, float]:
         """{step: value} of one metric from metrics.csv."""
+        return self.read_curves().get(metric, {})
+
+    def read_curves(self) -> dict[str, dict[int, float]]:
+        """metric -> {step: value} from metrics.csv; of a step logged twice the last value.
+
+        Raises:
+            UserError: a row that is no (step, metric, value).
+        """
+        curves: dict[str, dict[int, float]] = {}
+        if not self.curves.exists():
+            return curves
         with self.curves.open(newline="") as file:
             # A kill may cut the last line short, and half a number is a number.
-            rows = csv.DictReader(line for line in file if line.endswith("\n"))
-            return {
-                int(row["step"]): float(row["value"]) for row in rows if row["metric"] == metric
-            }
+            for row in csv.DictReader(line for line in file if line.endswith("\n")):
+                try:
+                    curve = curves.setdefault(row["metric"], {})
+                    curve[int(row["step"])] = float(row["value"])
+                except (KeyError, TypeError, ValueError) as error:
+                    raise UserError(
+                        f"expected rows step,metric,value in {self.curves}, got {dict(row)}; mend "
+                        "the file, or move it away to go on without curves."
+                    ) from error
+        return curves
 
 
 def find_runs(path: str | os.PathLike) -> list[RunFolder]:

@@ -189,9 +189,10 @@ def test_class_scores_all_images(probe):
     assert Decomposition(10, 50)(probe)["total_correlation"].settings["num_images"] == 10
 
 
-def test_class_refuses_another_prior_and_too_many_images(probe):
-    with pytest.raises(UserError, match="2 to the 24 images there are, got 25"):
-        Decomposition(25)(probe)
+def test_class_refuses_another_prior_and_too_few_images(probe):
+    with pytest.raises(UserError, match="num_images expects at least 2, got 1"):
+        Decomposition(1)(probe)
+    assert Decomposition(25)(probe)["total_correlation"].settings["num_images"] == 24
     probe.model.prior = WidePrior(3)
     with pytest.raises(UserError, match="prior=standard_normal, got WidePrior"):
         Decomposition()(probe)

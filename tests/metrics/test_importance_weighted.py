@@ -106,7 +106,8 @@ def test_score_equals_the_function_on_all_images(probe):
     assert value == pytest.approx(float(bounds.mean()), abs=float(error))
 
 
-@pytest.mark.parametrize("num_images", [0, 31])
-def test_more_images_than_there_are(probe, num_images):
-    with pytest.raises(UserError, match=f"1 to the 30 val images, got {num_images}"):
-        ImportanceWeightedBound(2, num_images)(probe)
+def test_more_images_than_there_are_are_all_of_them(probe):
+    scores = ImportanceWeightedBound(2, 31)(probe)
+    assert scores["importance_weighted_bound"].settings["num_images"] == 30
+    with pytest.raises(UserError, match="num_images expects at least 1, got 0"):
+        ImportanceWeightedBound(2, 0)(probe)

@@ -73,8 +73,7 @@ def test_rows_are_what_the_statistics_of_training_sum(probe):
         statistics.update(elbo_terms(probe.model, x))
     with random_stream("test"):
         rows = per_image_terms(probe.model, x, 1)
-    summed = rows.sum(0)[[0, 1, 2, *range(4, 13)]]
-    torch.testing.assert_close(summed, statistics.sums, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(rows.sum(0)[:-1], statistics.sums, rtol=1e-6, atol=1e-6)
 
 
 def test_intervals_are_those_of_a_mean(probe):
@@ -97,8 +96,9 @@ def test_a_function_of_the_seed_that_leaves_global_noise_alone(probe):
 def test_some_images(probe):
     scores = Elbo(num_images=7)(probe)
     assert scores["elbo"].settings["num_images"] == 7
-    with pytest.raises(UserError, match="1 to the 40 val images, got 41"):
-        Elbo(num_images=41)(probe)
+    assert Elbo(num_images=41)(probe)["elbo"].settings["num_images"] == 40
+    with pytest.raises(UserError, match="num_images expects at least 1, got 0"):
+        Elbo(num_images=0)(probe)
 
 
 def test_the_verdict_stands_with_the_elbo_alone(probe, tiny_vae):

@@ -126,7 +126,7 @@ def test_a_curve_that_is_a_figure_too_is_shown_once(write_run):
     ("state", "facts", "words"),
     [
         ("failed", {"error": "UserError: too few <images>"}, "UserError: too few <images>"),
-        ("running", {}, "status.json says that the run is going on"),
+        ("running", {}, "The run is going on since"),
         ("interrupted", {"error": "KeyboardInterrupt"}, "interrupted at"),
     ],
 )

@@ -1,7 +1,10 @@
 """Seconds of each metric on given codes of dSprites' size, beside a peer's where one is at hand."""
 
+import math
+import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaelab import metrics
+from vaelab.benchmark.measure import Row
 from vaelab.benchmark.peer import load_peer
 from vaelab.metrics import Metric
 from vaelab.metrics.population import Population
 from vaelab.metrics.probe import Probe
 
 SIZES, NAMES = (3, 6, 40, 32, 32), ("shape", "scale", "orientation", "posX", "posY")
-METRICS: dict[str, Callable[[], Metric]] = {
+METRICS: dict[str, Callable[..., Metric]] = {
     "beta_vae_score": metrics.BetaVAEScore,
     "factor_vae_score": metrics.FactorVAEScore,
     "mig": metrics.MIG,
@@ -57,28 +61,32 @@ def entangled_codes() -> GivenCodes:
     return GivenCodes(np.concatenate([codes, dead], axis=1).astype(np.float32), factors)
 
 
-def scoring(peer: Path | None, repeats: int, names: list[str] | None = None) -> list[dict]:
-    """A row a metric: seconds and value of ours with intervals, and of the peer's where given.
+def scoring(peer: Path | None, repeats: int) -> list[Row]:
+    """A row a metric: seconds with and without intervals, and seconds of the peer's where given.
 
-    Medians of `repeats` rounds, in each of which both run in turn; one round of dci.
+    Medians of `repeats` rounds in which all run in turn; dci, which takes minutes, runs once.
     """
     given = entangled_codes()
-    peers: Mapping[str, Callable[[], float]] = {} if peer is None else load_peer(peer, given)
+    peers: dict[str, Callable[[], float]] = {} if peer is None else load_peer(peer, given)
     rows = []
-    for name in names or METRICS:
-        seconds: dict[str, list[float]] = {"ours": [], "peer": []}
-        value = peer_value = float("nan")
+    for name, metric in METRICS.items():
+        bare = {"num_bootstrap": 0} | ({"num_blocks": 0} if name == "dci" else {})
+        calls: dict[str, Callable[[], float]] = {
+            "": partial(_score, name, metric(), given),
+            "bare_": partial(_score, name, metric(**bare), given),
+            "peer_": peers.get(name, lambda: math.nan),
+        }
+        times: dict[str, list[float]] = {who: [] for who in calls}
+        row: Row = {"name": name}
         for _ in range(1 if name == "dci" else repeats):
-            start = time.perf_counter()
-            scores = METRICS[name]()(cast(Probe, given))
-            seconds["ours"].append(time.perf_counter() - start)
-            value = float(scores[FIRST.get(name, name)])
-            if name in peers:
+            for who, call in calls.items():
                 start = time.perf_counter()
-                peer_value = peers[name]()
-                seconds["peer"].append(time.perf_counter() - start)
-        ours = float(np.median(seconds["ours"]))
-        theirs = float(np.median(seconds["peer"])) if seconds["peer"] else float("nan")
-        row = {"name": name, "seconds": ours, "value": value}
-        rows.append(row | {"peer_seconds": theirs, "peer_value": peer_value})
+                row[f"{who}value"] = call()
+                times[who].append(time.perf_counter() - start)
+        row |= {f"{who}seconds": statistics.median(found) for who, found in times.items()}
+        rows.append(row)
     return rows
+
+
+def _score(name: str, metric: Metric, given: GivenCodes) -> float:
+    return float(metric(cast(Probe, given))[FIRST.get(name, name)])

@@ -1,6 +1,7 @@
-"""The benchmark's command: python scripts/benchmark.py [training] [start] [gpu] [--write FILE]."""
+"""The benchmark's command: python scripts/benchmark.py [training] [start] [metrics] [gpu] ..."""
 
 import argparse
+import math
 import os
 import sys
 from datetime import date
@@ -18,11 +19,12 @@ TITLES = {
 def main() -> None:
     """Measure what the command line names, print the tables and write them where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", help="training, start, gpu; default training start")
+    parser.add_argument("parts", nargs="*", help="training, start, metrics, gpu; all but gpu")
     parser.add_argument("--repeats", type=int, default=3, help="rounds, of which medians are taken")
+    parser.add_argument("--peer", type=Path, help="a checkout of disentanglement_lib, for metrics")
     parser.add_argument("--write", type=Path, help="a Markdown file for the tables")
     arguments = parser.parse_args()
-    parts = arguments.parts or ["training", "start"]
+    parts = arguments.parts or ["training", "start", "metrics"]
     sections = [heading(arguments.repeats)]
     if "training" in parts:
         for work, title in TITLES.items():
@@ -33,6 +35,11 @@ def main() -> None:
         sections.append(table("Process start to first optimiser step: seconds", rows))
         peak = measure.memory()
         sections.append(f"Peak memory of a whole run on the dSprites grid: {peak:.2f} GB.")
+    if "metrics" in parts:
+        from vaelab.benchmark.scoring import scoring
+
+        title = "Metrics on given codes of dSprites, at the study's sample counts"
+        sections.append(scoring_table(title, scoring(arguments.peer, arguments.repeats)))
     if "gpu" in parts:
         for work, title in TITLES.items():
             rows = measure.training(work, arguments.repeats, "cuda")
@@ -77,4 +84,24 @@ def table(title: str, rows: list[Row]) -> str:
             f"| {row['name']} | {row['median']:,.4g} | **{row['ratio']:.2f}** | "
             f"{row['lowest']:.2f} to {row['highest']:.2f} |"
         )
+    return "\n".join(lines)
+
+
+def scoring_table(title: str, rows: list[Row]) -> str:
+    """Markdown: seconds and values of ours, and of the peer's where there is one."""
+    lines = [
+        f"## {title}",
+        "",
+        "| | seconds, with intervals | without | disentanglement_lib | value | its value |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        measured = not math.isnan(row["peer_value"])
+        cells = (f"{row['peer_seconds']:.2f}", f"{row['peer_value']:.4f}") if measured else ("", "")
+        lines.append(
+            f"| {row['name']} | {row['seconds']:.2f} | {row['bare_seconds']:.2f} | {cells[0]} | "
+            f"{row['value']:.4f} | {cells[1]} |"
+        )
+    others = sum(row["seconds"] for row in rows if row["name"] != "dci")
+    lines += ["", f"All but dci together: {others:.1f} s with intervals."]
     return "\n".join(lines)

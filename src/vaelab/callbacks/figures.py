@@ -95,8 +95,8 @@ class Figures(pl.Callback):
             self._keep(trainer, name, picture)
 
     def _curves(self, trainer: pl.Trainer, model: VAE) -> Iterator[tuple[str, "Figure"]]:
-        if trainer.is_global_zero and self.folder.curves.exists():
-            kl = gallery.kl_curves(self.folder.read_curve, model.latent_dim)
+        if trainer.is_global_zero:
+            kl = gallery.kl_curves(self.folder.read_curves(), model.latent_dim)
             if kl:
                 yield "latent_kl", gallery.latent_kl_picture(kl)
 

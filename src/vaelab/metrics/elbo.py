@@ -33,18 +33,10 @@ class ElboStatistics:
         self.latent_dim, self.num_pixels = latent_dim, num_pixels
         # num, reconstruction, kl, then three rows of L: mean, mean squared, kl.
         self.sums = torch.zeros(3 + 3 * latent_dim, dtype=torch.float64, device=device)
-        self.has_kl_per_latent = True
 
     def update(self, terms: ElboTerms) -> None:
         """Add one batch."""
-        mean = terms.q_z.mean.double()
-        kl = kl_per_latent(terms.q_z, terms.p_z)
-        self.has_kl_per_latent = kl is not None
-        kl_sums = mean.new_zeros(self.latent_dim) if kl is None else kl.double().sum(0)
-        head = (mean.new_tensor(len(mean)), terms.reconstruction.sum(), terms.kl.sum())
-        self.sums += torch.cat(
-            [torch.stack([h.double() for h in head]), mean.sum(0), (mean**2).sum(0), kl_sums]
-        )
+        self.sums += term_rows(terms).sum(0)
 
     def compute(self) -> dict[str, float]:
         """The averages; the sums of several processes may be added before."""
@@ -58,12 +50,26 @@ class ElboStatistics:
             "bits_per_dim": -elbo / (math.log(2) * self.num_pixels),
             "active_units": float((square - mean**2 > ACTIVE_VARIANCE).sum()),
         }
-        if self.has_kl_per_latent:
+        if not kl_latent.isnan().any():
             values["active_units_kl"] = float((kl_latent > ACTIVE_KL).sum())
             width = len(str(self.latent_dim - 1))
             for i, value in enumerate(kl_latent.tolist()):
                 values[f"kl_latent/{i:0{width}d}"] = value
         return values
+
+
+def term_rows(terms: ElboTerms) -> Tensor:
+    """What `ElboStatistics` sums, image by image: (B, 3 + 3L) in float64.
+
+    1, reconstruction, kl; then of each latent its mean, that squared, and its KL (NaN where there
+    is no KL per latent).
+    """
+    mean = terms.q_z.mean.double()
+    kl = kl_per_latent(terms.q_z, terms.p_z)
+    kl = mean.new_full(mean.shape, math.nan) if kl is None else kl.double()
+    ones = mean.new_ones(len(mean))
+    head = torch.stack([ones, terms.reconstruction.double(), terms.kl.double()], 1)
+    return torch.cat([head, mean, mean.square(), kl], 1)
 
 
 def kl_order(kl_latent: Tensor) -> list[int]:

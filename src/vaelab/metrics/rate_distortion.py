@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Bernoulli
 
-from vaelab.distributions import kl_per_latent
 from vaelab.metrics.base import Metric, Score, centred_interval
 from vaelab.metrics.collapse import collapse_verdict
-from vaelab.metrics.elbo import ElboStatistics
+from vaelab.metrics.elbo import ElboStatistics, term_rows
 from vaelab.metrics.per_image import INTERVAL, decoded_at_once, evaluation_images
 from vaelab.metrics.probe import Probe
 from vaelab.models import VAE
@@ -92,34 +91,25 @@ class Elbo(Metric):
 
 @torch.no_grad()
 def per_image_terms(model: VAE, x: Tensor, num_samples: int) -> Tensor:
-    """What `ElboStatistics` sums, image by image, and the ELBO with z at the mean of q(z|x).
-
-    (B, 4 + 3L) in float64: 1, reconstruction, kl, elbo at the mean; then mean, mean squared and KL
-    (NaN where there is none) of each latent. Noise is torch's.
-    """
+    """`term_rows`, then the ELBO with z at the mean of q(z|x): (B, 4 + 3L). Noise is torch's."""
     with torch.autocast(x.device.type, enabled=False):
         terms = elbo_terms(model, x, num_samples)
         at_mean = model.decode(terms.q_z.mean).log_prob(x) - terms.kl
-        kl_latent = kl_per_latent(terms.q_z, terms.p_z)
-    mean = terms.q_z.mean.double()
-    kl_latent = mean.new_full(mean.shape, math.nan) if kl_latent is None else kl_latent.double()
-    head = torch.stack([torch.ones_like(at_mean), terms.reconstruction, terms.kl, at_mean], 1)
-    return torch.cat([head.double(), mean, mean.square(), kl_latent], 1)
+    return torch.cat([term_rows(terms), at_mean[:, None].double()], 1)
 
 
 def _averages(model: VAE, sums: NDArray[np.float64]) -> dict[str, float]:
     """The averages of `ElboStatistics` and of the ELBO at the mean, from summed rows."""
     statistics = ElboStatistics(model.latent_dim, model.num_pixels)
-    statistics.sums = torch.from_numpy(np.delete(sums, 3))
-    statistics.has_kl_per_latent = not np.isnan(sums[-1])
+    statistics.sums = torch.from_numpy(sums[:-1])
     values = statistics.compute()
-    values["elbo_at_mean"] = float(sums[3] / sums[0])
+    values["elbo_at_mean"] = float(sums[-1] / sums[0])
     values["mean_sample_gap"] = values["elbo_at_mean"] - values["elbo"]
     return values
 
 
 def _variance_of_means(table: NDArray[np.float64], latent_dim: int) -> list[float]:
-    return table[:, 4 : 4 + latent_dim].var(0).tolist()
+    return table[:, 3 : 3 + latent_dim].var(0).tolist()
 
 
 def _pixel_mean_distortion(model: VAE, pixels: Tensor) -> float:

@@ -1,6 +1,5 @@
 """What a report needs of a run folder, read once."""
 
-import csv
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -101,7 +100,7 @@ def read(folder: RunFolder, name: str = "") -> Record:
         metrics=flat,
         scores=dict(numbers.get("scores") or {}),
         others=others,
-        curves=_curves(folder.curves),
+        curves=_curves(folder),
         provenance=_provenance(folder.provenance),
         figures=_figures(folder.figures),
     )
@@ -144,25 +143,10 @@ def _require_kind(content: Any, kind: type, path: Path) -> None:
     )
 
 
-def _curves(path: Path) -> Curves:
-    """All of metrics.csv; of a step that was logged twice the last value counts."""
-    if not path.exists():
-        return {}
-    points: dict[str, dict[int, float]] = {}
-    with path.open(newline="") as file:
-        # A kill may cut the last line short, and half a number is a number.
-        for row in csv.DictReader(line for line in file if line.endswith("\n")):
-            try:
-                points.setdefault(row["metric"], {})[int(row["step"])] = float(row["value"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise UserError(
-                    f"the report expects rows step,metric,value in {path}, got {dict(row)}; repair "
-                    "the file, or delete it to get a report without curves."
-                ) from error
-    return {
-        name: (sorted(values), [values[step] for step in sorted(values)])
-        for name, values in points.items()
-    }
+def _curves(folder: RunFolder) -> Curves:
+    """All of metrics.csv, its steps in order."""
+    curves = folder.read_curves().items()
+    return {n: (sorted(curve), [curve[step] for step in sorted(curve)]) for n, curve in curves}
 
 
 def _figures(folder: Path) -> dict[str, Path]:

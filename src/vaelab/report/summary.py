@@ -8,8 +8,9 @@ from vaelab.report.settings import settings
 
 NAMES = {"BetaVAE": "beta-VAE", "DSprites": "dSprites", "FashionMNIST": "Fashion-MNIST"}
 STATES = {
-    "running": "status.json says that the run is going on since {time}; so it does of a run that "
-    "was killed. Numbers and figures are those of the last validation.",
+    "running": "The run is going on since {time}. Numbers and figures are those of the last "
+    "validation.",
+    "killed": "The process of the run was killed after {time}; it may be resumed.",
     "failed": "The run failed at {time}: {error}",
     "interrupted": "The run was interrupted at {time} ({error}) and may be resumed.",
 }
