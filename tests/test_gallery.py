@@ -245,3 +245,39 @@ def test_settings_that_draw_nothing_are_refused(settings, message):
 def test_an_image_that_is_not_there_is_refused(image, vae):
     with pytest.raises(UserError, match=f"60 validation images, 0 to 59, got {image}"):
         pictures(vae(), image=image)
+
+
+@pytest.fixture
+def probe(compose, tmp_path):
+    """A model of 3 latents on a small grid with factors."""
+    splits = DSprites(tmp_path, image_size=16, factor_sizes=(3, 2, 1, 4, 4), num_val=10).load()
+    cfg = compose("model=mlp", "model.hidden=[16]", "latent_dim=3")
+    return Probe(build.build_model(cfg, (1, 16, 16)).eval(), splits)
+
+
+def test_scores_are_drawn_where_they_are_known(probe):
+    names = [name for name, _ in gallery.score_pictures(probe, {}, "step 1")]
+    assert names == ["mutual_information"]
+    numbers = dict.fromkeys(gallery.KL_PARTS, 1.0)
+    names = [name for name, _ in gallery.score_pictures(probe, numbers, "step 1")]
+    assert names == ["mutual_information", "elbo_decomposition"]
+
+
+def test_heat_map_is_ordered_by_kl_and_shows_the_information(probe, monkeypatch):
+    seen = {}
+
+    def heat_map(mi, latents, factors, caption):
+        seen.update(mi=mi, latents=latents, factors=factors)
+
+    monkeypatch.setattr("vaelab.figures.mutual_information_heat_map", heat_map)
+    list(gallery.score_pictures(probe, {}, "step 1"))
+    assert seen["mi"].shape == (3, 4)
+    assert seen["factors"] == ("shape", "scale", "posX", "posY")
+    kl = [float(name.partition("KL ")[2]) for name in seen["latents"]]
+    assert kl == sorted(kl, reverse=True)
+    assert (seen["mi"] >= 0).all()
+
+
+def test_without_factors_there_is_no_heat_map(probe):
+    splits = replace(probe.splits, factors=None)
+    assert list(gallery.score_pictures(Probe(probe.model, splits), {}, "step 1")) == []

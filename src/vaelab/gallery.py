@@ -154,10 +154,13 @@ def score_pictures(
         mi = mutual_information_matrix(codes, factors, NUM_BINS)
         caption = (
             f"Mutual information of each latent (mean of q(z|x), {NUM_BINS} bins) and factor, "
-            f"{NUM_INFORMED:,} images, {when}"
+            f"{NUM_INFORMED:,} images; ordered by KL in nats, {when}"
         )
-        names = latent_names(probe.latent_dim)
-        heat_map = figures.mutual_information_heat_map(mi, names, population.names, caption)
+        kl = kl_per_latent(probe.posterior(rows), probe.model.prior())
+        means = torch.zeros(probe.latent_dim) if kl is None else kl.mean(0).cpu()
+        order, names = kl_order(means), latent_names(probe.latent_dim)
+        labels = [f"{names[i]}, KL {means[i]:.2f}" for i in order]
+        heat_map = figures.mutual_information_heat_map(mi[order], labels, population.names, caption)
         yield "mutual_information", heat_map
     if set(KL_PARTS) <= set(numbers):
         parts = {word: numbers[name] for name, word in KL_PARTS.items()}

@@ -18,6 +18,7 @@ STEEPNESS = 4.0  # delta of the sigmoidal schedule
 LEAPFROG_STEPS = 10
 TARGET_ACCEPTANCE = 0.65
 MAX_STEP_SIZE = 0.5
+ADAPTATION = 0.5  # of the log step size, a unit of acceptance
 
 
 class Annealed(NamedTuple):
@@ -116,7 +117,9 @@ def _run(
         rate = probability.mean(0)
         accepted += rate
         if step_sizes is None:
-            step = (step * torch.exp(0.2 * (rate - TARGET_ACCEPTANCE))).clamp(max=MAX_STEP_SIZE)
+            step = (step * torch.exp(ADAPTATION * (rate - TARGET_ACCEPTANCE))).clamp(
+                max=MAX_STEP_SIZE
+            )
     return log_weights, accepted / (len(betas) - 1), used
 
 

@@ -21,7 +21,11 @@ KNOWN = {
     "reconstructions": ("Reconstructions", "Data above, the mean of p(x|z) below."),
     "samples": ("Samples", "Means of p(x|z) for latents drawn from the prior."),
     "manifold": ("Manifold", "The decoded plane of both latents, at quantiles of the prior."),
-    "latent_scatter": ("Posterior means", "Where images lie in the plane of both latents."),
+    "latent_scatter": (
+        "Posterior means",
+        "Where images lie: in the plane of both latents, or of their first "
+        "two principal components.",
+    ),
     "latent_kl": ("KL of each latent", "How much each latent says, in nats; none means collapse."),
     "mutual_information": (
         "Mutual information of latents and factors",

@@ -98,6 +98,10 @@ def _numbers(record: Record) -> Iterator[str]:
 
 
 def _collapse(record: Record) -> Iterator[str]:
+    verdict = (record.score("metrics/elbo").get("settings") or {}).get("verdict")
+    if verdict:
+        yield escape(verdict)
+        return
     kl = record.kl_latent
     if not kl:
         return
