@@ -1,16 +1,19 @@
 """Pictures of a model: which there are, what they show, and that looking changes nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from vaelab import gallery
-from vaelab.data import Images, Splits, Subset
+from vaelab import build, gallery
+from vaelab.data import DSprites, Images, Splits, Subset
 from vaelab.data.factors import FactorSpace
 from vaelab.errors import UserError
 from vaelab.figures import Animation, image_grid
 from vaelab.gallery import GallerySettings, model_pictures, principal_components
+from vaelab.metrics.probe import Probe
 
 STILLS = ["reconstructions", "samples", "traversals", "traversals_prior"]
 ANIMATED = ["traversals_animated", "traversals_prior_animated"]

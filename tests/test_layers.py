@@ -18,8 +18,8 @@ ORDER = (
     *("schedules", "distributions", "likelihoods", "posteriors", "priors", "models"),
     *("objectives", "data", "metrics", "scores", "figures", "gallery", "loggers", "callbacks"),
     *("training_module",),
-    *("build", "resume", "train", "load", "evaluate", "report", "reproduce", "benchmark"),
-    *("explain", "commands"),
+    *("build", "resume", "train", "load", "evaluate", "report", "oracles", "reproduce"),
+    *("benchmark", "explain", "commands"),
 )
 # ... but these import no more than this.
 ONLY = {
@@ -39,8 +39,8 @@ ONLY = {
 # Who imports what the mathematics does without; `data.datamodule` is a module of a part.
 FRAMEWORKS = {
     "hydra": {"build", "resume", "reproduce", "benchmark", "explain", "commands"},
-    "omegaconf": {"build", "resume", "train", "load", "evaluate", "reproduce", "benchmark"}
-    | {"explain", "commands"},
+    "omegaconf": {"build", "resume", "train", "load", "evaluate", "oracles", "reproduce"}
+    | {"benchmark", "explain", "commands"},
     "pytorch_lightning": {"data.datamodule", "loggers", "callbacks", "training_module"}
     | {"build", "train", "benchmark"},
     "sklearn": {"metrics"},

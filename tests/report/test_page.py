@@ -73,7 +73,7 @@ def test_a_finished_run(page):
         "2 of 3 latents are used; 1 has collapsed",
         "the largest KL is 2.25 nats, of z2",
         "MIG 0.125 [0.100, 0.150]",
-        "num_samples 10000, codes mean, step 10, num_bins 20",
+        "num_samples 10000, codes mean, num_bins 20",
         "DCI 0.500",
         "Set on the command line: objective.beta=4",
         "feed" * 16,

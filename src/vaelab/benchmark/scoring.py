@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -37,10 +37,11 @@ class GivenCodes:
     """What the metrics ask of a probe, answered from a table that was computed before."""
 
     def __init__(self, codes: NDArray[np.float32], factors: NDArray[np.int64]):
-        self.table, self.factors, self.images = codes, factors, range(len(codes))
+        self.table, self.images = codes, range(len(codes))
+        self.all = Population.of(codes, factors, NAMES)
 
     def population(self, codes: str, rng: np.random.Generator) -> Population:
-        return Population.of(self.table, self.factors, NAMES)
+        return self.all
 
     def codes(self, rows: NDArray[np.int64], codes: str, rng: np.random.Generator) -> Any:
         return self.table[rows]
@@ -61,15 +62,21 @@ def entangled_codes() -> GivenCodes:
     return GivenCodes(np.concatenate([codes, dead], axis=1).astype(np.float32), factors)
 
 
-def scoring(peer: Path | None, repeats: int) -> list[Row]:
+def scoring(peer: Path | None, repeats: int, names: Sequence[str] = ()) -> list[Row]:
     """A row a metric: seconds with and without intervals, and seconds of the peer's where given.
 
     Medians of `repeats` rounds in which all run in turn; dci, which takes minutes, runs once.
+
+    Args:
+        peer: a checkout of disentanglement_lib.
+        names: of the metrics, all by default.
     """
     given = entangled_codes()
     peers: dict[str, Callable[[], float]] = {} if peer is None else load_peer(peer, given)
     rows = []
     for name, metric in METRICS.items():
+        if names and name not in names:
+            continue
         bare = {"num_bootstrap": 0} | ({"num_blocks": 0} if name == "dci" else {})
         calls: dict[str, Callable[[], float]] = {
             "": partial(_score, name, metric(), given),

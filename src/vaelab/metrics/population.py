@@ -1,5 +1,6 @@
 """Images with known factors, as metrics see them: rows to draw and codes to look up."""
 
+import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -61,6 +62,12 @@ class Population:
             f"{len(population)} of factors.",
         )
         return population
+
+    def looking_up(self, look_up: LookUp) -> "Population":
+        """The same images with other codes; what was found out about the factors is shared."""
+        other = copy.copy(self)
+        other.look_up = look_up
+        return other
 
     def __len__(self) -> int:
         return len(self.factors)

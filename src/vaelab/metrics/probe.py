@@ -110,12 +110,11 @@ class Probe:
         Raises:
             UserError: the data has no factors.
         """
-        factors, names = self._factors
-        return Population(factors, lambda rows: self.codes(rows, codes, rng), names)
+        return self._means.looking_up(lambda rows: self.codes(rows, codes, rng))
 
     @cached_property
-    def _factors(self) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-        """Values (N, F) and names of the factors that vary."""
+    def _means(self) -> Population:
+        """All images with the factors that vary; codes are means."""
         space = self.splits.factors
         if space is None:
             raise UserError(
@@ -124,7 +123,8 @@ class Probe:
             )
         varying = [name for name, size in zip(space.names, space.sizes, strict=True) if size > 1]
         index = torch.arange(len(space))
-        return torch.stack([space.values(index, n) for n in varying], 1).numpy(), tuple(varying)
+        factors = torch.stack([space.values(index, name) for name in varying], 1).numpy()
+        return Population(factors, self.means, varying)
 
     def raw(self, rows: Rows) -> NDArray[np.float32]:
         """The encoder's output (M, P) of the images in rows; encodes those not yet known."""

@@ -188,15 +188,18 @@ def _classified(
     codes: NDArray, factors: NDArray, test_codes: NDArray, test_factors: NDArray
 ) -> NDArray[np.bool_]:
     """Whether the factor f of a test image is told by latent j alone: (num_test, L, F)."""
+    from joblib import Parallel, delayed
     from sklearn.svm import LinearSVC
 
-    right = np.empty((len(test_codes), codes.shape[1], factors.shape[1]), bool)
-    for j in range(codes.shape[1]):
-        for f in range(factors.shape[1]):
-            model = LinearSVC(C=0.01, class_weight="balanced", dual=False)
-            model.fit(codes[:, [j]], factors[:, f])
-            right[:, j, f] = model.predict(test_codes[:, [j]]) == test_factors[:, f]
-    return right
+    def told(j: int, f: int) -> NDArray[np.bool_]:
+        model = LinearSVC(C=0.01, class_weight="balanced", dual=False)
+        model.fit(codes[:, [j]], factors[:, f])
+        return model.predict(test_codes[:, [j]]) == test_factors[:, f]
+
+    shape = (codes.shape[1], factors.shape[1])
+    # Threads, since liblinear lets go of Python's lock.
+    columns = Parallel(-1, prefer="threads")(delayed(told)(*place) for place in np.ndindex(shape))
+    return np.stack(columns, axis=1).reshape(len(test_codes), *shape)
 
 
 def _standardised(columns: NDArray[np.float64]) -> NDArray[np.float64]:
