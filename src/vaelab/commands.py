@@ -185,6 +185,12 @@ def _reproduce_job(cfg: DictConfig, missed: list[str]) -> float:
 
 def _evaluate_job(cfg: DictConfig, failed: list[str]) -> None:
     """One path; `failed` gets the metrics that could not be computed."""
+    path = None if OmegaConf.is_missing(cfg, "run") else cfg.run
+    if path is None or not Path(path).exists():
+        raise UserError(
+            f"evaluate expects run=<a run folder, a folder of runs, or a checkpoint>, got "
+            f"{path or 'none'}; name what a run printed at its end: run=outputs/main/<time>."
+        )
     from vaelab.evaluate import evaluate_config, table
 
     for evaluation in evaluate_config(cfg, list(HydraConfig.get().overrides.task)):

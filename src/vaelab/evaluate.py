@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -51,11 +51,6 @@ def evaluate_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Iterator[
 
     Metrics that nobody typed are left out where the data has no factors; typed ones are refused.
     """
-    if OmegaConf.is_missing(cfg, "run"):
-        raise UserError(
-            "evaluate expects run=<a run folder, a folder of runs, or a checkpoint>, got none; "
-            "name what a run printed at its end: run=outputs/main/<time>."
-        )
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
     device = cfg.device

@@ -113,7 +113,7 @@ def test_many_samples_reach_log_p(which, request):
 @pytest.mark.parametrize("which", ["linear", "one_latent"])
 def test_annealing_reaches_log_p(which, request):
     model, x, log_p = request.getfixturevalue(which)
-    annealed = anneal(model, x, 64, 60, seed=0, number=0)
+    annealed = anneal(model, x, 64, 120, seed=0, number=0)
     weights = annealed.log_weights.T
     error = (log_mean_weight(weights) - log_p).abs()
     assert bool((error < five_standard_errors(weights)).all())

@@ -71,7 +71,7 @@ def test_rows_of_several_runs_carry_what_differs(write_run, tmp_path):
         ("metrics.json", "{", "expected JSON in .*metrics.json"),
         ("metrics.json", "[1]", "expected a JSON object in .*metrics.json, got a list"),
         ("provenance.json", "nothing", "expected JSON in .*provenance.json"),
-        ("metrics.csv", "step,metric,value\n5,loss,high\n", "expects rows step,metric,value"),
+        ("metrics.csv", "step,metric,value\n5,loss,high\n", "expected rows step,metric,value"),
     ],
 )
 def test_unreadable_files_are_named(write_run, file, content, sentence):

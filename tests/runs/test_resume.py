@@ -101,7 +101,7 @@ def test_killed_process_resumes_from_the_command_line(run, tiny, tmp_path, comma
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert finish(process)[0] == -signal.SIGKILL
-    assert folder.status()["state"] == "running"
+    assert folder.status()["state"] == "killed"
     assert 70 <= folder.last_step < 1500
 
     code, out, err = finish(command(f"resume={folder.path}"))
