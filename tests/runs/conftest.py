@@ -22,7 +22,8 @@ def tiny(tmp_path_factory):
     file = tmp_path_factory.mktemp("images") / "grey.npy"
     np.save(file, np.random.default_rng(0).integers(0, 256, (240, 8, 8), dtype=np.uint8))
     return (
-        *("data=array", f"data.root={file}", "model=mlp", "model.hidden=[16]", "latent_dim=3"),
+        *("data_root=unused", "data=array", f"data.root={file}"),
+        *("model=mlp", "model.hidden=[16]", "latent_dim=3"),
         *("batch_size=16", "num_steps=12", "val_every_n_steps=4", "num_threads=1"),
         *("trainer.log_every_n_steps=3", "trainer.enable_progress_bar=false"),
         *("callbacks=[checkpoints]", "logger=[csv]"),

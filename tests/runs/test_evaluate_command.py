@@ -36,7 +36,7 @@ def test_run_without_factors_gets_what_makes_sense(run, ask):
     [
         ([], "evaluate expects run=<a run folder"),
         (["run=nothing"], "a folder of runs, or a checkpoint>, got nothing;"),
-        (["run=."], "expected a run folder or a folder of runs"),
+        (["run={run}/checkpoints"], "expected a run folder or a folder of runs"),
         (["run={run}", "metrics=[mig]"], "mig expects ground-truth factors"),
         (["run={run}", "metrics=[migg]"], "did you mean mig"),
         (["run={run}", "metrics.elbo.num_image=3"], "nearest: metrics.elbo.num_images"),
