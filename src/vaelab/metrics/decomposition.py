@@ -11,6 +11,7 @@ from vaelab.metrics.aggregate_posterior import (
     LOG_SQRT_2PI,
     checked_normals,
     draw,
+    in_threads,
     log_joint,
     log_marginal,
     normals_of,
@@ -89,8 +90,10 @@ def _adjusted_parts(
     own = _log_normal(z, mean[rows], std[rows]).sum(1)
     prior = _log_normal(z, 0.0, 1.0)
     joint = log_joint(z, mean, std)
-    latents = range(mean.shape[1])
-    marginal = np.stack([log_marginal(z[:, j], mean[:, j], std[:, j]) for j in latents], axis=1)
+    marginal = np.stack(
+        in_threads(lambda j: log_marginal(z[:, j], mean[:, j], std[:, j]), mean.shape[1]),
+        axis=1,
+    )
     parts = np.column_stack([own - joint, joint - marginal.sum(1), marginal - prior])
     # What the draws' averages of log q(z|x) and log p(z) should be, and are not quite.
     log_q = -np.log(std).sum(1, dtype=np.float64).mean() - mean.shape[1] * (LOG_SQRT_2PI + 0.5)

@@ -10,6 +10,7 @@ from vaelab.metrics.aggregate_posterior import (
     checked_normals,
     condensed,
     draw,
+    in_threads,
     log_marginal,
     normals_of,
 )
@@ -92,17 +93,21 @@ def _log_ratios(
 ) -> NDArray[np.float64]:
     """log q(z_j|v_k) - log q(z_j) of each draw: (M, F, L)."""
     rows, z = draw(mean, std, num_samples, rng)
-    ratios = np.empty((num_samples, population.num_factors, mean.shape[1]))
-    for j in range(mean.shape[1]):
-        ratios[:, :, j] = -_log_density(z[:, j], mean[:, j], std[:, j])[:, None]
-    for k, size in enumerate(population.sizes):
-        column = population.factors[:, k]
-        for value in range(size):
-            drawn, images = np.flatnonzero(column[rows] == value), np.flatnonzero(column == value)
-            mu, sigma = mean[images], std[images]
-            for j in range(mean.shape[1]) if len(drawn) else ():
-                ratios[drawn, k, j] += _log_density(z[drawn, j], mu[:, j], sigma[:, j])
-    return ratios
+    groups = [
+        (k, np.flatnonzero(column[rows] == value), np.flatnonzero(column == value))
+        for k, column in enumerate(population.factors.T)
+        for value in range(population.sizes[k])
+    ]
+
+    def of_latent(j: int) -> NDArray[np.float64]:
+        aggregate = _log_density(z[:, j], mean[:, j], std[:, j])
+        ratios = np.repeat(-aggregate[:, None], population.num_factors, axis=1)
+        for k, drawn, images in groups:
+            if len(drawn):
+                ratios[drawn, k] += _log_density(z[drawn, j], mean[images, j], std[images, j])
+        return ratios
+
+    return np.stack(in_threads(of_latent, mean.shape[1]), axis=2)
 
 
 def _log_density(z: NDArray, mean: NDArray, std: NDArray) -> NDArray[np.float64]:
