@@ -112,11 +112,20 @@ def evaluate(
         )
     cells = defaultdict(list)
     for one in paths:
-        run = _load(one, checkpoint, device, data_root)
+        try:
+            run = _load(one, checkpoint, device, data_root)
+        except UserError as error:
+            if len(paths) == 1:
+                raise
+            yield Evaluation(RunFolder(one), failed={"the run": str(error)})
+            continue
         evaluation = Evaluation(run.folder)
         chosen = _applicable(single, run, evaluation, skip=skip_inapplicable)
         probe = run.probe(progress=_bar)
-        _score_run(run, probe, chosen, configs, evaluation, force=force)
+        try:
+            _score_run(run, probe, chosen, configs, evaluation, force=force)
+        finally:  # what was computed before an interruption is in metrics.json, too
+            _plot(run, evaluation.scores)
         if figures:
             draw(run, probe)
         cells[_cell(run)].append(one)
@@ -205,17 +214,24 @@ def _score_cell(
         seconds = time.perf_counter() - start
         for run, evaluation, scores in zip(runs, evaluations, results, strict=True):
             _record(run, name, configs[name], scores, seconds)
+            _plot(run, scores)
             evaluation.scores |= scores
     return evaluations
 
 
 def _record(run: Run, name: str, config: Any, scores: dict[str, Score], seconds: float) -> None:
-    """Into metrics.json, then TensorBoard."""
+    """Into metrics.json."""
     record_scores(run.folder, name, scores, run.step, _identity(run, config), seconds)
+
+
+def _plot(run: Run, scores: Mapping[str, Score]) -> None:
+    """Into TensorBoard; one file of events for all."""
+    if not scores:
+        return
     prefix = name_prefix(run.checkpoint.stem)
     with SummaryWriter(str(run.folder.path)) as writer:
-        for score_name, score in scores.items():
-            writer.add_scalar(f"{prefix}metrics/{score_name}", float(score), run.step)
+        for name, score in scores.items():
+            writer.add_scalar(f"{prefix}metrics/{name}", float(score), run.step)
 
 
 def _identity(run: Run, config: Any) -> dict[str, Any]:
