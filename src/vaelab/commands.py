@@ -62,7 +62,14 @@ def evaluate() -> None:
     def job(cfg: DictConfig) -> None:
         _evaluate_job(cfg, failed)
 
-    _run(job, "evaluate")
+    try:
+        _run(job, "evaluate")
+    except KeyboardInterrupt:
+        print(
+            "stopped: what was computed is in metrics.json; the same command goes on from there.",
+            file=sys.stderr,
+        )
+        sys.exit(130)
     if failed:
         sys.exit(2)
 
@@ -225,6 +232,8 @@ def summary(folder: Path, metrics: dict[str, Any], output_root: str) -> str:
         f"pictures  {folder / 'figures'}",
         "\nnext",
         f"  watch it          {_beside_python('tensorboard')} --logdir {output_root}",
+        f"  judge it          {_sibling_program('evaluate')} run={folder}",
+        f"  one page of it    {_sibling_program('report')} {folder}",
         f"  another beta      {_this_program()} objective.beta=8",
         f"  a sweep of beta   {_this_program()} -m objective.beta=1,4,16",
     ]
@@ -235,6 +244,14 @@ def _this_program() -> str:
     """How this program was started, to be typed again: a script by its Python, or a command."""
     program = Path(sys.argv[0])
     return f"{_beside_python('python')} {program}" if program.suffix == ".py" else program.name
+
+
+def _sibling_program(name: str) -> str:
+    """Another program of ours, as this one was started."""
+    program = Path(sys.argv[0])
+    if program.suffix == ".py":
+        return f"{_beside_python('python')} {program.with_name(f'{name}.py')}"
+    return f"vaelab-{name}"
 
 
 def _beside_python(name: str) -> str:

@@ -1,6 +1,7 @@
 """Judging finished runs: scores into metrics.json and TensorBoard, pictures into figures/."""
 
 import json
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from vaelab.metrics import AnyMetric, Metric, Score, SweepMetric, require_applic
 from vaelab.metrics.probe import Probe
 from vaelab.run_folder import RunFolder, find_runs
 from vaelab.scores import is_recorded, name_prefix, record_scores
+
+log = logging.getLogger(__name__)
 
 # Settings that do not make runs of one sweep cell different models.
 INCIDENTAL = ("seed", "name", "output_root", "resume", "num_threads", "target", "data_root")
@@ -112,15 +115,17 @@ def evaluate(
         )
     cells = defaultdict(list)
     for one in paths:
+        evaluation = Evaluation(RunFolder(one))
         try:
             run = _load(one, checkpoint, device, data_root)
+            evaluation.folder = run.folder
+            chosen = _applicable(single, run, evaluation, skip=skip_inapplicable)
         except UserError as error:
             if len(paths) == 1:
                 raise
-            yield Evaluation(RunFolder(one), failed={"the run": str(error)})
+            evaluation.failed["the run"] = str(error)
+            yield evaluation
             continue
-        evaluation = Evaluation(run.folder)
-        chosen = _applicable(single, run, evaluation, skip=skip_inapplicable)
         probe = run.probe(progress=_bar)
         try:
             _score_run(run, probe, chosen, configs, evaluation, force=force)
@@ -180,15 +185,18 @@ def _score_run(
     *,
     force: bool,
 ) -> None:
-    bar = tqdm(metrics.items(), desc=str(run.folder.path), unit="metric", leave=False)
-    for name, metric in bar:
-        bar.set_postfix_str(name)
+    for name in metrics:
         if not force and is_recorded(run.folder, name, _identity(run, configs[name])):
             evaluation.kept.append(name)
-            continue
+    if evaluation.kept:
+        log.info("there already: %s", ", ".join(evaluation.kept))
+    missing = [name for name in metrics if name not in evaluation.kept]
+    bar = tqdm(missing, desc=str(run.folder.path), unit="metric", leave=False)
+    for name in bar:
+        bar.set_postfix_str(name)
         start = time.perf_counter()
         try:
-            scores = metric(probe)
+            scores = metrics[name](probe)
         except UserError as error:
             evaluation.failed[name] = str(error)
             continue
@@ -281,4 +289,4 @@ def table(evaluation: Evaluation) -> str:
 
 
 def _bar(batches: Iterable) -> Iterable:
-    return tqdm(batches, unit="batch", leave=False)
+    return tqdm(batches, unit="batch", leave=False, disable=None)  # none where output is a file

@@ -66,7 +66,8 @@ def test_validation_draws_the_quick_ones_when_they_are_due(folder, stage):
 
 def test_the_end_draws_the_rest_with_the_curves(folder, stage):
     csv = MetricsCSV(folder)
-    csv.log_metrics({f"val/kl_latent/{i}": float(i) for i in range(3)}, 10)
+    for step in (5, 10):
+        csv.log_metrics({f"val/kl_latent/{i}": float(i) for i in range(3)}, step)
     callback = Figures(folder, every_n_steps=10)
     at_the_end = stage(10)
     callback.on_validation_epoch_end(*at_the_end)

@@ -9,7 +9,7 @@ from vaelab.metrics.collapse import collapse_verdict
 
 def test_collapsed():
     words = collapse_verdict([0.0] * 3, [0.001, 0.0, 0.002], 562.4, 562.4)
-    assert words.startswith("Collapsed posterior: 0 of 3 latents have a KL above 0.01 nats")
+    assert words.startswith("Collapsed posterior: 0 of 3 latents have a KL above 0.1 nats")
     assert "together 0.003" in words
     assert "distortion 562.4 nats, with every pixel at its mean 562.4" in words
     assert "objective.beta" in words
@@ -17,7 +17,7 @@ def test_collapsed():
 
 def test_partly_collapsed():
     words = collapse_verdict([0.9, 0.0], [2.0, 0.001], 80, 562)
-    assert words.startswith("Partly collapsed: 1 of 2 latents has a KL above 0.01 nats")
+    assert words.startswith("Partly collapsed: 1 of 2 latents has a KL above 0.1 nats")
     assert "Normal at a high objective.beta" in words
 
 
@@ -26,7 +26,7 @@ def test_healthy():
 
 
 def test_latents_in_use_that_the_decoder_ignores():
-    words = collapse_verdict([0.9, 0.8], [0.2, 0.02], 560, 562)
+    words = collapse_verdict([0.9, 0.8], [0.2, 0.12], 560, 562)
     assert words.startswith("Almost collapsed: 2 of 2")
 
 

@@ -97,7 +97,7 @@ class Figures(pl.Callback):
     def _curves(self, trainer: pl.Trainer, model: VAE) -> Iterator[tuple[str, "Figure"]]:
         if trainer.is_global_zero:
             kl = gallery.kl_curves(self.folder.read_curves(), model.latent_dim)
-            if kl:
+            if len(kl) > 1:
                 yield "latent_kl", gallery.latent_kl_picture(kl)
 
     def _keep(self, trainer: pl.Trainer, name: str, picture: "Figure | Animation") -> None:

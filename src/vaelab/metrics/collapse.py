@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from vaelab.metrics.elbo import ACTIVE_KL, ACTIVE_VARIANCE
+from vaelab.metrics.elbo import ACTIVE_VARIANCE
+
+USED_KL = 0.1  # nats; a latent of less tells a tenth of a bit and changes no picture
 
 # A decoder that ignores z can at best give every pixel its mean; nearer than this is no use of z.
 NEAR_PIXEL_MEAN = 0.01
@@ -17,9 +19,10 @@ def collapse_verdict(
 ) -> str:
     """What the latents carry, in one or two sentences with the numbers and what to try.
 
-    A latent is in use if its average KL exceeds 0.01 nats; without a KL of each latent, if the
-    variance over images of its posterior mean exceeds 0.01 (Burda et al. 2016, sec. 4.1). No latent
-    in use is a collapsed posterior; some idle is normal at a high beta or with latents to spare.
+    A latent is in use if its average KL exceeds 0.1 nats (`active_units_kl` counts from 0.01);
+    without a KL of each latent, if the variance over images of its posterior mean exceeds 0.01
+    (Burda et al. 2016, sec. 4.1). No latent in use is a collapsed posterior; some idle is normal at
+    a high beta or with latents to spare.
 
     Args:
         variance_of_means: (L,), Var_x(E_q[z_j|x]).
@@ -32,8 +35,8 @@ def collapse_verdict(
         used = [variance > ACTIVE_VARIANCE for variance in variance_of_means]
         measure = f"posterior means with a variance above {ACTIVE_VARIANCE:g}"
     else:
-        used = [kl > ACTIVE_KL for kl in kl_latent]
-        measure = f"a KL above {ACTIVE_KL:g} nats (together {sum(kl_latent):.4g})"
+        used = [kl > USED_KL for kl in kl_latent]
+        measure = f"a KL above {USED_KL:g} nats (together {sum(kl_latent):.4g})"
     num, total = sum(used), len(used)
     beside = (
         f"; distortion {distortion:.4g} nats, with every pixel at its mean "

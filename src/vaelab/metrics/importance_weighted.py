@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from vaelab.metrics.base import Metric, Score
-from vaelab.metrics.per_image import decoded_at_once, evaluation_images, mean_score
+from vaelab.metrics.base import Metric, Score, centred_interval
+from vaelab.metrics.per_image import INTERVAL, decoded_at_once, evaluation_images, mean_score
 from vaelab.metrics.probe import Probe
+from vaelab.metrics.rate_distortion import per_image_terms
 from vaelab.models import VAE
 from vaelab.seeding import derive_seed, random_stream
 
@@ -72,11 +74,17 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
 
 
 class ImportanceWeightedBound(Metric):
-    """L_K averaged over evaluation images, see `importance_weighted_bound`.
+    """L_K averaged over the evaluation images, see `importance_weighted_bound`.
+
+        mean over all images of ELBO + mean over num_images of them of (L_K - ELBO)
+
+    which is unbiased and, as L_K - ELBO differs less from image to image than L_K does, several
+    times as precise as the mean of L_K over num_images. Their ELBO is the mean of the K log
+    weights, the ELBO of all images takes one sample of each.
 
     Args:
         num_samples: K; 5,000 is usual for a negative log likelihood.
-        num_images: how many evaluation images; None for all. The first ones of a seeded order.
+        num_images: on how many images L_K is computed; None for all. The first of a seeded order.
         seed: of images, samples and interval.
         num_bootstrap: resamples for the interval; 0 for none.
 
@@ -99,18 +107,48 @@ class ImportanceWeightedBound(Metric):
 
     def __call__(self, probe: Probe) -> dict[str, Score]:
         rows = evaluation_images(probe, self.num_images, self.seed)
-        bounds, sizes = np.empty(len(rows)), np.empty(len(rows))
+        bounds, elbos, sizes = np.empty((3, len(rows)))
         for i in probe.progress(range(len(rows))):
             x = probe.x(rows[i : i + 1])
             log_weights = importance_log_weights(probe.model, x, self.num_samples, self.seed, i)
-            bounds[i] = float(log_mean_weight(log_weights))
-            sizes[i] = float(effective_sample_size(log_weights))
+            bounds[i], elbos[i] = log_mean_weight(log_weights), log_weights.mean()
+            sizes[i] = effective_sample_size(log_weights)
         rng = np.random.default_rng(derive_seed("metrics", "importance_weighted", self.seed))
         settings: dict[str, int | float | str] = {
             "num_samples": self.num_samples,
             "split": probe.split,
-            "bits_per_dim": -float(bounds.mean()) / (math.log(2) * probe.model.num_pixels),
             "median_effective_sample_size": float(np.median(sizes)),
         }
-        score = mean_score(bounds, rng, self.num_bootstrap, settings)
+        if len(rows) == len(probe.evaluation_rows):
+            score = mean_score(bounds, rng, self.num_bootstrap, settings)
+        else:
+            score = self._of_all(self._all_elbos(probe), bounds - elbos, rng, settings)
+        bits = -score.value / (math.log(2) * probe.model.num_pixels)
+        score.settings["bits_per_dim"] = bits
         return {"importance_weighted_bound": score}
+
+    def _all_elbos(self, probe: Probe) -> NDArray[np.float64]:
+        """The ELBO of every evaluation image by one sample: (N,)."""
+        rows, size, parts = probe.evaluation_rows, decoded_at_once(probe.model), []
+        for number, start in enumerate(probe.progress(range(0, len(rows), size))):
+            x = probe.x(rows[start : start + size])
+            with random_stream("metrics", "importance_weighted_elbo", self.seed, number):
+                parts.append(per_image_terms(probe.model, x, 1)[:, 1:3].sum(1).neg().cpu())
+        return torch.cat(parts).numpy()
+
+    def _of_all(
+        self,
+        elbos: NDArray[np.float64],
+        gains: NDArray[np.float64],
+        rng: np.random.Generator,
+        settings: dict[str, int | float | str],
+    ) -> Score:
+        """From the ELBO of all images (N,) and the gains L_K - ELBO of some (num_images,)."""
+        value = float(elbos.mean() + gains.mean())
+        # The two means vary by themselves, but for the few images that they share.
+        draws = [
+            sum(values[rng.integers(len(values), size=len(values))].mean() for values in both)
+            for both in [(elbos, gains)] * self.num_bootstrap
+        ]
+        settings |= {"num_images": len(gains), "num_images_elbo": len(elbos), "interval": INTERVAL}
+        return Score(value, centred_interval(value, np.array(draws)), settings=settings)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import UserError, require
 
+FEW = 50  # images, below which a factor may have a value of its own for each
 LookUp = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 
 
@@ -45,6 +46,11 @@ class Population:
                 len(distinct) > 1,
                 f"a metric expects factors that vary, got {name} with the one value "
                 f"{distinct[0]}; leave it out.",
+            )
+            require(
+                len(distinct) <= len(values) / 2 or len(values) < FEW,
+                f"a metric expects factors of few values, got {name} with {len(distinct)} values "
+                f"in {len(values)} images; cut it into classes, or give more images.",
             )
         self.sizes = tuple(len(distinct) for distinct, _ in columns)
         dtype = np.min_scalar_type(max(self.sizes))

@@ -8,6 +8,7 @@ from typing import Any
 
 from vaelab import build
 from vaelab.errors import UserError, require
+from vaelab.metrics.collapse import USED_KL
 from vaelab.run_folder import RunFolder
 
 Curves = dict[str, tuple[list[int], list[float]]]
@@ -113,8 +114,8 @@ def score_key(metric: str) -> str | None:
 
 
 def is_collapsed(kl: float) -> bool:
-    """Whether a latent says nothing: its KL is at most 0.01 nats, as for `active_units_kl`."""
-    return not kl > 0.01
+    """Whether a latent says next to nothing: its KL is at most 0.1 nats, as in the verdict."""
+    return not kl > USED_KL
 
 
 def _is_number(value: Any) -> bool:

@@ -28,17 +28,26 @@ def differing(records: Sequence[Record]) -> dict[str, list[Any]]:
     """Setting -> its value in each run, for those that are not the same in all.
 
     Settings that differ in the same way, such as model.hidden and what is interpolated from it,
-    are one column, under the shortest name. A run without the setting has None.
+    are one column, under the shortest name; those of a part that differs as a whole, such as
+    data.num_val of other data, are left out. A run without the setting has None.
     """
     rows = [settings(record) for record in records]
     names = sorted({name for row in rows for name in row}, key=lambda name: (len(name), name))
     columns: dict[str, list[Any]] = {}
     for name in names:
+        if any(name.startswith(f"{part}.") for part in columns):
+            continue
         values = [row.get(name) for row in rows]
         same = all(value == values[0] for value in values)
         if not same and values not in columns.values():
             columns[name] = values
     return columns
+
+
+def comparable(records: Sequence[Record]) -> bool:
+    """Whether their ELBOs can be compared: one data set, one likelihood."""
+    rows = [settings(record) for record in records]
+    return len({(row.get("data"), row.get("likelihood"), row.get("pixels")) for row in rows}) == 1
 
 
 def is_numeric(values: Sequence[Any]) -> bool:

@@ -15,7 +15,10 @@ STATES = {
     "interrupted": "The run was interrupted at {time} ({error}) and may be resumed.",
 }
 ACRONYMS = {"mig", "dci", "sap", "vae", "elbo", "kl", "tc", "mi", "irs", "nll", "fid", "rmig"}
-HEADLINES = 3  # metrics of an evaluation among the key numbers
+HEADLINES = [  # metrics of an evaluation among the key numbers
+    f"metrics/{name}"
+    for name in ("mig", "dci_disentanglement", "factor_vae_score", "importance_weighted_bound")
+]
 WHERE = {"test": "test images", "val": "validation images"}
 
 
@@ -46,7 +49,7 @@ def key_numbers(record: Record) -> list[tuple[str, str]]:
     if record.main("active_units") is not None:
         total = record.config.get("latent_dim", "?")
         found.append(("active units", f"{number(record.main('active_units'))} of {total}"))
-    for key in record.measured[:HEADLINES]:
+    for key in [key for key in HEADLINES if key in record.measured]:
         value = interval(record.metrics[key], record.score(key).get("interval"))
         found.append((escape(metric_title(key)), value))
     return found
@@ -108,13 +111,13 @@ def _collapse(record: Record) -> Iterator[str]:
     silent = [i for i, value in kl.items() if is_collapsed(value)]
     best = max(kl, key=lambda i: kl[i])
     if len(silent) == len(kl):
-        yield "<b>The posterior has collapsed:</b> no latent has a KL above 0.01 nats, so that "
+        yield "<b>The posterior has collapsed:</b> no latent has a KL above 0.1 nats, so that "
         yield "the decoder knows nothing of the image."
         return
     largest = f"the largest KL is {number(kl[best], 3)} nats, of z{best + 1}"
     if not silent:
-        yield f"No latent has collapsed (each has a KL above 0.01 nats); {largest}."
+        yield f"No latent has collapsed (each has a KL above 0.1 nats); {largest}."
         return
     yield f"{len(kl) - len(silent)} of {len(kl)} latents are used; "
     has = "has" if len(silent) == 1 else "have"
-    yield f"{len(silent)} {has} collapsed to the prior (a KL of at most 0.01 nats); {largest}."
+    yield f"{len(silent)} {has} collapsed to the prior (a KL of at most 0.1 nats); {largest}."

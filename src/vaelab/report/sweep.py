@@ -11,11 +11,12 @@ from vaelab.report.pictures import Budget, gallery
 from vaelab.report.record import Record
 from vaelab.report.scatter import scatter
 from vaelab.report.score_tables import scores
-from vaelab.report.settings import differing, is_numeric
+from vaelab.report.settings import comparable, differing, is_numeric
 from vaelab.report.summary import metric_title
 
 FIGURE_BYTES = 20_000_000
 MAX_SETTINGS, MAX_METRICS = 4, 12
+MIN_PLOTTED = 3  # runs; two dots show nothing
 MAIN = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL"} | {
     "active_units": "active units"
 }
@@ -39,8 +40,10 @@ def sweep_page(title: str, records: Sequence[Record], with_explorer: bool = True
 
 
 def best(records: Sequence[Record]) -> Record | None:
-    """The finished run of the largest val/elbo, or none."""
+    """The finished run of the largest val/elbo; none where their ELBOs don't compare."""
     name = "val/elbo"
+    if not comparable(records):
+        return None
     finished = [r for r in records if r.state == "finished" and name in r.metrics]
     numbers = [r for r in finished if r.metrics[name] == r.metrics[name]]
     return max(numbers, key=lambda record: record.metrics[name], default=None)
@@ -55,7 +58,9 @@ def _summary(records: Sequence[Record], varied: dict[str, list[Any]], chosen: Re
     if chosen is not None:
         value = number(chosen.metrics["val/elbo"])
         text += f"The largest validation ELBO, {value} nats per image, has <b>"
-        text += f"{escape(chosen.name)}</b>; ELBOs of different likelihoods or data don't compare."
+        text += f"{escape(chosen.name)}</b>."
+    elif not comparable(records):
+        text += "Their ELBOs don't compare, since data, pixels or likelihood differ."
     return f"<p>{text}</p>"
 
 
@@ -98,6 +103,8 @@ def _metrics(records: Sequence[Record]) -> list[str]:
 
 
 def _plots(records: Sequence[Record], varied: dict[str, list[Any]]) -> str:
+    if len(records) < MIN_PLOTTED or not comparable(records):
+        return ""
     numeric = [name for name, values in varied.items() if name != "seed" and is_numeric(values)]
     metrics = _metrics(records)
     blocks = []
