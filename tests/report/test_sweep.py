@@ -77,3 +77,13 @@ def test_intervals_are_bars_inside_the_plot():
     assert "0.100" in svg
     assert "0.900" in svg
     assert scatter([1.0], [float("nan")], ["a"], "x", "y") == ""
+
+
+def test_runs_on_different_data_have_no_best_and_one_column_for_it(write_run, tmp_path):
+    for number, data in enumerate(("mnist", "dsprites")):
+        write_run("model=mlp", f"data={data}", name=f"mixed/{number}", metrics=final_metrics(-30.0))
+    document = text_of(tmp_path / "mixed")
+    assert "They differ in data ." in document.text
+    assert "Their ELBOs don't compare" in document.text
+    assert not [title for _, title in document.headings if "explorer" in title]
+    assert "What the settings do" not in [title for _, title in document.headings]

@@ -122,6 +122,24 @@ def test_mistake_is_one_sentence(mistake, words, sentence):
     assert sentence in folder.status_file.read_text()
 
 
+def test_interrupted_evaluation_says_that_it_goes_on(
+    run, tmp_path, monkeypatch, capsys, own_logging
+):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("HYDRA_FULL_ERROR", "POSSIBLE_USER_WARNINGS"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr("vaelab.evaluate.evaluate_config", interrupt)
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", f"run={run().path}"])
+    with pytest.raises(SystemExit) as stop:
+        commands.evaluate()
+    assert stop.value.code == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.log"))
+
+
 def test_failing_job_does_not_stop_the_sweep(tiny, command, finish, tmp_path):
     code, out, err = finish(command("-m", *tiny, "name=sweep", "objective.beta=-1,1,2"))
     assert code == 2

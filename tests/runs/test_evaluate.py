@@ -211,3 +211,11 @@ def test_a_damaged_run_does_not_stop_the_others(with_factors, tmp_path):
     assert list(second.scores) == ["count"]
     with pytest.raises(UserError, match="expected a vaelab checkpoint"):
         scores(folders[0].path, {"count": Count()})
+
+
+def test_an_unsuited_run_among_others_is_named_and_passed_over(run, with_factors, tmp_path):
+    run(name="sweep/0")
+    with_factors(name="sweep/1")
+    first, second = scores(tmp_path / "sweep", {"mig": MIG(300)})
+    assert "mig expects ground-truth factors" in first.failed["the run"]
+    assert list(second.scores) == ["mig"]
