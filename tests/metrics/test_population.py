@@ -55,7 +55,7 @@ def test_draws_that_share_a_factor(population):
         (np.zeros((5, 1)), np.arange(5), "factors expects an array of shape"),
         (np.zeros((5, 1)), np.eye(4), "5 rows of codes and 4 of factors"),
         (np.zeros((5, 1)), np.ones((5, 2)), "factor 0 with the one value 1.0"),
-        (np.zeros((100, 1)), np.arange(200.0).reshape(100, 2), "factor 0 with 100 values in 100"),
+        (np.zeros((200, 1)), np.arange(400.0).reshape(200, 2), "factor 0 with 200 values in 200"),
         (np.array([[0.0], [np.nan]]), np.eye(2), "got nan in row 1 .1 such rows."),
         (np.array([[np.inf], [0.0]]), np.eye(2), "got inf in row 0"),
     ],

@@ -146,9 +146,10 @@ class ImportanceWeightedBound(Metric):
         """From the ELBO of all images (N,) and the gains L_K - ELBO of some (num_images,)."""
         value = float(elbos.mean() + gains.mean())
         # The two means vary by themselves, but for the few images that they share.
+        both = (elbos, gains)
         draws = [
             sum(values[rng.integers(len(values), size=len(values))].mean() for values in both)
-            for both in [(elbos, gains)] * self.num_bootstrap
+            for _ in range(self.num_bootstrap)
         ]
         settings |= {"num_images": len(gains), "num_images_elbo": len(elbos), "interval": INTERVAL}
         return Score(value, centred_interval(value, np.array(draws)), settings=settings)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import UserError, require
 
-FEW = 50  # images, below which a factor may have a value of its own for each
+FEW = 200  # images, below which a factor may have a value of its own for each
 LookUp = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 
 
