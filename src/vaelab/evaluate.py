@@ -22,7 +22,7 @@ from vaelab.loggers import keep_picture
 from vaelab.metrics import AnyMetric, Metric, Score, SweepMetric, require_applicable
 from vaelab.metrics.probe import Probe
 from vaelab.run_folder import RunFolder, find_runs
-from vaelab.scores import is_recorded, name_prefix, record_scores
+from vaelab.scores import is_recorded, name_prefix, record_scores, score_identity
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ def _score_run(
     if evaluation.kept:
         log.info("there already: %s", ", ".join(evaluation.kept))
     missing = [name for name in metrics if name not in evaluation.kept]
-    bar = tqdm(missing, desc=str(run.folder.path), unit="metric", leave=False)
+    bar = tqdm(missing, disable=not missing, desc=str(run.folder.path), unit="metric", leave=False)
     for name in bar:
         bar.set_postfix_str(name)
         start = time.perf_counter()
@@ -244,12 +244,8 @@ def _plot(run: Run, scores: Mapping[str, Score]) -> None:
 
 def _identity(run: Run, config: Any) -> dict[str, Any]:
     """What a score depends on."""
-    return {
-        "config": config,
-        "weights": run.weights_digest,
-        "data_checksum": run.data.splits.checksum,
-        "checkpoint": run.checkpoint.stem,
-    }
+    checksum = run.data.splits.checksum
+    return score_identity(config, run.weights_digest, checksum, run.checkpoint.stem)
 
 
 def _cell(run: Run) -> str:

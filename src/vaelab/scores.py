@@ -1,10 +1,31 @@
 """Scores as metrics.json keeps them: the numbers flat, beside them what each depends on."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from vaelab.metrics import Score
 from vaelab.run_folder import RunFolder
+
+
+def score_identity(
+    config: Any, weights: str, data_checksum: str, checkpoint: str
+) -> dict[str, Any]:
+    """What the scores of a metric depend on.
+
+    Args:
+        config: the settings of the metric.
+        weights: `weights_digest` of the model.
+        data_checksum: of its data.
+        checkpoint: "last", "best", or the name of another file.
+    """
+    return {
+        "config": config,
+        "weights": weights,
+        "data_checksum": data_checksum,
+        "checkpoint": checkpoint,
+        "versions": {name: version(name) for name in ("vaelab", "scikit-learn")},
+    }
 
 
 def record_scores(
@@ -24,7 +45,7 @@ def record_scores(
     Args:
         metric: its name in conf/metrics.
         step: of the weights.
-        identity: what the scores depend on, such as the checkpoint; `is_recorded` compares it.
+        identity: `score_identity`, which `is_recorded` compares.
     """
     prefix = name_prefix(identity["checkpoint"])
     known = {"step": step, "checkpoint": identity["checkpoint"]}

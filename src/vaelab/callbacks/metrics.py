@@ -13,7 +13,7 @@ from vaelab.metrics import Metric, Score
 from vaelab.metrics.probe import Probe
 from vaelab.models import VAE
 from vaelab.run_folder import RunFolder
-from vaelab.scores import record_scores
+from vaelab.scores import record_scores, score_identity
 from vaelab.seeding import random_stream
 
 
@@ -54,14 +54,11 @@ class Metrics(pl.Callback):
             self.compute(trainer, module)
         if not trainer.is_global_zero:
             return
-        identity = {
-            "weights": weights_digest(cast(VAE, module.model)),
-            "data_checksum": trainer.datamodule.splits.checksum,  # type: ignore[attr-defined]
-            "checkpoint": "last",
-        }
+        weights = weights_digest(cast(VAE, module.model))
+        checksum = trainer.datamodule.splits.checksum  # type: ignore[attr-defined]
         for name, (scores, seconds) in self.results.items():
-            known = {"config": self.configs[name]} | identity
-            record_scores(self.folder, name, scores, trainer.global_step, known, seconds)
+            identity = score_identity(self.configs[name], weights, checksum, "last")
+            record_scores(self.folder, name, scores, trainer.global_step, identity, seconds)
 
     def state_dict(self) -> dict[str, int]:
         return {"last_computed": self.last_computed}
