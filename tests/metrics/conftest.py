@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from vaelab.data.rendering import SIZES
-from vaelab.oracles import oracle_codes
+from vaelab.data.rendering import FACTORS, SIZES
+from vaelab.metrics.population import Population
+from vaelab.oracles import grid, oracle_codes
 
 
 @pytest.fixture
@@ -22,3 +23,30 @@ def draw_factors():
 def oracle():
     """(kind, factors) -> codes (N, 10) of `oracle_codes`."""
     return lambda kind, factors, seed=1: oracle_codes(kind, factors, np.random.default_rng(seed))
+
+
+@pytest.fixture
+def small(draw_factors, oracle):
+    """kind -> codes and factors of 20,000 images."""
+    return lambda kind: (oracle(kind, draw_factors(20_000)), draw_factors(20_000))
+
+
+@pytest.fixture
+def grid_probe(oracle):
+    """kind -> what a metric asks of a probe, on all 737,280 combinations."""
+    factors = grid()
+
+    class GridProbe:
+        def __init__(self, kind):
+            self.kind, self.asked = kind, []
+
+        def population(self, codes, rng):
+            self.asked.append(codes)
+            noise = np.random.default_rng(0)
+
+            def look_up(rows):
+                return oracle(self.kind, factors[rows], int(noise.integers(2**31)))
+
+            return Population(factors, look_up, FACTORS)
+
+    return GridProbe

@@ -12,36 +12,13 @@ NAMES = ("shape", "scale", "orientation", "posX", "posY")
 FEW = {"num_train": 1000, "num_eval": 1000, "num_bootstrap": 0}
 
 
-@pytest.fixture
-def small(draw_factors, oracle):
-    """kind -> codes and factors of 20,000 images."""
-    return lambda kind: (oracle(kind, draw_factors(20_000)), draw_factors(20_000))
-
-
-@pytest.fixture
-def probe(oracle):
-    """kind -> what a metric asks of a probe, on all 737,280 combinations."""
-    grid = np.stack(np.meshgrid(*map(np.arange, (3, 6, 40, 32, 32)), indexing="ij"), -1)
-    factors = grid.reshape(-1, 5)
-
-    class GridProbe:
-        def __init__(self, kind):
-            self.kind, self.asked = kind, []
-
-        def population(self, codes, rng):
-            self.asked.append(codes)
-            return Population(factors, lambda rows: oracle(self.kind, factors[rows]), NAMES)
-
-    return GridProbe
-
-
 # 1,000 points to score on: the standard error of .79 is .013, of .2 it is .013.
 @pytest.mark.parametrize(
     ("kind", "expected", "tolerance"),
     [("linear", 1.0, 0.0), ("rotated", 0.79, 0.04), ("noise", 0.2, 0.04)],
 )
-def test_oracles_on_the_whole_grid(probe, kind, expected, tolerance):
-    (score,) = BetaVAEScore(num_train=1000, num_eval=1000)(probe(kind)).values()
+def test_oracles_on_the_whole_grid(grid_probe, kind, expected, tolerance):
+    (score,) = BetaVAEScore(num_train=1000, num_eval=1000)(grid_probe(kind)).values()
     assert float(score) == pytest.approx(expected, abs=tolerance)
     assert tuple(score.per_factor) == NAMES
     low, high = score.interval
@@ -51,9 +28,9 @@ def test_oracles_on_the_whole_grid(probe, kind, expected, tolerance):
     assert high - low == pytest.approx(width, abs=0.2 * width + 1e-12)
 
 
-def test_rotated_positions_are_those_confused(probe):
+def test_rotated_positions_are_those_confused(grid_probe):
     (score,) = BetaVAEScore(num_train=1000, num_eval=1000, num_bootstrap=0)(
-        probe("rotated")
+        grid_probe("rotated")
     ).values()
     assert min(score.per_factor[name] for name in ("shape", "scale", "orientation")) > 0.99
     # Nothing tells one from the other, whichever of both is said more often.
@@ -61,8 +38,8 @@ def test_rotated_positions_are_those_confused(probe):
     assert both / 2 == pytest.approx(0.5, abs=0.08)  # 400 points: a standard error of .025
 
 
-def test_names_say_which_codes(probe):
-    asked = probe("linear")
+def test_names_say_which_codes(grid_probe):
+    asked = grid_probe("linear")
     few = {"num_train": 50, "num_eval": 50, "num_bootstrap": 0}
     assert set(BetaVAEScore(**few)(asked)) == {"beta_vae_score"}
     scores = BetaVAEScore(**few, codes="sampled")(asked)

@@ -5,37 +5,9 @@ import pytest
 
 from vaelab.errors import UserError
 from vaelab.metrics.factor_vae_score import FactorVAEScore, factor_vae_score
-from vaelab.metrics.population import Population
 
 NAMES = ("shape", "scale", "orientation", "posX", "posY")
 FEW = {"num_train": 1000, "num_eval": 1000, "num_bootstrap": 0}
-
-
-@pytest.fixture
-def small(draw_factors, oracle):
-    """kind -> codes and factors of 20,000 images."""
-    return lambda kind: (oracle(kind, draw_factors(20_000)), draw_factors(20_000))
-
-
-@pytest.fixture
-def probe(oracle):
-    """kind -> what a metric asks of a probe, on all 737,280 combinations."""
-    grid = np.stack(np.meshgrid(*map(np.arange, (3, 6, 40, 32, 32)), indexing="ij"), -1)
-    factors = grid.reshape(-1, 5)
-
-    class GridProbe:
-        def __init__(self, kind):
-            self.kind = kind
-
-        def population(self, codes, rng):
-            noise = np.random.default_rng(0)
-
-            def look_up(rows):
-                return oracle(self.kind, factors[rows], int(noise.integers(2**31)))
-
-            return Population(factors, look_up, NAMES)
-
-    return GridProbe
 
 
 # 1,000 votes to score: a standard error of .013. Votes of noise are a maximum over 10 latents of
@@ -44,18 +16,18 @@ def probe(oracle):
     ("kind", "expected", "tolerance", "active"),
     [("linear", 1.0, 0.0, 5), ("rotated", 0.79, 0.04, 5), ("noise", 0.2, 0.04, 10)],
 )
-def test_oracles_on_the_whole_grid(probe, kind, expected, tolerance, active):
-    (score,) = FactorVAEScore(num_train=1000, num_eval=1000)(probe(kind)).values()
+def test_oracles_on_the_whole_grid(grid_probe, kind, expected, tolerance, active):
+    (score,) = FactorVAEScore(num_train=1000, num_eval=1000)(grid_probe(kind)).values()
     assert float(score) == pytest.approx(expected, abs=tolerance)
     assert score.settings["num_active_latents"] == active
     assert tuple(score.per_factor) == NAMES
     assert score.interval[0] <= score.value <= score.interval[1]
 
 
-def test_names_say_which_codes(probe):
+def test_names_say_which_codes(grid_probe):
     few = {"num_train": 50, "num_eval": 50, "num_bootstrap": 0}
-    assert set(FactorVAEScore(**few)(probe("linear"))) == {"factor_vae_score"}
-    (name,) = FactorVAEScore(**few, codes="sampled")(probe("linear"))
+    assert set(FactorVAEScore(**few)(grid_probe("linear"))) == {"factor_vae_score"}
+    (name,) = FactorVAEScore(**few, codes="sampled")(grid_probe("linear"))
     assert name == "factor_vae_score_sampled_codes"
 
 

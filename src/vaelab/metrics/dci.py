@@ -83,7 +83,6 @@ def dci(
     )
     x, y = population.codes(train), population.factors[train]
     fits = fit_all(learner, x, y, population.codes(test), num_blocks, num_jobs, rng)
-    importances = fits.importances[0]
     settings: dict[str, int | float | str] = {
         "num_train": len(train),
         "num_test": len(test),
@@ -92,17 +91,7 @@ def dci(
     }
     if learner != "gradient_boosting":  # whose trees are our own
         settings["scikit_learn"] = version("scikit-learn")
-    scores = {}
-    for name, of, rows in (
-        ("disentanglement", disentanglement, _rows_of_latents(importances)),
-        ("completeness", completeness, _by_name(population, 1 - _entropy(importances.T))),
-    ):
-        value = of(importances)
-        draws = np.array([of(block) for block in fits.importances[1:]])
-        interval = centred_interval(value, draws, (0.0, 1.0), num_blocks**-0.5 if num_blocks else 1)
-        blocks = f"fits to {num_blocks} disjoint blocks of the training images"
-        how = blocks if num_blocks else "none"
-        scores[name] = Score(value, interval, rows, settings | {"interval": how})
+    scores = _structure(fits.importances, population, settings)
     for part, truth, predicted in (
         ("train", y, fits.train),
         ("test", population.factors[test], fits.test),
@@ -111,6 +100,23 @@ def dci(
         how = f"bootstrap of the {part} images, fits kept" if num_bootstrap else "none"
         score.settings.update(settings | {"interval": how})
         scores[f"informativeness_{part}"] = score
+    return scores
+
+
+def _structure(
+    importances: Array, population: Population, settings: dict[str, int | float | str]
+) -> dict[str, Score]:
+    """Disentanglement and completeness from importances (1 + blocks, L, F), the whole first."""
+    whole, *blocks = importances
+    how = f"fits to {len(blocks)} disjoint blocks of the training images" if blocks else "none"
+    scores = {}
+    for name, of, rows in (
+        ("disentanglement", disentanglement, _rows_of_latents(whole)),
+        ("completeness", completeness, _by_name(population, 1 - _entropy(whole.T))),
+    ):
+        value, draws = of(whole), np.array([of(block) for block in blocks])
+        interval = centred_interval(value, draws, (0.0, 1.0), max(len(blocks), 1) ** -0.5)
+        scores[name] = Score(value, interval, rows, settings | {"interval": how})
     return scores
 
 
