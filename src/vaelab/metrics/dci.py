@@ -63,10 +63,7 @@ def dci(
         UserError: codes that are not finite, fewer than two latents or factors, a factor that
             never changes, blocks without images, or nothing left to test on.
     """
-    require(
-        learner in LEARNERS,
-        f"learner expects {', '.join(LEARNERS)}, got {learner!r}.",
-    )
+    require(learner in LEARNERS, f"learner expects {', '.join(LEARNERS)}, got {learner!r}.")
     rng = np.random.default_rng(0) if rng is None else rng
     population = Population.of(codes, factors, names)
     num_latents = population.codes(np.zeros(1, np.int64)).shape[1]

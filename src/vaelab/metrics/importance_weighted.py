@@ -10,7 +10,7 @@ from torch import Tensor
 from vaelab.metrics.base import Metric, Score, centred_interval
 from vaelab.metrics.per_image import INTERVAL, decoded_at_once, evaluation_images, mean_score
 from vaelab.metrics.probe import Probe
-from vaelab.metrics.rate_distortion import per_image_terms
+from vaelab.metrics.rate_distortion import term_table
 from vaelab.models import VAE
 from vaelab.seeding import derive_seed, random_stream
 
@@ -122,19 +122,12 @@ class ImportanceWeightedBound(Metric):
         if len(rows) == len(probe.evaluation_rows):
             score = mean_score(bounds, rng, self.num_bootstrap, settings)
         else:
-            score = self._of_all(self._all_elbos(probe), bounds - elbos, rng, settings)
+            words = ("importance_weighted_elbo", self.seed)
+            table = term_table(probe, probe.evaluation_rows, 1, *words)
+            score = self._of_all(-table[:, 1:3].sum(1), bounds - elbos, rng, settings)
         bits = -score.value / (math.log(2) * probe.model.num_pixels)
         score.settings["bits_per_dim"] = bits
         return {"importance_weighted_bound": score}
-
-    def _all_elbos(self, probe: Probe) -> NDArray[np.float64]:
-        """The ELBO of every evaluation image by one sample: (N,)."""
-        rows, size, parts = probe.evaluation_rows, decoded_at_once(probe.model), []
-        for number, start in enumerate(probe.progress(range(0, len(rows), size))):
-            x = probe.x(rows[start : start + size])
-            with random_stream("metrics", "importance_weighted_elbo", self.seed, number):
-                parts.append(per_image_terms(probe.model, x, 1)[:, 1:3].sum(1).neg().cpu())
-        return torch.cat(parts).numpy()
 
     def _of_all(
         self,

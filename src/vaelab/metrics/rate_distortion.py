@@ -12,7 +12,7 @@ from vaelab.metrics.base import Metric, Score, centred_interval
 from vaelab.metrics.collapse import collapse_verdict
 from vaelab.metrics.elbo import ElboStatistics, term_rows
 from vaelab.metrics.per_image import INTERVAL, decoded_at_once, evaluation_images
-from vaelab.metrics.probe import Probe
+from vaelab.metrics.probe import Probe, Rows
 from vaelab.models import VAE
 from vaelab.objectives.elbo import elbo_terms
 from vaelab.seeding import derive_seed, random_stream
@@ -53,14 +53,7 @@ class Elbo(Metric):
 
     def __call__(self, probe: Probe) -> dict[str, Score]:
         rows = evaluation_images(probe, self.num_images, self.seed)
-        size = max(1, decoded_at_once(probe.model) // self.num_samples)
-        parts, pixel_sums = [], torch.zeros(probe.model.image_shape, dtype=torch.float64)
-        for number, start in enumerate(probe.progress(range(0, len(rows), size))):
-            x = probe.x(rows[start : start + size])
-            with random_stream("metrics", "elbo", self.seed, number):
-                parts.append(per_image_terms(probe.model, x, self.num_samples).cpu())
-            pixel_sums += x.sum(0, dtype=torch.float64).cpu()
-        table = torch.cat(parts).numpy()
+        table = term_table(probe, rows, self.num_samples, "elbo", self.seed)
         values = _averages(probe.model, table.sum(0))
         rng = np.random.default_rng(derive_seed("metrics", "elbo", self.seed))
         counts = rng.multinomial(
@@ -83,10 +76,22 @@ class Elbo(Metric):
             _variance_of_means(table, probe.latent_dim),
             kl_latent or None,
             values["reconstruction"],
-            _pixel_mean_distortion(probe.model, pixel_sums / len(rows)),
+            _pixel_mean_distortion(probe, rows),
         )
         scores["elbo"].settings["verdict"] = verdict
         return scores
+
+
+def term_table(
+    probe: Probe, rows: Rows, num_samples: int, stream: str, seed: int
+) -> NDArray[np.float64]:
+    """`per_image_terms` of the images in rows, (N, 4 + 3L), with noise by (stream, seed)."""
+    size, parts = max(1, decoded_at_once(probe.model) // num_samples), []
+    for number, start in enumerate(probe.progress(range(0, len(rows), size))):
+        x = probe.x(rows[start : start + size])
+        with random_stream("metrics", stream, seed, number):
+            parts.append(per_image_terms(probe.model, x, num_samples).cpu())
+    return torch.cat(parts).numpy()
 
 
 @torch.no_grad()
@@ -112,12 +117,19 @@ def _variance_of_means(table: NDArray[np.float64], latent_dim: int) -> list[floa
     return table[:, 3 : 3 + latent_dim].var(0).tolist()
 
 
-def _pixel_mean_distortion(model: VAE, pixels: Tensor) -> float:
+def _pixel_mean_distortion(probe: Probe, rows: Rows) -> float:
     """The distortion with every pixel at its mean: -sum p ln p + (1 - p) ln(1 - p) for Bernoulli.
 
     NaN for other likelihoods, where the best constant decoder takes a fit.
     """
+    model = probe.model
     p_x = model.decode(next(model.parameters()).new_zeros(1, model.latent_dim))
     if not isinstance(getattr(p_x, "base_dist", None), Bernoulli):
         return math.nan
+    sums = [probe.x(part).sum(0, dtype=torch.float64).cpu() for part in _thousands(rows)]
+    pixels = torch.stack(sums).sum(0) / len(rows)
     return -float((torch.xlogy(pixels, pixels) + torch.xlogy(1 - pixels, 1 - pixels)).sum())
+
+
+def _thousands(rows: Rows) -> list[Rows]:
+    return np.split(rows, range(1000, len(rows), 1000))
