@@ -58,7 +58,7 @@ def tiny_vae():
             latent_dim,
             lambda *shapes: MLPEncoder(*shapes, hidden=hidden, activation="tanh"),
             lambda *shapes: MLPDecoder(*shapes, hidden=hidden, activation="tanh"),
-            Gaussian(),
+            Gaussian,
             StandardNormal,
             likelihood or Bernoulli(),
             init,

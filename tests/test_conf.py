@@ -63,7 +63,7 @@ def test_option_builds(group, option, chosen, tmp_path):
     cfg = chosen(group, option)
     assert not OmegaConf.missing_keys(cfg)
     data, model = build.build_data(cfg), build.build_model(cfg, (1, 64, 64))
-    build.build_training_module(cfg, model, build.build_objective(cfg), no_images(data))
+    build.build_training_module(cfg, model, build.build_objective(cfg, 100), no_images(data))
     callbacks, loggers, _ = (build.build_all(cfg[many], RunFolder(tmp_path)) for many in MANY)
     assert set(build.build_metrics(cfg.metrics)) == set(cfg.metrics)
     if cfg.trainer.accelerator == "cpu":

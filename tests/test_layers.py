@@ -15,7 +15,7 @@ SRC = Path(vaelab.__file__).parent
 # Each part of the package, after all those that it may import: the whole of it in one order ...
 ORDER = (
     *("errors", "seeding", "allocator", "term_means", "files", "checkpoint", "run_folder"),
-    *("schedules", "distributions", "likelihoods", "posteriors", "priors", "models"),
+    *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "schedules"),
     *("objectives", "data", "metrics", "scores", "figures", "gallery", "loggers", "callbacks"),
     *("training_module",),
     *("build", "resume", "train", "load", "evaluate", "report", "oracles", "reproduce"),
@@ -28,8 +28,10 @@ ONLY = {
     "posteriors": {"errors", "distributions"},
     "priors": {"errors", "distributions"},
     "models": {"errors", "likelihoods", "posteriors", "priors"},
-    "objectives": {"errors", "distributions", "models", "schedules"},
-    "metrics": {"errors", "seeding", "files", "distributions", "models", "objectives", "data"},
+    "elbo": {"distributions", "models"},
+    "schedules": {"errors", "distributions", "elbo"},
+    "objectives": {"errors", "distributions", "models", "elbo", "schedules"},
+    "metrics": {"errors", "seeding", "files", "distributions", "models", "elbo", "data"},
     "data": {"errors", "files", "seeding"},
     "figures": {"files"},
     "gallery": {"errors", "seeding", "distributions", "models", "data", "metrics", "figures"},

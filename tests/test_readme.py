@@ -34,7 +34,7 @@ def test_train_commands_compose_and_build_a_model(compose, words):
     cfg = compose(*single)
     model = build.build_model(cfg, (1, 64, 64))
     assert model.latent_dim == cfg.latent_dim
-    build.build_objective(cfg)
+    build.build_objective(cfg, 100)
 
 
 @pytest.mark.parametrize("file", re.findall(r"\]\(([^)#:]+)\)", README))

@@ -54,9 +54,23 @@ def build_model(cfg: DictConfig, image_shape: tuple[int, int, int]) -> VAE:
     )
 
 
-def build_objective(cfg: DictConfig) -> Objective:
-    """The objective of a config."""
-    return build(cfg.objective)
+def build_objective(cfg: DictConfig, num_train: int) -> Objective:
+    """The objective of a config, for num_train training images.
+
+    Those that are `_partial_` in the config depend on the number of images and get it here.
+
+    Raises:
+        UserError: a schedule was chosen that the objective would not use.
+    """
+    constant = cfg.schedule._target_.endswith(".Constant")
+    name = cfg.objective._target_.rpartition(".")[2]
+    require(
+        constant or "schedule" in cfg.objective,
+        f"schedule= moves the cost of the KL, got it with objective {name}, which has no such cost "
+        "to move; leave schedule= out, or use objective=beta_vae.",
+    )
+    objective = build(cfg.objective)
+    return objective(num_train=num_train) if isinstance(objective, partial) else objective
 
 
 def build_training_module(
@@ -64,6 +78,7 @@ def build_training_module(
 ) -> TrainingModule:
     """The training module of a config, its targets checked and itself compiled if asked."""
     check_support(model, data)
+    objective.check_model(model)
     module = TrainingModule(
         model,
         objective,

@@ -101,7 +101,7 @@ def differences_from_elbo(cfg: DictConfig, objectives: Sequence[str]) -> dict[st
     numbers = {}
     for name in objectives:
         chosen = compose("train", overrides=[f"objective={name}", "objective.beta=1"])
-        objective = build.build_objective(chosen)
+        objective = build.build_objective(chosen, len(data.splits.train))
         loss, gradient = _loss_and_gradients(model, partial(_loss, objective, model, x))
         numbers[f"{name}/loss"] = float((loss - reference[0]).abs())
         numbers[f"{name}/gradient"] = float((gradient - reference[1]).abs().max())
@@ -124,7 +124,8 @@ def losses_without_training(cfg: DictConfig) -> dict[str, float]:
     torch.manual_seed(derive_seed("init", cfg.seed))
     model = build.build_model(cfg, data.image_shape)
     with torch.no_grad():
-        terms = build.build_objective(cfg)(model, data.train_batch(0), 0)
+        objective = build.build_objective(cfg, len(data.splits.train))
+        terms = objective(model, data.train_batch(0), 0)
     train = data.splits.train
     total = torch.zeros(data.image_shape, dtype=torch.float64)
     for x in _batches(train):

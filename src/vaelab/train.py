@@ -47,7 +47,7 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         data = build.build_data(cfg)
         torch.manual_seed(derive_seed("init", cfg.seed))
         model = build.build_model(cfg, data.image_shape)
-        objective = build.build_objective(cfg)
+        objective = build.build_objective(cfg, len(data.splits.train))
         module = build.build_training_module(cfg, model, objective, data)
         if is_main:
             _write_config(folder, cfg, overrides, data.splits.checksum)
@@ -125,7 +125,7 @@ def _final_metrics(
         "num_steps": step,
         "seconds": round(stopwatch.total_seconds(), 3),
         "images_per_second": round(stopwatch.steps_per_second * cfg.batch_size, 1),
-        "num_parameters": sum(p.numel() for p in module.parameters()),
+        "num_parameters": sum(p.numel() for p in module.model.parameters()),
     }
 
 

@@ -5,18 +5,19 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from vaelab.distributions import global_batch
+from vaelab.elbo import elbo_terms
 from vaelab.errors import UserError
 from vaelab.metrics import ElboStatistics
 from vaelab.models import VAE
-from vaelab.objectives import Objective, elbo_terms
+from vaelab.objectives import Objective
 from vaelab.seeding import random_stream, seed_device
 from vaelab.term_means import TermMeans
 
-OptimizerBuilder = Callable[[Iterable[nn.Parameter]], Optimizer]
+OptimizerBuilder = Callable[[Iterable[dict[str, Any]]], Optimizer]
 
 
 class TrainingModule(pl.LightningModule):
@@ -29,7 +30,7 @@ class TrainingModule(pl.LightningModule):
     Args:
         model: the VAE.
         objective: what is minimised.
-        optimizer: builds the optimiser from the parameters.
+        optimizer: builds the one optimiser from groups of parameters, the model's first.
         seed: of the noise in training.
         channels_last: store convolutions' activations channel by channel (same numbers, faster).
         config: the resolved config as plain containers, kept in every checkpoint.
@@ -59,8 +60,8 @@ class TrainingModule(pl.LightningModule):
         self._restored_means: dict[str, Any] = {}
 
     def configure_optimizers(self) -> Optimizer:
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        return self.optimizer(parameters)
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        return self.optimizer([{"params": parameters}, *self.objective.parameter_groups()])
 
     def on_fit_start(self) -> None:
         self._means = TermMeans(self.device)

@@ -164,7 +164,7 @@ class WidePrior(Prior):
         super().__init__()
         self.latent_dim = latent_dim
 
-    def forward(self):
+    def forward(self, encode):
         normal = torch.distributions.Normal(torch.zeros(self.latent_dim), 2.0)
         return torch.distributions.Independent(normal, 1)
 
@@ -193,6 +193,6 @@ def test_class_refuses_another_prior_and_too_few_images(probe):
     with pytest.raises(UserError, match="num_images expects at least 2, got 1"):
         Decomposition(1)(probe)
     assert Decomposition(25)(probe)["total_correlation"].settings["num_images"] == 24
-    probe.model.prior = WidePrior(3)
+    probe.model.latent_prior = WidePrior(3)
     with pytest.raises(UserError, match="prior=standard_normal, got WidePrior"):
         Decomposition()(probe)

@@ -7,8 +7,8 @@ import torch
 from torch.distributions import Independent, MultivariateNormal, Normal, StudentT
 
 from vaelab.distributions import DiagonalNormal
+from vaelab.elbo import ElboTerms
 from vaelab.metrics import ElboStatistics, kl_order
-from vaelab.objectives import ElboTerms
 
 F64 = torch.float64
 NUM_PIXELS = 12

@@ -33,7 +33,7 @@ def linear():
         2,
         lambda *shapes: MLPEncoder(*shapes, hidden=()),
         lambda *shapes: MLPDecoder(*shapes, hidden=()),
-        Gaussian(),
+        Gaussian,
         StandardNormal,
         GaussianPixels(SIGMA),
     ).double()

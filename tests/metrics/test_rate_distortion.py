@@ -8,12 +8,12 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from vaelab.data.images import Images, Splits, Subset
+from vaelab.elbo import elbo_terms
 from vaelab.errors import UserError
 from vaelab.likelihoods import Gaussian
 from vaelab.metrics import ElboStatistics
 from vaelab.metrics.probe import Probe
 from vaelab.metrics.rate_distortion import Elbo, per_image_terms
-from vaelab.objectives import elbo_terms
 from vaelab.posteriors import Posterior
 from vaelab.seeding import random_stream
 
@@ -126,10 +126,10 @@ def test_pixel_mean_is_the_entropy_of_bernoulli_pixels_and_of_no_others(probe, t
 class FullCovariance(Posterior):
     """A posterior without a KL of each latent."""
 
-    params_per_latent = 2
+    num_params = 6
 
     def distribution(self, raw):
-        mu, log_variance = raw.unbind(-2)
+        mu, log_variance = raw.chunk(2, -1)
         covariance = torch.diag_embed(log_variance.exp()) + 0.1
         return MultivariateNormal(mu, covariance)
 

@@ -17,7 +17,7 @@ def test_locatello_starts_at_one_bit_a_pixel_on_dsprites(compose, tmp_path, seed
     torch.manual_seed(seed)
     model = build_model(cfg, sprites.image_shape)
     with torch.no_grad():
-        terms = build_objective(cfg)(model, x, 0)
+        terms = build_objective(cfg, 100)(model, x, 0)
     # Zero biases and small weights give logits near 0, whatever the image.
     assert terms["reconstruction"].item() == pytest.approx(4096 * math.log(2), rel=0.01)
     assert 0 <= terms["kl"].item() < 1

@@ -25,7 +25,7 @@ def vae(decoder, image_shape=(1, 16, 16), likelihood=None, spread=2.0):
     """A VAE around a decoder, whose last weights are such that its output has that spread."""
     torch.manual_seed(0)
     encoder = partial(MLPEncoder, hidden=(4,))
-    parts = (Gaussian(), StandardNormal, likelihood or likelihoods.Bernoulli())
+    parts = (Gaussian, StandardNormal, likelihood or likelihoods.Bernoulli())
     model = VAE(image_shape, LATENT_DIM, encoder, decoder, *parts).eval().requires_grad_(False)
     last = [module for module in model.decoder.modules() if hasattr(module, "weight")][-1]
     last.weight *= spread / model.decoder(torch.randn(8, LATENT_DIM)).std()

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 from torch.types import _size
 
-from vaelab.distributions.noise import standard_normal_noise
+from vaelab.distributions.global_batch import standard_normal_noise
 
 
 class DiagonalNormal(Independent):

@@ -153,7 +153,7 @@ class Decomposition(Metric):
             and isinstance(p_z.base_dist, Normal)
             and bool((p_z.mean == 0).all() and (p_z.stddev == 1).all()),
             f"the decomposition of the KL expects prior=standard_normal, got "
-            f"{type(probe.model.prior).__name__}; leave this metric out.",
+            f"{type(probe.model.latent_prior).__name__}; leave this metric out.",
         )
         rng = np.random.default_rng(derive_seed("metrics", "decomposition", self.seed))
         _, mean, std = normals_of(probe, self.num_images, rng)

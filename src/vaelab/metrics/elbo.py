@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vaelab.distributions import kl_per_latent
-from vaelab.objectives.elbo import ElboTerms
+from vaelab.elbo import ElboTerms
 
 ACTIVE_VARIANCE = 0.01
 ACTIVE_KL = 0.01

@@ -157,7 +157,7 @@ class Probe:
     @cached_property
     def _tables(self) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Which rows are encoded, (N,), and the encoder's output, (N, P)."""
-        num, width = len(self.images), self.latent_dim * self.model.posterior.params_per_latent
+        num, width = len(self.images), self.model.posterior.num_params
         if self.cache is not None and self.cache.exists():
             try:
                 with self.cache.open("rb") as stream, np.load(stream, allow_pickle=False) as file:

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Bernoulli
 
+from vaelab.elbo import elbo_terms
 from vaelab.metrics.base import Metric, Score, centred_interval
 from vaelab.metrics.collapse import collapse_verdict
 from vaelab.metrics.elbo import ElboStatistics, term_rows
 from vaelab.metrics.per_image import INTERVAL, decoded_at_once, evaluation_images
 from vaelab.metrics.probe import Probe, Rows
 from vaelab.models import VAE
-from vaelab.objectives.elbo import elbo_terms
 from vaelab.seeding import derive_seed, random_stream
 
 RENAMED = {"reconstruction": "distortion", "kl": "rate"}

@@ -22,8 +22,8 @@ class VAE(nn.Module):
         latent_dim: L, the size of z.
         encoder: builds the network (image_shape, num_outputs, num_heads) -> module.
         decoder: builds the network (latent_dim, output_shape) -> module.
-        posterior: raw encoder output -> q(z|x).
-        prior: builds p(z) from latent_dim.
+        posterior: builds the map from raw encoder output to q(z|x), from latent_dim.
+        prior: builds the module of p(z), from latent_dim and image_shape.
         likelihood: raw decoder output -> p(x|z).
         init: `glorot`, `kaiming` or `pytorch`, see `vaelab.models.initialization`.
 
@@ -37,8 +37,8 @@ class VAE(nn.Module):
         latent_dim: int,
         encoder: Callable[..., nn.Module],
         decoder: Callable[..., nn.Module],
-        posterior: Posterior,
-        prior: Callable[[int], Prior],
+        posterior: Callable[[int], Posterior],
+        prior: Callable[[int, Sequence[int]], Prior],
         likelihood: Likelihood,
         init: str = "pytorch",
     ):
@@ -47,13 +47,13 @@ class VAE(nn.Module):
             raise UserError(f"latent_dim expects an integer from 1 up, got {latent_dim}; try 10.")
         self.image_shape = tuple(image_shape)
         self.latent_dim = latent_dim
-        num_heads = posterior.params_per_latent
+        self.posterior = posterior(latent_dim)
         channels, height, width = image_shape
         output_shape = (channels * likelihood.channels_per_pixel, height, width)
-        self.encoder = encoder(self.image_shape, latent_dim * num_heads, num_heads)
+        num_params, num_heads = self.posterior.num_params, self.posterior.num_heads
+        self.encoder = encoder(self.image_shape, num_params, num_heads)
         self.decoder = decoder(latent_dim, output_shape)
-        self.posterior = posterior
-        self.prior = prior(latent_dim)
+        self.latent_prior = prior(latent_dim, self.image_shape)
         self.likelihood = likelihood
         initialize(self.encoder, init)
         initialize(self.decoder, init)
@@ -66,6 +66,10 @@ class VAE(nn.Module):
     def encode(self, x: Tensor) -> Distribution:
         """q(z|x): x (B, C, H, W) -> batch (B,), event (L,)."""
         return self.posterior(self.encoder(x))
+
+    def prior(self) -> Distribution:
+        """p(z): batch (), event (L,)."""
+        return self.latent_prior(self.encode)
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z): z (*sample, B, L) -> batch (*sample, B), event (C, H, W)."""

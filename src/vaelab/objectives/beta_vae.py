@@ -3,24 +3,24 @@
 import torch
 from torch import Tensor
 
+from vaelab.elbo import elbo_terms
 from vaelab.errors import require
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective
-from vaelab.objectives.elbo import elbo_terms
 from vaelab.schedules import Schedule
 
 
 class BetaVAE(Objective):
     """loss = E_x [ -E_q(z|x) log p(x|z) + beta_t KL(q(z|x) || p(z)) ], in nats per image.
 
-    beta_t = beta * schedule(t). At beta_t = 1 the loss is minus the ELBO. Pixels and latents are
-    summed, so beta is the beta of the papers; beta_norm = beta_t * latents / pixels is the scale on
-    which networks and image sizes compare. Higgins et al. 2017, eq. 4 and app. A.6.
+    With a constant schedule beta_t = beta. At beta_t = 1 the loss is minus the ELBO. Pixels and
+    latents are summed, so beta is the beta of the papers; beta_norm = beta_t * latents / pixels is
+    the scale on which networks and image sizes compare. Higgins et al. 2017, eq. 4 and app. A.6.
 
     Args:
         beta: weight of the KL term, from 0 up.
         num_samples: samples of z an image in the expectation.
-        schedule: step -> factor on beta.
+        schedule: how the cost of the KL moves, see `vaelab.schedules`.
     """
 
     beta: Tensor
@@ -39,12 +39,12 @@ class BetaVAE(Objective):
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x, self.num_samples)
         reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
-        beta = self.beta * self.schedule(step)
+        cost, moved = self.schedule(self.beta, terms, step)
         return {
-            "loss": reconstruction + beta * kl,
+            "loss": reconstruction + cost,
             "reconstruction": reconstruction,
             "kl": kl,
             "elbo": -(reconstruction + kl).detach(),
-            "beta": beta,
-            "beta_norm": beta * model.latent_dim / model.num_pixels,
+            "beta_norm": moved["beta"] * model.latent_dim / model.num_pixels,
+            **moved,
         }

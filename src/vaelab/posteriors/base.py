@@ -6,22 +6,44 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaelab.errors import UserError
+
 
 class Posterior(nn.Module, ABC):
-    """Raw encoder output (B, L * params_per_latent) -> q(z|x) with event (L,).
+    """Raw encoder output (B, num_params) -> q(z|x) with event (L,); built from latent_dim.
 
-    The parameters come head by head: (B, params_per_latent, L). Raw output of 16 bits is computed
-    with in float32.
+    Raw output of 16 bits is computed with in float32.
+
+    Attributes:
+        num_params: how many numbers the encoder gives for an image.
+        num_heads: how many layers of equal size these would be in a paper (2 for mean and log
+            variance), for the initial weights.
+        has_density: whether q(z|x) has a density, and so a KL.
     """
 
-    params_per_latent: int
+    num_params: int
+    num_heads: int = 1
+    has_density: bool = True
 
     def forward(self, raw: Tensor) -> Distribution:
         """q(z|x) from the encoder's output."""
         if raw.dtype in (torch.bfloat16, torch.float16):
             raw = raw.float()
-        return self.distribution(raw.unflatten(-1, (self.params_per_latent, -1)))
+        return self.distribution(raw)
 
     @abstractmethod
     def distribution(self, raw: Tensor) -> Distribution:
-        """q(z|x) from raw (B, params_per_latent, L)."""
+        """q(z|x) from raw (B, num_params)."""
+
+    def require_density(self, who: str) -> None:
+        """Refuse to be used by `who` where there is no density.
+
+        Raises:
+            UserError: there is none.
+        """
+        if not self.has_density:
+            raise UserError(
+                f"{who} expects a posterior with a density, got {type(self).__name__}, whose KL is "
+                "infinite; use posterior=gaussian, or an objective of autoencoders such as "
+                "objective=autoencoder."
+            )

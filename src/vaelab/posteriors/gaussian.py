@@ -11,11 +11,15 @@ class Gaussian(Posterior):
 
     The encoder gives mu and log sigma^2. Kingma and Welling 2014, sec. 2.4 and app. C.
 
-    Shapes: raw (B, 2, L) -> batch (B,), event (L,).
+    Shapes: raw (B, 2L) -> batch (B,), event (L,).
     """
 
-    params_per_latent = 2
+    num_heads = 2
+
+    def __init__(self, latent_dim: int):
+        super().__init__()
+        self.num_params = 2 * latent_dim
 
     def distribution(self, raw: Tensor) -> DiagonalNormal:
-        mu, log_variance = raw.unbind(-2)
+        mu, log_variance = raw.chunk(2, -1)
         return DiagonalNormal(mu, (0.5 * log_variance).exp())

@@ -1,13 +1,20 @@
 """What every prior does."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution
+
+Encode = Callable[[Tensor], Distribution]
 
 
 class Prior(nn.Module, ABC):
-    """() -> p(z) with event (L,), on the module's device; built from latent_dim."""
+    """encode -> p(z) with event (L,), on the module's device.
+
+    Built from latent_dim and image_shape, (C, H, W). `encode`, x -> q(z|x), is for those priors
+    that are made of posteriors.
+    """
 
     @abstractmethod
-    def forward(self) -> Distribution: ...
+    def forward(self, encode: Encode) -> Distribution: ...

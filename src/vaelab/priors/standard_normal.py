@@ -1,10 +1,12 @@
 """The standard normal prior."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
-from vaelab.priors.base import Prior
+from vaelab.priors.base import Encode, Prior
 
 
 class StandardNormal(Prior):
@@ -16,10 +18,10 @@ class StandardNormal(Prior):
     mu: Tensor
     sigma: Tensor
 
-    def __init__(self, latent_dim: int):
+    def __init__(self, latent_dim: int, image_shape: Sequence[int]):
         super().__init__()
         self.register_buffer("mu", torch.zeros(latent_dim), persistent=False)
         self.register_buffer("sigma", torch.ones(latent_dim), persistent=False)
 
-    def forward(self) -> Independent:
+    def forward(self, encode: Encode) -> Independent:
         return Independent(Normal(self.mu, self.sigma, validate_args=False), 1, validate_args=False)

@@ -1,10 +1,11 @@
-"""Standard normal noise that does not depend on how a batch is split over processes."""
+"""Noise and statistics of a batch that do not depend on how it is split over processes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
+from torch.autograd.function import FunctionCtx
 
 # A module variable and not a ContextVar: torch.compile guards on it and so traces through.
 _rank_and_world_size = (0, 1)
@@ -44,3 +45,35 @@ def standard_normal_noise(shape: Sequence[int], batch_dim: int, like: Tensor) ->
     whole[batch_dim] = rows * world_size
     noise = torch.randn(*whole, dtype=like.dtype, device=like.device)
     return noise.narrow(batch_dim, rank * rows, rows)
+
+
+def whole_batch(x: Tensor) -> Tensor:
+    """The rows of all processes: (B, ...) -> (B * world_size, ...), differentiable.
+
+    The gradient of a row is summed over the processes that used it. So where each process adds the
+    same function of the whole batch to its loss, the average of the processes' gradients, which is
+    what ddp takes, is the gradient that one process with the whole batch has.
+    """
+    return x if _rank_and_world_size[1] == 1 else _Gather.apply(x)
+
+
+def own_rows(x: Tensor) -> Tensor:
+    """This process's rows of a whole batch: (B * world_size, ...) -> (B, ...)."""
+    rank, world_size = _rank_and_world_size
+    return x if world_size == 1 else x.chunk(world_size)[rank]
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+        ctx.split = _rank_and_world_size  # type: ignore[attr-defined]
+        parts = [torch.empty_like(x) for _ in range(_rank_and_world_size[1])]
+        distributed.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
+        rank, world_size = ctx.split  # type: ignore[attr-defined]
+        total = gradients[0].contiguous().clone()
+        distributed.all_reduce(total)
+        return total.chunk(world_size)[rank]

@@ -1,30 +1,17 @@
-"""How a weight such as beta moves over training: a factor on its value, by step.
-
-A schedule is a pure function of the step, so a resumed run continues where it was.
-"""
-
-from abc import ABC, abstractmethod
-
-from torch import nn
+"""Weights that move by the step alone: constant, warm-up, cycles of warm-up."""
 
 from vaelab.errors import require
+from vaelab.schedules.base import Factor
 
 
-class Schedule(nn.Module, ABC):
-    """step -> factor; step counts the optimiser steps done before this one, from 0."""
-
-    @abstractmethod
-    def forward(self, step: int) -> float: ...
-
-
-class Constant(Schedule):
+class Constant(Factor):
     """factor(t) = 1."""
 
-    def forward(self, step: int) -> float:
+    def factor(self, step: int) -> float:
         return 1.0
 
 
-class Linear(Schedule):
+class Linear(Factor):
     """Linear warm-up: factor(t) = start + (1 - start) * min(1, t / num_steps).
 
     Bowman et al. 2016 (KL annealing); with start 0 and num_steps 10,000 the anneal of the
@@ -37,11 +24,11 @@ class Linear(Schedule):
         require(start >= 0, f"schedule.start expects a factor of at least 0, got {start}; try 0.")
         self.num_steps, self.start = num_steps, start
 
-    def forward(self, step: int) -> float:
+    def factor(self, step: int) -> float:
         return self.start + (1 - self.start) * min(1.0, step / self.num_steps)
 
 
-class Cyclic(Schedule):
+class Cyclic(Factor):
     """Cycles of num_steps: a rise from start to 1 over the first `ramp` of each, then 1.
 
     factor(t) = start + (1 - start) * min(1, (t mod num_steps) / (ramp * num_steps)); from
@@ -61,7 +48,7 @@ class Cyclic(Schedule):
         require(start >= 0, f"schedule.start expects a factor of at least 0, got {start}; try 0.")
         self.num_steps, self.num_cycles, self.ramp, self.start = num_steps, num_cycles, ramp, start
 
-    def forward(self, step: int) -> float:
+    def factor(self, step: int) -> float:
         if step >= self.num_steps * self.num_cycles:
             return 1.0
         position = step % self.num_steps / (self.ramp * self.num_steps)

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.distributions import MultivariateNormal
 
+from vaelab.elbo import elbo_terms
 from vaelab.likelihoods import Gaussian as GaussianLikelihood
 from vaelab.models import VAE
-from vaelab.objectives import elbo_terms
 from vaelab.posteriors import Gaussian
 from vaelab.priors import StandardNormal
 
@@ -92,7 +92,7 @@ class LinearGaussian(nn.Module):
         decoder.forward = lambda z: (z @ self.w.T + self.b).unflatten(-1, self.shape)
         likelihood = GaussianLikelihood(self.sigma)
         parts = lambda *_: encoder, lambda *_: decoder
-        return VAE(self.shape, 2, *parts, Gaussian(), StandardNormal, likelihood).double()
+        return VAE(self.shape, 2, *parts, Gaussian, StandardNormal, likelihood).double()
 
     def log_evidence(self, x):
         covariance = self.w @ self.w.T + self.sigma**2 * torch.eye(6, dtype=F64)
