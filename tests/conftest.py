@@ -4,9 +4,11 @@ import pytest
 import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from torch.distributions import MultivariateNormal
 
 from vaelab.commands import CONF, register_resolvers
 from vaelab.likelihoods import Bernoulli
+from vaelab.likelihoods import Gaussian as GaussianPixels
 from vaelab.models import VAE, MLPDecoder, MLPEncoder
 from vaelab.posteriors import Gaussian
 from vaelab.priors import StandardNormal
@@ -65,3 +67,44 @@ def tiny_vae():
         ).double()
 
     return build
+
+
+@pytest.fixture
+def linear_gaussian():
+    """(model, x, log p(x)): z ~ N(0, I), x = W z + b + noise, with the exact posterior.
+
+    The columns of W are orthogonal, so that the posterior is a diagonal normal.
+    """
+    sigma, f64 = 0.5, torch.float64
+    model = VAE(
+        (1, 2, 3),
+        2,
+        lambda *shapes: MLPEncoder(*shapes, hidden=()),
+        lambda *shapes: MLPDecoder(*shapes, hidden=()),
+        Gaussian,
+        StandardNormal,
+        GaussianPixels(sigma),
+    ).double()
+    w = torch.linalg.qr(torch.randn(6, 2, dtype=f64))[0] * torch.tensor([2.0, 0.7])
+    b = torch.randn(6, dtype=f64)
+    variance = 1 / (1 + (w**2).sum(0) / sigma**2)
+    gain = variance[:, None] * w.T / sigma**2
+    with torch.no_grad():
+        model.decoder.head.weight.copy_(w)
+        model.decoder.head.bias.copy_(b)
+        model.encoder.head.weight.copy_(torch.cat([gain, torch.zeros(2, 6)]))
+        model.encoder.head.bias.copy_(torch.cat([-gain @ b, variance.log()]))
+    p_x = MultivariateNormal(b, w @ w.T + sigma**2 * torch.eye(6, dtype=f64))
+    x = p_x.sample((5,))
+    return model.eval(), x.view(-1, 1, 2, 3), p_x.log_prob(x)
+
+
+@pytest.fixture
+def spoil():
+    """model -> the linear Gaussian with a posterior too wide and in the wrong place."""
+
+    def spoiled(model):
+        with torch.no_grad():
+            model.encoder.head.bias.add_(torch.tensor([0.3, -0.3, 0.7, 0.7]))
+
+    return spoiled

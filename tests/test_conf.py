@@ -35,6 +35,8 @@ def chosen(compose):
             words.append("data.root=mine")
         if option == "ddp":
             words.append("trainer.accelerator=cpu")
+        if (group, option) == ("posterior", "delta"):
+            words.append("objective=autoencoder")
         return compose(*words)
 
     return config

@@ -14,6 +14,8 @@ from vaelab.errors import UserError
 from vaelab.figures import Animation, image_grid
 from vaelab.gallery import GallerySettings, model_pictures, principal_components
 from vaelab.metrics.probe import Probe
+from vaelab.posteriors import FullCovariance
+from vaelab.priors import Mixture
 
 STILLS = ["reconstructions", "samples", "traversals", "traversals_prior"]
 ANIMATED = ["traversals_animated", "traversals_prior_animated"]
@@ -127,6 +129,39 @@ def test_rows_are_ordered_by_kl_and_no_more_than_asked(vae):
     kl = [float(name.split()[-1]) for name in names]
     assert len(names) == 2
     assert kl == sorted(kl, reverse=True)
+
+
+@pytest.mark.parametrize("parts", [{"prior": Mixture}, {"posterior": FullCovariance}])
+def test_without_a_kl_of_each_latent_rows_are_ordered_by_the_variance_of_means(parts, vae):
+    model, data = vae(), subset()
+    if "prior" in parts:
+        model.latent_prior = Mixture(3, (1, 4, 4))
+    else:
+        model.posterior, model.encoder.head = FullCovariance(3), torch.nn.Linear(8, 9)
+    drawn = pictures(model, Splits(data, data), ["traversals", "traversals_animated"])
+    with torch.no_grad():
+        variance = model.encode(data.take(torch.arange(NUM))).mean.var(0, correction=0)
+    labels = [text.get_text() for text in drawn["traversals"].axes[0].get_yticklabels()]
+    order = variance.argsort(descending=True)
+    assert labels == [f"z{i + 1}, variance {variance[i]:.2f}" for i in order.tolist()]
+    for picture in drawn.values():
+        assert "ordered by the variance of the means of q(z|x)" in caption(picture)
+
+
+def test_traversals_go_by_the_mean_and_deviations_of_a_learned_prior(vae):
+    model, data = vae(), subset()
+    model.latent_prior = Mixture(3, (1, 4, 4), num_components=2)
+    figure = pictures(model, Splits(data, data), ["traversals_prior"], num_values=3)
+    labels = [text.get_text() for text in figure["traversals_prior"].axes[0].get_yticklabels()]
+    with torch.no_grad():
+        p_z, images = model.prior(), []
+        for latent in [int(label[1]) - 1 for label in labels]:
+            for number in (-2, 0, 2):
+                z = p_z.mean.clone()
+                z[latent] += number * p_z.stddev[latent]
+                images.append(model.decode(z[None]).mean[0])
+    expected = pixels(torch.stack(images), 3)
+    np.testing.assert_allclose(shown(figure["traversals_prior"]), expected, atol=1)
 
 
 def test_animation_reaches_both_ends(vae):

@@ -83,6 +83,7 @@ def build_training_module(
         model,
         objective,
         build(cfg.optimizer),
+        lr_scheduler=build(cfg.lr_scheduler),
         seed=cfg.seed,
         channels_last=cfg.channels_last,
         config=plain(cfg),
@@ -126,14 +127,16 @@ def build_metrics(group: DictConfig | None) -> dict[str, AnyMetric]:
     return {str(name): build(node) for name, node in (group or {}).items() if node is not None}
 
 
-def metrics_callback(cfg: DictConfig, folder: RunFolder, *, has_factors: bool) -> list[Metrics]:
+def metrics_callback(
+    cfg: DictConfig, folder: RunFolder, *, has_factors: bool, has_density: bool
+) -> list[Metrics]:
     """The callback that computes `cfg.metrics` during training; none where none are chosen.
 
     Raises:
-        UserError: a metric that the data does not allow, or that compares runs.
+        UserError: a metric that the data or the posterior does not allow, or that compares runs.
     """
     metrics = build_metrics(cfg.metrics)
-    require_applicable(metrics, has_factors)
+    require_applicable(metrics, has_factors, has_density)
     sweeping = [name for name, metric in metrics.items() if isinstance(metric, SweepMetric)]
     require(
         not sweeping,

@@ -162,7 +162,7 @@ def run_folder(resume: str | None, output_root: str, name: str) -> str:
 
 
 def _train_job(cfg: DictConfig) -> float:
-    """One run; returns val/elbo, for sweepers."""
+    """One run; returns val/elbo, or -val/reconstruction of an autoencoder, for sweepers."""
     from vaelab.resume import resumed_config
     from vaelab.train import train
 
@@ -173,16 +173,18 @@ def _train_job(cfg: DictConfig) -> float:
     metrics = train(cfg, folder, overrides)
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
         print(summary(folder, metrics, cfg.output_root))
-    return metrics.get("val/elbo", float("nan"))
+    return metrics.get("val/elbo", -metrics.get("val/reconstruction", float("nan")))
 
 
 def _reproduce_job(cfg: DictConfig, missed: list[str]) -> float:
     """One target; the share of its numbers that were reached."""
-    from vaelab.reproduce import report, reproduce
+    from vaelab.reproduction import report, reproduce
 
     hydra_cfg = HydraConfig.get()
-    name = hydra_cfg.runtime.choices["experiment"].rpartition("/")[2]
-    verdicts = reproduce(cfg, _output_dir(), list(hydra_cfg.overrides.task))
+    choice = hydra_cfg.runtime.choices["experiment"]
+    name = choice.rpartition("/")[2]
+    typed = [word for word in hydra_cfg.overrides.task if not word.startswith("experiment=")]
+    verdicts = reproduce(cfg, _output_dir(), choice, typed)
     print(report(name, verdicts))
     reached = [verdict.reached for verdict in verdicts]
     if not all(reached):
@@ -217,15 +219,22 @@ def _as_typed(path: Path) -> Path:
 
 def summary(folder: Path, metrics: dict[str, Any], output_root: str) -> str:
     """What a run printed at its end: where it lies, its figures, what to type next."""
-    split = "test" if "test/elbo" in metrics else "val"
+    split = "test" if "test/reconstruction" in metrics else "val"
+    names = ("elbo", "reconstruction", "kl", "active_units")
+    value = {name: metrics[f"{split}/{name}"] for name in names if f"{split}/{name}" in metrics}
     lines = [f"\nrun       {folder}"]
-    if f"{split}/elbo" in metrics:
-        value = {name: metrics[f"{split}/{name}"] for name in ("elbo", "reconstruction", "kl")}
+    if "elbo" in value:
         lines += [
             f"{split:<9} ELBO {value['elbo']:.2f}   reconstruction {value['reconstruction']:.2f}   "
-            f"KL {value['kl']:.2f} nats per image   "
-            f"active units {metrics[f'{split}/active_units']:.0f}",
+            f"KL {value['kl']:.2f} nats per image   active units {value['active_units']:.0f}",
         ]
+    elif "reconstruction" in value:
+        lines += [
+            f"{split:<9} reconstruction {value['reconstruction']:.2f} nats per image   "
+            f"active units {value['active_units']:.0f}   no ELBO, since q(z|x) has no density",
+        ]
+    if "best/val/reconstruction" in metrics:
+        lines += [f"best      step {metrics['best/step']:,}, by the lowest val/reconstruction"]
     lines += [
         f"speed     {metrics['num_steps']:,} steps in {metrics['seconds']:.0f} s, "
         f"{metrics['images_per_second']:,.0f} images/s",
@@ -234,7 +243,7 @@ def summary(folder: Path, metrics: dict[str, Any], output_root: str) -> str:
         f"  watch it          {_beside_python('tensorboard')} --logdir {output_root}",
         f"  judge it          {_sibling_program('evaluate')} run={folder}",
         f"  one page of it    {_sibling_program('report')} {folder}",
-        f"  another beta      {_this_program()} objective.beta=8",
+        f"  another objective {_this_program()} objective=factor_vae",
         f"  a sweep of beta   {_this_program()} -m objective.beta=1,4,16",
     ]
     return "\n".join(lines)

@@ -39,6 +39,7 @@ class Evaluation:
         scores: by name, those computed now.
         kept: metrics whose scores were there already.
         skipped: metrics left out since the data has no factors.
+        undefined: metrics left out since the posterior has no density.
         failed: metric -> the sentence why it gave nothing.
     """
 
@@ -46,13 +47,15 @@ class Evaluation:
     scores: dict[str, Score] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    undefined: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
 
 def evaluate_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Iterator[Evaluation]:
     """`evaluate` as conf/evaluate.yaml and the command line say.
 
-    Metrics that nobody typed are left out where the data has no factors; typed ones are refused.
+    Metrics that nobody typed are left out where the data has no factors or the posterior no
+    density; typed ones are refused.
     """
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
@@ -96,14 +99,14 @@ def evaluate(
         device: where the model runs.
         data_root: where the data lies now, if it has moved since training.
         force: compute again what is there.
-        skip_inapplicable: leave out what the data does not allow, instead of refusing.
+        skip_inapplicable: leave out what data or posterior do not allow, instead of refusing.
         figures: draw every run after its metrics.
 
     Yields:
         One evaluation a run as soon as it is there, then those of metrics that compare runs.
 
     Raises:
-        UserError: there is no run, or a metric makes no sense for its data.
+        UserError: there is no run, or a metric makes no sense for its data or posterior.
     """
     single = {name: metric for name, metric in metrics.items() if isinstance(metric, Metric)}
     over_runs = {n: metric for n, metric in metrics.items() if isinstance(metric, SweepMetric)}
@@ -167,12 +170,15 @@ def _evaluable(path: Path) -> list[Path]:
 def _applicable(
     metrics: Mapping[str, Metric], run: Run, evaluation: Evaluation, *, skip: bool
 ) -> dict[str, Metric]:
-    """The metrics that the run's data allows."""
+    """The metrics that the run's data and posterior allow."""
     has_factors = run.data.splits.factors is not None
+    has_density = run.model.posterior.has_density
     if not skip:
-        require_applicable(metrics, has_factors)
-    allowed = {n: m for n, m in metrics.items() if has_factors or not m.needs_factors}
-    evaluation.skipped = [name for name in metrics if name not in allowed]
+        require_applicable(metrics, has_factors, has_density)
+    with_data = {n: m for n, m in metrics.items() if has_factors or not m.needs_factors}
+    allowed = {n: m for n, m in with_data.items() if has_density or not m.needs_density}
+    evaluation.skipped = [name for name in metrics if name not in with_data]
+    evaluation.undefined = [name for name in with_data if name not in allowed]
     return allowed
 
 
@@ -276,7 +282,12 @@ def table(evaluation: Evaluation) -> str:
     for name, score in evaluation.scores.items():
         low_high = "" if score.interval is None else "  [{:.4g}, {:.4g}]".format(*score.interval)
         lines.append(f"  {name:<{width}}  {score.value:>10.4g}{low_high}")
-    for word, names in (("kept", evaluation.kept), ("no factors for", evaluation.skipped)):
+    left_out = (
+        ("kept", evaluation.kept),
+        ("no factors for", evaluation.skipped),
+        ("no density for", evaluation.undefined),
+    )
+    for word, names in left_out:
         if names:
             lines.append(f"{word:<9} {', '.join(names)}")
     lines += [f"FAILED    {name}: {sentence}" for name, sentence in evaluation.failed.items()]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vaelab import figures
 from vaelab.data.images import Splits, Subset
@@ -35,6 +36,10 @@ KL_PARTS = {
     "total_correlation": "total correlation",
     "dimension_wise_kl": "dimension-wise KL",
 }
+ORDERED = {
+    "KL": "ordered by KL in nats",
+    "variance": "ordered by the variance of the means of q(z|x), for want of a KL of each latent",
+}
 NUM_MOMENTS = 24  # of an animation, one way
 
 
@@ -46,7 +51,8 @@ class GallerySettings:
         num_images: images in the row of reconstructions.
         num_values: columns of a still traversal.
         max_latents: latents in a traversal at most, those of largest KL.
-        traversal_range: how far a traversal goes, in standard deviations of the prior.
+        traversal_range: how far a traversal goes from the mean of the prior, in its standard
+            deviations.
         image: the position in the evaluation set (test, else validation) of the image that
             traversals are around; None for the first of the reconstructions.
         formats: of the stills: "png", "svg" or both.
@@ -90,14 +96,16 @@ class _View:
     settings: GallerySettings
     chosen: Tensor  # positions of up to NUM_SCATTER images, in random order
     means: Tensor  # E[z|x] of the first batch of them
-    kl: Tensor  # of each latent, over that batch
+    use: Tensor  # how much each latent tells of that batch
+    measure: str  # what `use` is: KL or variance
+    prior: Distribution
     start: Tensor  # E[z|x] of the image that traversals are around
     start_name: str
 
     @property
     def latents(self) -> list[int]:
         """Those that a traversal shows, in its order."""
-        return kl_order(self.kl)[: self.settings.max_latents]
+        return kl_order(self.use)[: self.settings.max_latents]
 
 
 def model_pictures(
@@ -152,14 +160,13 @@ def score_pictures(
         rows = population.draw(NUM_INFORMED, rng)
         codes, factors = population.codes(rows), population.factors[rows]
         mi = mutual_information_matrix(codes, factors, NUM_BINS)
+        use, measure = _use(probe.posterior(rows), probe.model.prior())
         caption = (
             f"Mutual information of each latent (mean of q(z|x), {NUM_BINS} bins) and factor, "
-            f"{NUM_INFORMED:,} images; ordered by KL in nats, {when}"
+            f"{NUM_INFORMED:,} images; {ORDERED[measure]}, {when}"
         )
-        kl = kl_per_latent(probe.posterior(rows), probe.model.prior())
-        means = torch.zeros(probe.latent_dim) if kl is None else kl.mean(0).cpu()
-        order, names = kl_order(means), latent_names(probe.latent_dim)
-        labels = [f"{names[i]}, KL {means[i]:.2f}" for i in order]
+        order, names = kl_order(use), latent_names(probe.latent_dim)
+        labels = [f"{names[i]}, {measure} {use[i]:.2f}" for i in order]
         heat_map = figures.mutual_information_heat_map(mi[order], labels, population.names, caption)
         yield "mutual_information", heat_map
     if set(KL_PARTS) <= set(numbers):
@@ -240,7 +247,8 @@ def _view(model: VAE, splits: Splits, when: str, settings: GallerySettings) -> _
     device = next(model.parameters()).device
     chosen = torch.randperm(len(subset))[:NUM_SCATTER]
     q_z = model.encode(subset.take(chosen[:BATCH].to(device)))
-    kl = kl_per_latent(q_z, model.prior())
+    prior = model.prior()
+    use, measure = _use(q_z, prior)
     position = int(chosen[0]) if settings.image is None else settings.image
     require(
         0 <= position < len(subset),
@@ -256,10 +264,20 @@ def _view(model: VAE, splits: Splits, when: str, settings: GallerySettings) -> _
         settings=settings,
         chosen=chosen,
         means=q_z.mean,
-        kl=torch.zeros(model.latent_dim) if kl is None else kl.mean(0).cpu(),
+        use=use,
+        measure=measure,
+        prior=prior,
         start=model.encode(subset.take(torch.tensor([position], device=device))).mean[0],
         start_name=f"the posterior mean of {split} image {position}",
     )
+
+
+def _use(q_z: Distribution, p_z: Distribution) -> tuple[Tensor, str]:
+    """How much each latent tells of some images, (L,), and what was measured, one of ORDERED."""
+    kl = kl_per_latent(q_z, p_z)
+    if kl is None:
+        return q_z.mean.var(0, correction=0).cpu(), "variance"
+    return kl.mean(0).cpu(), "KL"
 
 
 def _reconstructions(view: _View) -> "Figure":
@@ -278,7 +296,7 @@ def _traversals(view: _View, start: Tensor, name: str) -> "Figure":
     values = torch.linspace(-reach, reach, view.settings.num_values)
     caption = (
         f"One latent a row, set to the value below (standard deviations of the prior), the others "
-        f"at {name}; ordered by KL in nats, {view.when}"
+        f"at {name}; {ORDERED[view.measure]}, {view.when}"
     )
     images, names = _traversed(view, start, values)
     return figures.traversals(images, names, values.tolist(), caption)
@@ -289,7 +307,7 @@ def _animated(view: _View, start: Tensor, name: str) -> Animation:
     values = -view.settings.traversal_range * torch.linspace(0, torch.pi, NUM_MOMENTS).cos()
     caption = (
         f"One latent a picture, moving as the slider says (standard deviations of the prior), the "
-        f"others at {name}; ordered by KL in nats, {view.when}"
+        f"others at {name}; {ORDERED[view.measure]}, {view.when}"
     )
     images, names = _traversed(view, start, values)
     return figures.animated_traversals(images, names, values.tolist(), caption)
@@ -297,10 +315,10 @@ def _animated(view: _View, start: Tensor, name: str) -> Animation:
 
 def _traversed(view: _View, start: Tensor, values: Tensor) -> tuple[Tensor, list[str]]:
     """Images (latents, values, C, H, W), decoded a latent at a time, and the latents' names."""
-    moved = values.to(start.device)
-    rows = [view.model.traverse(start, [latent], moved) for latent in view.latents]
+    moved = view.prior.mean[:, None] + view.prior.stddev[:, None] * values.to(start.device)
+    rows = [view.model.traverse(start, [latent], moved[[latent]]) for latent in view.latents]
     names = latent_names(view.model.latent_dim)
-    return torch.cat(rows), [f"{names[i]}, KL {view.kl[i]:.2f}" for i in view.latents]
+    return torch.cat(rows), [f"{names[i]}, {view.measure} {view.use[i]:.2f}" for i in view.latents]
 
 
 def _at_image(draw: Callable) -> Callable:
@@ -308,7 +326,7 @@ def _at_image(draw: Callable) -> Callable:
 
 
 def _at_prior(draw: Callable) -> Callable:
-    return lambda view: draw(view, view.model.prior().mean, "the prior mean")
+    return lambda view: draw(view, view.prior.mean, "the prior mean")
 
 
 def _manifold(view: _View) -> "Figure":

@@ -104,7 +104,7 @@ class Run:
 
         Args:
             x: (C, H, W), the image to start from.
-            values: what each latent is set to, in standard deviations of the prior.
+            values: what each latent is set to, in standard deviations of the prior from its mean.
             latents: which latents, all by default.
 
         Returns:
@@ -112,7 +112,10 @@ class Run:
         """
         z = torch.from_numpy(self.encode(np.asarray(x)[None]).mean[0])
         chosen = range(self.model.latent_dim) if latents is None else latents
-        moved = self.model.traverse(z.to(self._device), list(chosen), self._tensor(values))
+        prior, latents = self.model.prior(), list(chosen)
+        center, scale = prior.mean[latents, None], prior.stddev[latents, None]
+        rows = center + scale * self._tensor(values)
+        moved = self.model.traverse(z.to(self._device), latents, rows)
         return moved.cpu().numpy()
 
     @property
@@ -142,7 +145,7 @@ def load_run(
     Args:
         folder: what the run printed at its end, such as outputs/main/<time>; or a checkpoint. One
             that lies outside a run folder gets a folder beside it for what is found out about it.
-        checkpoint: "last", or "best" for the best val/elbo.
+        checkpoint: "last", or "best" for the best val/elbo (without one, val/reconstruction).
         device: where the model goes.
 
     Raises:

@@ -54,7 +54,12 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         stopwatch = Stopwatch()
         # Checkpoints last: they hold what the other callbacks did in the step (averaged weights).
         chosen = [
-            *build.metrics_callback(cfg, folder, has_factors=data.splits.factors is not None),
+            *build.metrics_callback(
+                cfg,
+                folder,
+                has_factors=data.splits.factors is not None,
+                has_density=model.posterior.has_density,
+            ),
             *build.build_all(cfg.callbacks, folder),
         ]
         callbacks = [stopwatch, *sorted(chosen, key=lambda one: isinstance(one, Checkpoints))]
@@ -120,7 +125,11 @@ def _final_metrics(
         metrics |= values
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Checkpoints) and callback.best_step >= 0:
-            metrics |= {"best/step": callback.best_step, "best/val/elbo": callback.best_score}
+            best = {
+                "best/step": callback.best_step,
+                f"best/{callback.monitor}": callback.best_value,
+            }
+            metrics |= best
     return metrics | {
         "num_steps": step,
         "seconds": round(stopwatch.total_seconds(), 3),

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from vaelab.distributions import global_batch
 from vaelab.elbo import elbo_terms
@@ -31,6 +32,7 @@ class TrainingModule(pl.LightningModule):
         model: the VAE.
         objective: what is minimised.
         optimizer: builds the one optimiser from groups of parameters, the model's first.
+        lr_scheduler: builds what moves the learning rate at each step; None keeps it.
         seed: of the noise in training.
         channels_last: store convolutions' activations channel by channel (same numbers, faster).
         config: the resolved config as plain containers, kept in every checkpoint.
@@ -45,13 +47,15 @@ class TrainingModule(pl.LightningModule):
         model: VAE,
         objective: Objective,
         optimizer: OptimizerBuilder,
+        lr_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         seed: int = 0,
         channels_last: bool = False,
         config: dict[str, Any] | None = None,
     ):
         super().__init__()
         self.model, self.objective = model, objective
-        self.optimizer, self.seed, self.config = optimizer, seed, config or {}
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.seed, self.config = seed, config or {}
         if channels_last:
             self.model.to(memory_format=torch.channels_last)
         self.last_checkpoint: str | None = None
@@ -59,9 +63,13 @@ class TrainingModule(pl.LightningModule):
         self._means = TermMeans()
         self._restored_means: dict[str, Any] = {}
 
-    def configure_optimizers(self) -> Optimizer:
+    def configure_optimizers(self) -> Any:
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        return self.optimizer([{"params": parameters}, *self.objective.parameter_groups()])
+        optimizer = self.optimizer([{"params": parameters}, *self.objective.parameter_groups()])
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = {"scheduler": self.lr_scheduler(optimizer), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def on_fit_start(self) -> None:
         self._means = TermMeans(self.device)
@@ -127,7 +135,12 @@ class TrainingModule(pl.LightningModule):
         self._restored_means = checkpoint.get("train_means", {})
 
     def _start_evaluation(self) -> None:
-        self._statistics = ElboStatistics(self.model.latent_dim, self.model.num_pixels, self.device)
+        self._statistics = ElboStatistics(
+            self.model.latent_dim,
+            self.model.num_pixels,
+            self.device,
+            has_kl=self.model.posterior.has_density,
+        )
 
     def _evaluate(self, batch: tuple[int, Tensor], split: str) -> None:
         number, x = batch
@@ -150,7 +163,9 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.is_global_zero:
             for logger in self.trainer.loggers:
                 logger.log_metrics(named, step)
-        shown = "train/loss" if stage == "train" else f"{stage}/elbo"
+        # The loss, or the first of `ElboStatistics`: the ELBO, and where there is none, the
+        # reconstruction.
+        shown = "train/loss" if stage == "train" else next(iter(named))
         self.log(shown, named.pop(shown), prog_bar=True, logger=False)
         if stage != "train":
             self.log_dict(named, logger=False)

@@ -5,7 +5,7 @@ import pytest
 
 from vaelab.data.rendering import FACTORS, SIZES
 from vaelab.metrics.population import Population
-from vaelab.oracles import grid, oracle_codes
+from vaelab.reproduction.oracles import grid, oracle_codes
 
 
 @pytest.fixture

@@ -38,10 +38,12 @@ def test_the_schedule_goes_from_0_to_1_slowly_at_both_ends():
 
 def test_gradients_are_those_of_the_log_density(model):
     x, z = binary(2), torch.randn(3, 2, 3, dtype=torch.float64)
-    point, small = _evaluate(model, x, z), 1e-6
+    point, small = _evaluate(model, model.prior(), x, z), 1e-6
     for j in range(3):
         shift = small * torch.eye(3, dtype=torch.float64)[j]
-        up, down = (_evaluate(model, x, z + s * shift).log_density(0.3) for s in (1, -1))
+        up, down = (
+            _evaluate(model, model.prior(), x, z + s * shift).log_density(0.3) for s in (1, -1)
+        )
         torch.testing.assert_close(
             (up - down) / (2 * small), point.gradient(0.3)[..., j], rtol=1e-6, atol=1e-7
         )
@@ -49,9 +51,9 @@ def test_gradients_are_those_of_the_log_density(model):
 
 def test_small_steps_conserve_energy_and_are_always_accepted(model):
     x = binary(2)
-    start = _evaluate(model, x, torch.randn(50, 2, 3, dtype=torch.float64))
+    start = _evaluate(model, model.prior(), x, torch.randn(50, 2, 3, dtype=torch.float64))
     probabilities = [
-        _transition(model, x, start, 1.0, torch.full((2,), step).double())[1].mean()
+        _transition(model, model.prior(), x, start, 1.0, torch.full((2,), step).double())[1].mean()
         for step in (1e-3, 4.0)
     ]
     assert probabilities[0] > 1 - 1e-4
@@ -60,9 +62,9 @@ def test_small_steps_conserve_energy_and_are_always_accepted(model):
 
 def test_a_diverged_trajectory_is_refused(model):
     x = binary(2)
-    start = _evaluate(model, x, torch.randn(5, 2, 3, dtype=torch.float64))
+    start = _evaluate(model, model.prior(), x, torch.randn(5, 2, 3, dtype=torch.float64))
     end, probability = _transition(
-        model, x, start, 1.0, torch.tensor([1e200, 1e200], dtype=torch.float64)
+        model, model.prior(), x, start, 1.0, torch.tensor([1e200, 1e200], dtype=torch.float64)
     )
     assert probability.max() == 0
     assert torch.equal(end.z, start.z)
@@ -71,9 +73,9 @@ def test_a_diverged_trajectory_is_refused(model):
 def test_transitions_keep_the_prior(model):
     """At beta = 0, from draws of the prior: mean 0 and variance 1 remain."""
     x = binary(1)
-    point = _evaluate(model, x, torch.randn(4000, 1, 3, dtype=torch.float64))
+    point = _evaluate(model, model.prior(), x, torch.randn(4000, 1, 3, dtype=torch.float64))
     for _ in range(5):
-        point, _ = _transition(model, x, point, 0.0, torch.tensor([0.4]).double())
+        point, _ = _transition(model, model.prior(), x, point, 0.0, torch.tensor([0.4]).double())
     num = point.z.numel()
     assert abs(float(point.z.mean())) < 5 / num**0.5
     assert abs(float(point.z.var()) - 1) < 5 * (2 / num) ** 0.5

@@ -103,3 +103,12 @@ def test_posterior_parameters_are_mean_then_log_variance(tiny_vae):
     mu, log_variance = model.encoder(x).chunk(2, -1)
     assert torch.equal(model.encode(x).mean, mu)
     assert torch.allclose(model.encode(x).variance, log_variance.exp())
+
+
+def test_each_latent_may_be_traversed_over_values_of_its_own(tiny_vae):
+    model, z = tiny_vae(), torch.randn(3, dtype=torch.float64)
+    values = torch.randn(2, 4, dtype=torch.float64)
+    together = model.traverse(z, [2, 0], values)
+    for row, latent in enumerate([2, 0]):
+        alone = model.traverse(z, [latent], values[row])
+        assert torch.allclose(together[row], alone[0], rtol=0, atol=1e-12)

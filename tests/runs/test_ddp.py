@@ -7,8 +7,11 @@ from vaelab.run_folder import RunFolder
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 
 
-def test_two_processes_give_the_losses_of_one(run, tiny, tmp_path, command, finish):
-    words = ("pixels=dynamic", "eval_batch_size=10")
+@pytest.mark.parametrize(
+    "objective", [("objective=beta_vae",), ("objective=factor_vae", "objective.hidden=[16]")]
+)
+def test_two_processes_give_the_losses_of_one(objective, run, tiny, tmp_path, command, finish):
+    words = ("pixels=dynamic", "eval_batch_size=10", *objective)
     folder = RunFolder(tmp_path / "two")
     code, out, err = finish(command(*tiny, *TWO, *words, f"hydra.run.dir={folder.path}"))
     assert code == 0, err
@@ -20,6 +23,19 @@ def test_two_processes_give_the_losses_of_one(run, tiny, tmp_path, command, fini
         curve = one.read_curve(metric)
         assert folder.read_curve(metric) == pytest.approx(curve, rel=1e-5), metric
         assert len(curve) >= 1
+
+
+def test_two_processes_follow_the_same_controller(run, tiny, tmp_path, command, finish):
+    words = ("schedule=pi_control", "schedule.target=0.1", "schedule.ki=0.1", "optimizer.lr=0.01")
+    words += ("eval_batch_size=10", "trainer.log_every_n_steps=1")
+    folder = RunFolder(tmp_path / "two")
+    code, _, err = finish(command(*tiny, *TWO, *words, f"hydra.run.dir={folder.path}"))
+    assert code == 0, err
+    one = run(*words, name="one")
+    for metric in ("train/loss", "train/kl", "train/beta"):
+        curve = one.read_curve(metric)
+        assert folder.read_curve(metric) == pytest.approx(curve, rel=1e-5), metric
+    assert len(set(curve.values())) > 1
 
 
 def test_batch_that_processes_cannot_share_is_refused(tiny, command, finish):

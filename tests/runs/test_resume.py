@@ -16,7 +16,9 @@ from vaelab.resume import resumed_config
 from vaelab.run_folder import RunFolder
 from vaelab.train import train
 
-MOVING = ("schedule=linear", "schedule.num_steps=8", "pixels=dynamic")
+MOVING = ("schedule=linear", "schedule.num_steps=8", "pixels=dynamic", "lr_scheduler=cosine")
+OBJECTIVES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
+SMALL = {"factor_vae": ("objective.hidden=[16,16]",)}
 EMA = ("callbacks=[checkpoints,ema]", "callbacks.ema.decay=0.9")
 
 
@@ -87,6 +89,31 @@ def test_resumed_is_uninterrupted(step, averaging, run, stopped, resume):
     same = {k for k in whole.read_metrics() if k not in ("seconds", "images_per_second")}
     assert {k: parts.read_metrics()[k] for k in same} == {k: whole.read_metrics()[k] for k in same}
     assert parts.status()["state"] == "finished"
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_resumes(name, run, stopped, resume):
+    words = (f"objective={name}", *SMALL.get(name, ()), "callbacks.checkpoints.every_n_steps=5")
+    whole, parts = run(*words, name="whole"), resume(stopped(7, *words))
+    assert parts.curves.read_text() == whole.curves.read_text()
+    assert_same(content(parts), content(whole))
+
+
+CONTROLLERS = {
+    "geco": ("schedule.target=30", "schedule.rate=0.01"),
+    "pi_control": ("schedule.target=1", "schedule.ki=0.1"),
+}
+
+
+@pytest.mark.parametrize("schedule", CONTROLLERS)
+@pytest.mark.parametrize("averaging", [(), EMA], ids=["plain", "ema"])
+def test_resumed_controller_is_uninterrupted(schedule, averaging, run, stopped, resume):
+    words = (f"schedule={schedule}", *CONTROLLERS[schedule], *averaging)
+    words += ("callbacks.checkpoints.every_n_steps=5", "trainer.log_every_n_steps=1")
+    whole, parts = run(*words, name="whole"), resume(stopped(7, *words))
+    assert parts.curves.read_text() == whole.curves.read_text()
+    assert_same(content(parts), content(whole))
+    assert len(set(whole.read_curve("train/beta").values())) > 5
 
 
 def test_killed_process_resumes_from_the_command_line(run, tiny, tmp_path, command, finish):

@@ -148,6 +148,28 @@ def test_beta_follows_its_schedule(run):
     assert list(folder.read_curve("train/beta").values()) == pytest.approx([0.5, 2.0, 3.5, 4.0])
 
 
+@pytest.mark.parametrize(
+    ("words", "rates"),
+    [
+        ((), [1] * 12),
+        (
+            ("lr_scheduler=multi_step", "lr_scheduler.milestones=[4,8]", "lr_scheduler.gamma=0.5"),
+            [1] * 4 + [0.5] * 4 + [0.25] * 4,
+        ),
+        (("lr_scheduler=cosine",), [(1 + np.cos(np.pi * t / 12)) / 2 for t in range(12)]),
+    ],
+    ids=["constant", "multi_step", "cosine"],
+)
+def test_learning_rate_moves_step_by_step(run, words, rates):
+    seen = []
+    hook = register_optimizer_step_post_hook(
+        lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"])
+    )
+    run("optimizer.lr=0.01", *words)
+    hook.remove()
+    assert seen == pytest.approx([0.01 * rate for rate in rates], rel=1e-6, abs=1e-12)
+
+
 def test_bfloat16_trains_and_evaluates_in_float32(run):
     # At a learning rate of zero both evaluate the same weights.
     exact = run("optimizer.lr=0", name="float32")

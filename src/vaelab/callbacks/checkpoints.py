@@ -1,8 +1,8 @@
-"""Checkpoints: the last, to resume from, and the best by val/elbo."""
+"""Checkpoints: the last, to resume from, and the best."""
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -11,9 +11,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from vaelab.errors import require
 from vaelab.files import write_atomically
+from vaelab.models import VAE
 from vaelab.run_folder import RunFolder
-
-MONITOR = "val/elbo"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -29,12 +28,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(pl.Callback):
     """Saves last.ckpt every `every_n_steps` steps and at the end, best.ckpt after a validation.
 
+    The best has the highest val/elbo; of an autoencoder, which has none, the lowest
+    val/reconstruction.
+
     A step at which a validation is due is saved after it, so that a resumed run neither repeats nor
     skips the validation (ModelCheckpoint saves before it, and Lightning's resumed run skips it).
 
     Args:
         folder: the run's.
         every_n_steps: steps between two saves of last.ckpt.
+
+    Attributes:
+        monitor: val/elbo or val/reconstruction.
+        best_score: the ELBO of best.ckpt, or minus its reconstruction.
+        best_step: its step, -1 before there is one.
     """
 
     def __init__(self, folder: RunFolder, every_n_steps: int):
@@ -45,6 +52,16 @@ class Checkpoints(pl.Callback):
         self.every_n_steps = every_n_steps
         self.last, self.best = folder.last_checkpoint, folder.best_checkpoint
         self.best_score, self.best_step = -float("inf"), -1
+        self.monitor = "val/elbo"
+
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        if not cast(VAE, module.model).posterior.has_density:
+            self.monitor = "val/reconstruction"
+
+    @property
+    def best_value(self) -> float:
+        """What `monitor` was at best_step."""
+        return self.best_score if self.monitor == "val/elbo" else -self.best_score
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         step = trainer.global_step
@@ -57,7 +74,8 @@ class Checkpoints(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        score = float(module.evaluated["val"][1][MONITOR])  # type: ignore[index]
+        value = float(module.evaluated["val"][1][self.monitor])  # type: ignore[index]
+        score = value if self.monitor == "val/elbo" else -value
         if score > self.best_score:
             self.best_score, self.best_step = score, trainer.global_step
             self._save(trainer, module, self.best)

@@ -1,6 +1,8 @@
 """The distributions torch lacks, one a file, and the Kullback-Leibler divergence."""
 
+from vaelab.distributions.cholesky_normal import CholeskyNormal
 from vaelab.distributions.continuous_bernoulli import ContinuousBernoulli
+from vaelab.distributions.delta import Delta
 from vaelab.distributions.diagonal_normal import DiagonalNormal
 from vaelab.distributions.discretized_logistic import DiscretizedLogistic
 from vaelab.distributions.divergence import kl_divergence, kl_per_latent
@@ -8,21 +10,33 @@ from vaelab.distributions.global_batch import (
     global_batch,
     own_rows,
     standard_normal_noise,
+    uniform_noise,
     whole_batch,
 )
+from vaelab.distributions.import_zuko import import_zuko
 from vaelab.distributions.isotropic_normal import IsotropicNormal
+from vaelab.distributions.log_weights import effective_sample_size, log_mean_weight
 from vaelab.distributions.quantized_categorical import QuantizedCategorical
+from vaelab.distributions.transformed_normal import TransformedNormal, normal_points
 
 __all__ = [
+    "CholeskyNormal",
     "ContinuousBernoulli",
+    "Delta",
     "DiagonalNormal",
     "DiscretizedLogistic",
     "IsotropicNormal",
     "QuantizedCategorical",
+    "TransformedNormal",
+    "effective_sample_size",
     "global_batch",
+    "import_zuko",
     "kl_divergence",
     "kl_per_latent",
+    "log_mean_weight",
+    "normal_points",
     "own_rows",
     "standard_normal_noise",
+    "uniform_noise",
     "whole_batch",
 ]

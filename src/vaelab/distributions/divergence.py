@@ -1,8 +1,12 @@
 """The Kullback-Leibler divergence, in closed form where there is one."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
+
+from vaelab.distributions.delta import Delta
 
 
 def kl_divergence(q: Distribution, p: Distribution, z: Tensor | None = None) -> Tensor:
@@ -10,7 +14,11 @@ def kl_divergence(q: Distribution, p: Distribution, z: Tensor | None = None) -> 
 
     The closed form where torch registers one, else the Monte Carlo average over the given
     samples z (*sample, *batch, latent) of q; where none are given, over a single one drawn here.
+    NaN, "not defined", where q is a `Delta`, whose divergence is infinite.
     """
+    if isinstance(q, Delta):
+        batch = torch.broadcast_shapes(q.batch_shape, p.batch_shape)
+        return q.mean.new_full(batch, math.nan)
     exact = _closed_form(q, p)
     if exact is not None:
         return exact

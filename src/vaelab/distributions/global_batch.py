@@ -1,6 +1,6 @@
 """Noise and statistics of a batch that do not depend on how it is split over processes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -37,13 +37,25 @@ def standard_normal_noise(shape: Sequence[int], batch_dim: int, like: Tensor) ->
     batch_dim: the dimension that `global_batch` splits over processes; where `shape` has no such
     dimension, all processes get the same noise.
     """
+    return _own_noise(torch.randn, shape, batch_dim, like)
+
+
+def uniform_noise(shape: Sequence[int], batch_dim: int, like: Tensor) -> Tensor:
+    """Noise U[0, 1), otherwise as `standard_normal_noise`."""
+    return _own_noise(torch.rand, shape, batch_dim, like)
+
+
+def _own_noise(
+    draw: Callable[..., Tensor], shape: Sequence[int], batch_dim: int, like: Tensor
+) -> Tensor:
+    """This process's rows of what `draw` gives for the whole batch."""
     rank, world_size = _rank_and_world_size
     if world_size == 1 or not -len(shape) <= batch_dim < len(shape):
-        return torch.randn(*shape, dtype=like.dtype, device=like.device)
+        return draw(*shape, dtype=like.dtype, device=like.device)
     rows = shape[batch_dim]
     whole = list(shape)
     whole[batch_dim] = rows * world_size
-    noise = torch.randn(*whole, dtype=like.dtype, device=like.device)
+    noise = draw(*whole, dtype=like.dtype, device=like.device)
     return noise.narrow(batch_dim, rank * rows, rows)
 
 

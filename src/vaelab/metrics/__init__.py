@@ -16,6 +16,7 @@ from vaelab.metrics.mig_sampled import MIGSampled, mig_sampled
 from vaelab.metrics.modularity import Modularity, modularity
 from vaelab.metrics.mutual_information import mutual_information_matrix
 from vaelab.metrics.rate_distortion import Elbo
+from vaelab.metrics.reconstruction_error import ReconstructionError, pca_error
 from vaelab.metrics.sap import SAP, SAPR2, sap, sap_r2
 from vaelab.metrics.udr import UDR, udr
 from vaelab.metrics.unsupervised import (
@@ -40,6 +41,7 @@ __all__ = [
     "MIGSampled",
     "Metric",
     "Modularity",
+    "ReconstructionError",
     "SAP",
     "SAPR2",
     "Score",
@@ -62,6 +64,7 @@ __all__ = [
     "modularity",
     "mutual_information_matrix",
     "pairwise_mutual_information",
+    "pca_error",
     "require_applicable",
     "sap",
     "sap_r2",

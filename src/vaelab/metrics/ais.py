@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
+from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.metrics.base import Metric, Score
-from vaelab.metrics.importance_weighted import effective_sample_size, log_mean_weight
 from vaelab.metrics.per_image import decoded_at_once, evaluation_images, mean_score
 from vaelab.metrics.probe import Probe
 from vaelab.models import VAE
@@ -104,8 +105,9 @@ def _run(
     model: VAE, x: Tensor, num_chains: int, betas: list[float], step_sizes: list[Tensor] | None
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Log weights, acceptance (B,) and the step size (B,) of each temperature; adapted if None."""
-    z = model.prior().sample(torch.Size([num_chains, len(x)]))
-    point = _evaluate(model, x, z)
+    prior = model.prior()  # once: it may be made of hundreds of posteriors
+    z = prior.sample(torch.Size([num_chains, len(x)]))
+    point = _evaluate(model, prior, x, z)
     log_weights = torch.zeros(z.shape[:-1], dtype=torch.float64, device=z.device)
     step, accepted, used = z.new_full((len(x),), MAX_STEP_SIZE / 2), z.new_zeros(len(x)), []
     for t in range(1, len(betas)):
@@ -113,7 +115,7 @@ def _run(
         if step_sizes is not None:
             step = step_sizes[t - 1]
         used.append(step)
-        point, probability = _transition(model, x, point, betas[t], step)
+        point, probability = _transition(model, prior, x, point, betas[t], step)
         rate = probability.mean(0)
         accepted += rate
         if step_sizes is None:
@@ -124,7 +126,7 @@ def _run(
 
 
 def _transition(
-    model: VAE, x: Tensor, start: Point, beta: float, step_size: Tensor
+    model: VAE, prior: Distribution, x: Tensor, start: Point, beta: float, step_size: Tensor
 ) -> tuple[Point, Tensor]:
     """One HMC transition that leaves p(z) p(x|z)^beta invariant, and its acceptance probability."""
     step = step_size[:, None]
@@ -133,7 +135,7 @@ def _transition(
     point = start
     for _ in range(LEAPFROG_STEPS):
         momentum = momentum + 0.5 * step * point.gradient(beta)
-        point = _evaluate(model, x, point.z + step * momentum)
+        point = _evaluate(model, prior, x, point.z + step * momentum)
         momentum = momentum + 0.5 * step * point.gradient(beta)
     log_ratio = point.log_density(beta) - 0.5 * momentum.square().sum(-1) - energy
     # A diverged trajectory gives NaN or -inf, and is refused.
@@ -147,12 +149,12 @@ def _transition(
 
 
 @torch.enable_grad()
-def _evaluate(model: VAE, x: Tensor, z: Tensor) -> Point:
+def _evaluate(model: VAE, prior: Distribution, x: Tensor, z: Tensor) -> Point:
     """Both log densities at z (chains, B, L) and their gradients, some chains at a time."""
     points = []
     for part in z.split(max(1, decoded_at_once(model) // len(x))):
         leaf = part.detach().requires_grad_()
-        log_prior, log_likelihood = model.prior().log_prob(leaf), model.decode(leaf).log_prob(x)
+        log_prior, log_likelihood = prior.log_prob(leaf), model.decode(leaf).log_prob(x)
         (prior_gradient,) = torch.autograd.grad(log_prior.sum(), leaf)
         (likelihood_gradient,) = torch.autograd.grad(log_likelihood.sum(), leaf)
         tensors = (leaf, log_prior, log_likelihood, prior_gradient, likelihood_gradient)

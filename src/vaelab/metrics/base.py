@@ -41,11 +41,13 @@ class Metric(ABC):
 
     needs_factors: whether it needs the ground-truth factors of the images.
     needs_images: whether it needs the model and images, and not codes alone.
+    needs_density: whether it needs a density q(z|x), which an autoencoder has none of.
     higher_is_better: None where neither is.
     """
 
     needs_factors: bool = True
     needs_images: bool = False
+    needs_density: bool = False
     higher_is_better: bool | None = True
 
     @abstractmethod
@@ -121,16 +123,26 @@ class SweepMetric(ABC):
 AnyMetric = Metric | SweepMetric
 
 
-def require_applicable(metrics: Mapping[str, AnyMetric], has_factors: bool) -> None:
-    """Refuse metrics that need ground-truth factors where the data has none.
+def require_applicable(
+    metrics: Mapping[str, AnyMetric], has_factors: bool, has_density: bool = True
+) -> None:
+    """Refuse metrics that need ground-truth factors, or a density q(z|x), where there is none.
 
     Raises:
         UserError: naming them.
     """
-    needing = [n for n, m in metrics.items() if isinstance(m, Metric) and m.needs_factors]
+    of_a_model = {name: metric for name, metric in metrics.items() if isinstance(metric, Metric)}
+    needing = [name for name, metric in of_a_model.items() if metric.needs_factors]
     if needing and not has_factors:
         raise UserError(
             f"{', '.join(needing)} expects ground-truth factors of the images, got data without "
             "(labels are none); train on data=dsprites, or choose from "
             "metrics=[likelihood,unsupervised]."
+        )
+    needing = [name for name, metric in of_a_model.items() if metric.needs_density]
+    if needing and not has_density:
+        raise UserError(
+            f"{', '.join(needing)} expects a posterior with a density, got one without, whose KL "
+            "is infinite; train with posterior=gaussian, or choose "
+            "metrics=[elbo,reconstruction_error], which then gives distortion and squared error."
         )

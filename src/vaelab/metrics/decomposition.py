@@ -134,6 +134,7 @@ class Decomposition(Metric):
     """
 
     needs_factors = False
+    needs_density = True
     higher_is_better = None
 
     def __init__(

@@ -22,15 +22,24 @@ class ElboStatistics:
             with divisor N);
         active_units_kl: latents whose KL averages above 0.01 nats (absent without a KL per latent);
         kl_latent/i: KL of latent i.
+    Of these, an autoencoder (posterior without a density) has reconstruction and active_units.
 
     Args:
         latent_dim: L.
         num_pixels: C * H * W.
         device: where the sums live.
+        has_kl: whether there is a KL. Said, and not guessed from a NaN, so that the NaN of a
+            diverged model is reported.
     """
 
-    def __init__(self, latent_dim: int, num_pixels: int, device: torch.device | str = "cpu"):
-        self.latent_dim, self.num_pixels = latent_dim, num_pixels
+    def __init__(
+        self,
+        latent_dim: int,
+        num_pixels: int,
+        device: torch.device | str = "cpu",
+        has_kl: bool = True,
+    ):
+        self.latent_dim, self.num_pixels, self.has_kl = latent_dim, num_pixels, has_kl
         # num, reconstruction, kl, then three rows of L: mean, mean squared, kl.
         self.sums = torch.zeros(3 + 3 * latent_dim, dtype=torch.float64, device=device)
 
@@ -43,12 +52,15 @@ class ElboStatistics:
         num, reconstruction, kl = self.sums[:3].tolist()
         mean, square, kl_latent = (self.sums[3:] / num).view(3, self.latent_dim)
         elbo = -(reconstruction + kl) / num
+        active = float((square - mean**2 > ACTIVE_VARIANCE).sum())
+        if not self.has_kl:
+            return {"reconstruction": reconstruction / num, "active_units": active}
         values = {
             "elbo": elbo,
             "reconstruction": reconstruction / num,
             "kl": kl / num,
             "bits_per_dim": -elbo / (math.log(2) * self.num_pixels),
-            "active_units": float((square - mean**2 > ACTIVE_VARIANCE).sum()),
+            "active_units": active,
         }
         if not kl_latent.isnan().any():
             values["active_units_kl"] = float((kl_latent > ACTIVE_KL).sum())
@@ -61,8 +73,8 @@ class ElboStatistics:
 def term_rows(terms: ElboTerms) -> Tensor:
     """What `ElboStatistics` sums, image by image: (B, 3 + 3L) in float64.
 
-    1, reconstruction, kl; then of each latent its mean, that squared, and its KL (NaN where there
-    is no KL per latent).
+    1, reconstruction, kl (NaN where there is none); then of each latent its mean, that squared, and
+    its KL (NaN where there is no KL per latent).
     """
     mean = terms.q_z.mean.double()
     kl = kl_per_latent(terms.q_z, terms.p_z)

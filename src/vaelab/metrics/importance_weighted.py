@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.metrics.base import Metric, Score, centred_interval
 from vaelab.metrics.per_image import INTERVAL, decoded_at_once, evaluation_images, mean_score
 from vaelab.metrics.probe import Probe
@@ -54,23 +55,11 @@ def importance_log_weights(
         # All z of an image in one call: parts drawn apart would differ from the whole.
         with random_stream("metrics", "importance_weighted", seed, number):
             z = q_z.sample(torch.Size([num_samples]))
-        log_ratio = p_z.log_prob(z).double() - q_z.log_prob(z).double()
         parts = z.split(max_decoded or decoded_at_once(model))
+        log_prior = torch.cat([p_z.log_prob(part) for part in parts])  # may be of many components
+        log_ratio = log_prior.double() - q_z.log_prob(z).double()
         log_likelihood = torch.cat([model.decode(part).log_prob(x) for part in parts])
     return (log_ratio + log_likelihood.double()).squeeze(1)
-
-
-def log_mean_weight(log_weights: Tensor) -> Tensor:
-    """log 1/K sum_k w_k from log weights (*batch, K): (*batch)."""
-    return log_weights.logsumexp(-1) - math.log(log_weights.shape[-1])
-
-
-def effective_sample_size(log_weights: Tensor) -> Tensor:
-    """(sum_k w_k)^2 / sum_k w_k^2, from 1 to K: (*batch, K) -> (*batch).
-
-    Near 1 a single sample makes the estimate, which then lies well below log p(x). Kong 1992.
-    """
-    return (2 * log_weights.logsumexp(-1) - (2 * log_weights).logsumexp(-1)).exp()
 
 
 class ImportanceWeightedBound(Metric):
@@ -94,6 +83,7 @@ class ImportanceWeightedBound(Metric):
 
     needs_factors = False
     needs_images = True
+    needs_density = True
 
     def __init__(
         self,

@@ -131,6 +131,8 @@ class MIGSampled(Metric):
         num_bootstrap: resamples for the interval; 0 for none.
     """
 
+    needs_density = True
+
     def __init__(
         self,
         num_samples: int = 10000,

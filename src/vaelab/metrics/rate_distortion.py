@@ -29,7 +29,7 @@ class Elbo(Metric):
     active_units and active_units_kl (see `ElboStatistics`); elbo_at_mean, with z at the mean of
     q(z|x) in place of the expectation, which some code reports and which is no bound; and
     mean_sample_gap = elbo_at_mean - elbo. The rate has a row a latent; the settings of the elbo
-    hold the verdict of `collapse_verdict`.
+    hold the verdict of `collapse_verdict`. An autoencoder has distortion and active_units alone.
 
     Args:
         num_samples: of z an image.
@@ -72,6 +72,8 @@ class Elbo(Metric):
             interval = centred_interval(values[name], np.array([draw[name] for draw in draws]))
             latents = {f"z{j + 1}": kl for j, kl in enumerate(kl_latent)} if name == "kl" else {}
             scores[RENAMED.get(name, name)] = Score(values[name], interval, latents, dict(settings))
+        if "elbo" not in scores:
+            return scores
         verdict = collapse_verdict(
             _variance_of_means(table, probe.latent_dim),
             kl_latent or None,
@@ -105,9 +107,12 @@ def per_image_terms(model: VAE, x: Tensor, num_samples: int) -> Tensor:
 
 def _averages(model: VAE, sums: NDArray[np.float64]) -> dict[str, float]:
     """The averages of `ElboStatistics` and of the ELBO at the mean, from summed rows."""
-    statistics = ElboStatistics(model.latent_dim, model.num_pixels)
+    has_kl = model.posterior.has_density
+    statistics = ElboStatistics(model.latent_dim, model.num_pixels, has_kl=has_kl)
     statistics.sums = torch.from_numpy(sums[:-1])
     values = statistics.compute()
+    if not has_kl:
+        return values
     values["elbo_at_mean"] = float(sums[-1] / sums[0])
     values["mean_sample_gap"] = values["elbo_at_mean"] - values["elbo"]
     return values

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -81,8 +82,11 @@ class MLPDecoder(nn.Module):
         return self.head(self.layers(z)).unflatten(-1, self.output_shape)
 
 
-def hidden_layers(widths: Sequence[int], activation: str) -> list[nn.Module]:
-    """Linear layers between successive widths, each followed by the activation."""
+def hidden_layers(widths: Sequence[int], activation: str, **options: Any) -> list[nn.Module]:
+    """Linear layers between successive widths, each followed by the activation.
+
+    options: of the activation, such as negative_slope of leaky_relu.
+    """
     if activation not in ACTIVATIONS:
         raise UserError(
             f"activation expects one of {', '.join(ACTIVATIONS)}, got {activation!r}"
@@ -94,7 +98,7 @@ def hidden_layers(widths: Sequence[int], activation: str) -> list[nn.Module]:
         )
     layers: list[nn.Module] = []
     for num_in, num_out in pairwise(widths):
-        layers += [nn.Linear(num_in, num_out), ACTIVATIONS[activation]()]
+        layers += [nn.Linear(num_in, num_out), ACTIVATIONS[activation](**options)]
     return layers
 
 

@@ -28,7 +28,8 @@ class VAE(nn.Module):
         init: `glorot`, `kaiming` or `pytorch`, see `vaelab.models.initialization`.
 
     Raises:
-        UserError: latent_dim is no positive number, or a network refuses the shapes.
+        UserError: latent_dim is no positive number, a network refuses the shapes, or the prior
+            the posterior.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class VAE(nn.Module):
         self.encoder = encoder(self.image_shape, num_params, num_heads)
         self.decoder = decoder(latent_dim, output_shape)
         self.latent_prior = prior(latent_dim, self.image_shape)
+        self.latent_prior.check_posterior(self.posterior(torch.zeros(1, num_params)))
         self.likelihood = likelihood
         initialize(self.encoder, init)
         initialize(self.decoder, init)
@@ -93,12 +95,13 @@ class VAE(nn.Module):
         Args:
             z: (L,), where to start.
             latents: which latents move, one a row.
-            values: (V,), what each is set to.
+            values: (V,), what each is set to; or (len(latents), V), each to values of its own.
 
         Returns:
             (len(latents), V, C, H, W).
         """
-        grid = z.repeat(len(latents), len(values), 1)
+        rows = values.expand(len(latents), -1)
+        grid = z.repeat(*rows.shape, 1)
         for row, latent in enumerate(latents):
-            grid[row, :, latent] = values
+            grid[row, :, latent] = rows[row]
         return self.decode(grid.flatten(0, 1)).mean.unflatten(0, grid.shape[:2])

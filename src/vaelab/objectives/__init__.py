@@ -1,6 +1,41 @@
 """Objectives, one file a paper."""
 
+from vaelab.objectives.annealed_capacity import AnnealedCapacity
+from vaelab.objectives.autoencoder import Autoencoder
 from vaelab.objectives.base import Objective
+from vaelab.objectives.beta_tcvae import BetaTCVAE
 from vaelab.objectives.beta_vae import BetaVAE
+from vaelab.objectives.ciwae import CIWAE
+from vaelab.objectives.contractive_autoencoder import ContractiveAutoencoder
+from vaelab.objectives.denoising_autoencoder import DenoisingAutoencoder
+from vaelab.objectives.dip_vae_i import DIPVAEI
+from vaelab.objectives.dip_vae_ii import DIPVAEII
+from vaelab.objectives.dreg import DReG
+from vaelab.objectives.factor_vae import FactorVAE
+from vaelab.objectives.info_vae import InfoVAE
+from vaelab.objectives.iwae import IWAE
+from vaelab.objectives.kl_only import KLOnly
+from vaelab.objectives.miwae import MIWAE
+from vaelab.objectives.sparse_autoencoder import SparseAutoencoder
+from vaelab.objectives.wae_mmd import WAEMMD
 
-__all__ = ["BetaVAE", "Objective"]
+__all__ = [
+    "AnnealedCapacity",
+    "Autoencoder",
+    "BetaTCVAE",
+    "BetaVAE",
+    "CIWAE",
+    "ContractiveAutoencoder",
+    "DIPVAEI",
+    "DIPVAEII",
+    "DReG",
+    "DenoisingAutoencoder",
+    "FactorVAE",
+    "IWAE",
+    "InfoVAE",
+    "KLOnly",
+    "MIWAE",
+    "Objective",
+    "SparseAutoencoder",
+    "WAEMMD",
+]

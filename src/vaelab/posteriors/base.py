@@ -35,8 +35,10 @@ class Posterior(nn.Module, ABC):
     def distribution(self, raw: Tensor) -> Distribution:
         """q(z|x) from raw (B, num_params)."""
 
-    def require_density(self, who: str) -> None:
+    def require_density(self, who: str, instead: str = "use objective=autoencoder") -> None:
         """Refuse to be used by `who` where there is no density.
+
+        instead: what else to do than change the posterior, as the end of a sentence.
 
         Raises:
             UserError: there is none.
@@ -44,6 +46,5 @@ class Posterior(nn.Module, ABC):
         if not self.has_density:
             raise UserError(
                 f"{who} expects a posterior with a density, got {type(self).__name__}, whose KL is "
-                "infinite; use posterior=gaussian, or an objective of autoencoders such as "
-                "objective=autoencoder."
+                f"infinite; train with posterior=gaussian, or {instead}."
             )

@@ -18,3 +18,10 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, encode: Encode) -> Distribution: ...
+
+    def check_posterior(self, q_z: Distribution) -> None:
+        """Refuse a kind of posterior that this prior can't be made of.
+
+        Raises:
+            UserError: naming those that it can.
+        """

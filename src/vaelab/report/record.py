@@ -51,7 +51,7 @@ class Record:
     @property
     def split(self) -> str:
         """What the main numbers are measured on: "test" where there is one, else "val"."""
-        return "test" if "test/elbo" in self.metrics else "val"
+        return "test" if "test/reconstruction" in self.metrics else "val"
 
     def main(self, name: str) -> float | None:
         """A main number, such as elbo or kl, of `split`."""

@@ -90,10 +90,15 @@ def _training(record: Record) -> Iterator[str]:
 
 def _numbers(record: Record) -> Iterator[str]:
     elbo, reconstruction, kl = map(record.main, ("elbo", "reconstruction", "kl"))
+    where = WHERE[record.split]
+    if elbo is None and reconstruction is not None:
+        yield f"On the {where} the reconstruction term is <b>{number(reconstruction)}</b> nats per "
+        yield "image. There is no ELBO, since q(z|x) is a point and has no density."
+        return
     if elbo is None:
         yield "It has no final numbers yet." if not record.metrics else "Its ELBO was not measured."
         return
-    text = f"On the {WHERE[record.split]} the ELBO is <b>{number(elbo)}</b> nats per image"
+    text = f"On the {where} the ELBO is <b>{number(elbo)}</b> nats per image"
     if reconstruction is not None and kl is not None:
         text += f": minus a reconstruction term of {number(reconstruction)} and a KL of "
         text += number(kl)

@@ -40,13 +40,23 @@ def sweep_page(title: str, records: Sequence[Record], with_explorer: bool = True
 
 
 def best(records: Sequence[Record]) -> Record | None:
-    """The finished run of the largest val/elbo; none where their ELBOs don't compare."""
-    name = "val/elbo"
+    """The finished run of the largest val/elbo; none where their ELBOs don't compare.
+
+    Where no run has an ELBO (autoencoders), that of the least val/reconstruction.
+    """
     if not comparable(records):
         return None
+    name, sign = _criterion(records)
     finished = [r for r in records if r.state == "finished" and name in r.metrics]
     numbers = [r for r in finished if r.metrics[name] == r.metrics[name]]
-    return max(numbers, key=lambda record: record.metrics[name], default=None)
+    return max(numbers, key=lambda record: sign * record.metrics[name], default=None)
+
+
+def _criterion(records: Sequence[Record]) -> tuple[str, int]:
+    """The number that runs are compared by, and 1 where more is better, else -1."""
+    if any("val/elbo" in record.metrics for record in records):
+        return "val/elbo", 1
+    return "val/reconstruction", -1
 
 
 def _summary(records: Sequence[Record], varied: dict[str, list[Any]], chosen: Record | None) -> str:
@@ -56,8 +66,9 @@ def _summary(records: Sequence[Record], varied: dict[str, list[Any]], chosen: Re
     names = ", ".join(f"<code>{escape(name)}</code>" for name in varied)
     text += f"They differ in {names}. " if varied else "All have the same settings. "
     if chosen is not None:
-        value = number(chosen.metrics["val/elbo"])
-        text += f"The largest validation ELBO, {value} nats per image, has <b>"
+        name, sign = _criterion(records)
+        what = "largest validation ELBO" if sign > 0 else "least validation reconstruction"
+        text += f"The {what}, {number(chosen.metrics[name])} nats per image, has <b>"
         text += f"{escape(chosen.name)}</b>."
     elif not comparable(records):
         text += "Their ELBOs don't compare, since data, pixels or likelihood differ."
@@ -84,7 +95,7 @@ def _table(records: Sequence[Record], varied: dict[str, list[Any]]) -> str:
         for record in records
         if record.state == "failed"
     )
-    splits = {record.split for record in records if record.main("elbo") is not None}
+    splits = {record.split for record in records if record.main("reconstruction") is not None}
     note = " and ".join(sorted({"test": "test", "val": "validation"}[s] for s in splits))
     caption = f"ELBO, reconstruction and KL in nats per image, {note} images." if note else ""
     return table(("run", "state", *map(escape, heads), "time"), rows, caption) + errors

@@ -1,8 +1,6 @@
-"""Reproduction targets: an experiment, its expected numbers, and whether they were reached."""
+"""Numbers that need no training, or one run: losses, gradients, parameters."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,65 +16,9 @@ from vaelab.metrics import Elbo
 from vaelab.metrics.probe import Probe
 from vaelab.models import VAE
 from vaelab.objectives import Objective
-from vaelab.run_folder import RunFolder
 from vaelab.seeding import derive_seed, random_stream
-from vaelab.train import train
 
 EVAL_BATCH = 1000
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One number beside what was expected of it."""
-
-    name: str
-    measured: float
-    expected: float
-    tolerance: float
-
-    @property
-    def reached(self) -> bool:
-        """Whether |measured - expected| <= tolerance."""
-        return abs(self.measured - self.expected) <= self.tolerance
-
-    def __str__(self) -> str:
-        word = "reached" if self.reached else "MISSED"
-        return (
-            f"  {word:<8} {self.name:<30} {self.measured:>14,.9g}   expected {self.expected:,.10g} "
-            f"+- {self.tolerance:g}"
-        )
-
-
-def reproduce(cfg: DictConfig, path: Path, overrides: list[str]) -> list[Verdict]:
-    """Measure every number of `cfg.target` and compare.
-
-    Training, where the target asks for it, goes into the run folder `path`, and the verdicts into
-    its metrics.json.
-    """
-    target, folder = cfg.target, RunFolder(path)
-    numbers: dict[str, float] = train(cfg, path, overrides) if target.train else {}
-    measure = build.build(target.measure, _partial_=True)
-    numbers |= measure(path if target.train else cfg)
-    verdicts = []
-    for row in target.expected:
-        name, value = row.number, None
-        if "step" in row:
-            value = folder.read_curve(name).get(row.step, math.nan)
-            name = f"{name} at step {row.step}"
-        else:
-            value = numbers.get(name, math.nan)
-        verdicts.append(Verdict(name, float(value), float(row.value), float(row.tolerance)))
-    if target.train:
-        folder.add_metrics({"target": {v.name: v.reached for v in verdicts}})
-    return verdicts
-
-
-def report(name: str, verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as text, the last line saying whether the target was reached."""
-    num = sum(v.reached for v in verdicts)
-    word = "reached" if num == len(verdicts) else "NOT reached"
-    last = f"{name.upper()} {word}: {num} of {len(verdicts)} numbers"
-    return "\n".join([*map(str, verdicts), last])
 
 
 def test_elbo_at_mean(path: Path) -> dict[str, float]:
@@ -87,11 +29,17 @@ def test_elbo_at_mean(path: Path) -> dict[str, float]:
     return {"test/elbo_at_mean": float(scores["elbo_at_mean"])}
 
 
-def differences_from_elbo(cfg: DictConfig, objectives: Sequence[str]) -> dict[str, float]:
-    """Largest difference in loss and gradients between each objective at beta = 1 and -ELBO.
+def differences_from_elbo(
+    cfg: DictConfig, objectives: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
+    """Largest difference in loss and gradients between each objective and -ELBO.
 
     -ELBO is written out here: Bernoulli cross-entropy plus the analytic KL of Kingma and Welling
     2014, app. B, on one batch in float64 with the same noise.
+
+    Args:
+        cfg: of data and model.
+        objectives: name -> overrides at which it should be the plain VAE, such as beta = 1.
     """
     data = build.build_data(cfg)
     x = data.train_batch(0).double()
@@ -99,9 +47,10 @@ def differences_from_elbo(cfg: DictConfig, objectives: Sequence[str]) -> dict[st
         model = build.build_model(cfg, data.image_shape).double()
     reference = _loss_and_gradients(model, partial(_minus_elbo, model, x))
     numbers = {}
-    for name in objectives:
-        chosen = compose("train", overrides=[f"objective={name}", "objective.beta=1"])
-        objective = build.build_objective(chosen, len(data.splits.train))
+    for name, overrides in objectives.items():
+        words = [f"objective={name}", *overrides, f"latent_dim={cfg.latent_dim}"]
+        chosen = compose("train", overrides=words)
+        objective = build.build_objective(chosen, len(data.splits.train)).double()
         loss, gradient = _loss_and_gradients(model, partial(_loss, objective, model, x))
         numbers[f"{name}/loss"] = float((loss - reference[0]).abs())
         numbers[f"{name}/gradient"] = float((gradient - reference[1]).abs().max())
@@ -109,8 +58,10 @@ def differences_from_elbo(cfg: DictConfig, objectives: Sequence[str]) -> dict[st
 
 
 def parameter_counts(cfg: DictConfig, models: Sequence[str]) -> dict[str, float]:
-    """Parameters of the networks at 64 x 64 x 1 pixels and 10 latents."""
-    numbers = {}
+    """Parameters of the networks and FactorVAE's discriminator, at 64 x 64 x 1 and 10 latents."""
+    chosen = compose("train", overrides=["objective=factor_vae", "latent_dim=10"])
+    discriminator = build.build_objective(chosen, num_train=1)
+    numbers = {"discriminator": float(sum(p.numel() for p in discriminator.parameters()))}
     for name in models:
         chosen = compose("train", overrides=[f"model={name}", "latent_dim=10"])
         model = build.build_model(chosen, (1, 64, 64))

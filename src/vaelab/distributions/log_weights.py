@@ -1,0 +1,21 @@
+"""Averages over importance weights, from their logarithms."""
+
+import math
+
+from torch import Tensor
+
+
+def log_mean_weight(log_weights: Tensor, dim: int = -1) -> Tensor:
+    """log 1/K sum_k w_k, in nats, over the dimension `dim` of size K, which goes away.
+
+    Its gradient in log w_k is the normalised weight w_k / sum_j w_j.
+    """
+    return log_weights.logsumexp(dim) - math.log(log_weights.shape[dim])
+
+
+def effective_sample_size(log_weights: Tensor, dim: int = -1) -> Tensor:
+    """(sum_k w_k)^2 / sum_k w_k^2, from 1 to K, over the dimension `dim`, which goes away.
+
+    Near 1 a single sample makes the estimate, which then lies well below log p(x). Kong 1992.
+    """
+    return (2 * log_weights.logsumexp(dim) - (2 * log_weights).logsumexp(dim)).exp()

@@ -1,0 +1,33 @@
+"""The importance-weighted autoencoder."""
+
+from torch import Tensor
+
+from vaelab.distributions import log_mean_weight
+from vaelab.models.vae import VAE
+from vaelab.objectives.base import Objective
+from vaelab.objectives.importance_weights import bound_terms, require_samples, weighted_samples
+
+
+class IWAE(Objective):
+    """loss = -E_x L_K, in nats per image, with
+
+        L_K(x) = log 1/K sum_k w_k,    w_k = p(x|z_k) p(z_k) / q(z_k|x),    z_k ~ q(z|x)
+
+    In expectation ELBO = L_1 <= L_K <= log p(x), rising with K. The gradient is the sum of the
+    gradients of log w_k, weighted by w_k / sum_j w_j. The KL stands in the weights sample by
+    sample, so that L_1 has the loss of the plain VAE in expectation, not with the same noise.
+    Burda et al. 2016, "Importance weighted autoencoders", eq. 8 and theorem 1.
+
+    Args:
+        num_samples: K, samples of z an image, from 1 up.
+    """
+
+    def __init__(self, num_samples: int = 5):
+        super().__init__()
+        require_samples("num_samples", num_samples)
+        self.num_samples = num_samples
+
+    def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
+        samples = weighted_samples(model, x, self.num_samples)
+        bound = log_mean_weight(samples.log_weights, 0)
+        return bound_terms(-bound.mean(), bound, samples)

@@ -1,0 +1,70 @@
+"""The VampPrior: a mixture of the posteriors of learned images."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import (
+    Categorical,
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+)
+
+from vaelab.errors import UserError, require
+from vaelab.priors.base import Encode, Prior
+
+INITIAL_MEAN, INITIAL_STD = 0.05, 0.01  # of the pseudo-inputs, as in the authors' code
+
+
+class Vamp(Prior):
+    """p(z) = 1/K sum_k q(z|u_k), the pseudo-inputs u_k learned images in (0, 1).
+
+    The KL is estimated by samples. The posterior must be normal: posterior=gaussian or
+    full_covariance. Tomczak and Welling 2018, "VAE with a VampPrior", eq. 9.
+
+    The pixels of u_k are sigmoids, drawn at first from N(0.05, 0.01^2) as the authors' code does;
+    its pixels are cut off to [0, 1], where one that reaches 0 has no gradient any more.
+
+    Args:
+        num_components: K; each step encodes as many images more.
+
+    Shapes: event (L,).
+    """
+
+    def __init__(self, latent_dim: int, image_shape: Sequence[int], *, num_components: int = 500):
+        super().__init__()
+        require(
+            isinstance(num_components, int) and num_components >= 1,
+            f"prior.num_components expects at least 1 pseudo-input, got {num_components}; try 500.",
+        )
+        pixels = INITIAL_MEAN + INITIAL_STD * torch.randn(num_components, *image_shape)
+        self.pixel_logits = nn.Parameter(torch.logit(pixels, eps=1e-3))
+
+    @property
+    def pseudo_inputs(self) -> Tensor:
+        """The images u (K, C, H, W)."""
+        return self.pixel_logits.sigmoid()
+
+    def forward(self, encode: Encode) -> MixtureSameFamily:
+        posteriors = _as_components(encode(self.pseudo_inputs))
+        weights = Categorical(logits=self.pixel_logits.new_zeros(len(self.pixel_logits)))
+        return MixtureSameFamily(weights, posteriors, validate_args=False)
+
+    def check_posterior(self, q_z: Distribution) -> None:
+        _as_components(q_z)
+
+
+def _as_components(q_z: Distribution) -> Distribution:
+    """Torch's own normals: those of the posterior draw the noise of a batch of images."""
+    if isinstance(q_z, MultivariateNormal):
+        return MultivariateNormal(q_z.loc, scale_tril=q_z.scale_tril, validate_args=False)
+    if isinstance(q_z, Independent) and isinstance(q_z.base_dist, Normal):
+        mu, sigma = q_z.base_dist.loc, q_z.base_dist.scale
+        return Independent(Normal(mu, sigma, validate_args=False), 1, validate_args=False)
+    raise UserError(
+        f"prior=vamp expects normal posteriors to mix, got {type(q_z).__name__}; use "
+        "posterior=gaussian or posterior=full_covariance, or prior=mixture."
+    )

@@ -1,0 +1,86 @@
+"""Numbers of several runs: medians of a cell, and orders along a setting, seed by seed."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from statistics import median
+
+from vaelab.reproduction.runs import TargetRun
+
+ORDERS: dict[str, Callable[[float, float], bool]] = {
+    "rises": lambda before, after: after > before,
+    "falls": lambda before, after: after < before,
+    "never rises": lambda before, after: after <= before,
+    "never falls": lambda before, after: after >= before,
+}
+
+
+def medians(
+    runs: Sequence[TargetRun], by: Sequence[str], orders: Mapping[str, str] | None = None
+) -> dict[str, float]:
+    """Every number's median over the runs of a cell, and in how many seeds it has its order.
+
+    Args:
+        runs: all runs of the target.
+        by: the settings that make a cell; runs of one cell differ in others, such as the seed.
+        orders: number -> how it moves along the first of `by`, in the order of the runs; those
+            that agree in everything else make a sequence.
+
+    Returns:
+        "<number> at <value> ..." -> median, and "<number> <order>" -> how many sequences obey it.
+    """
+    numbers = {
+        f"{name} at {cell}": median(values)
+        for cell, members in cells(runs, by).items()
+        for name, values in columns(members).items()
+    }
+    for name, order in (orders or {}).items():
+        numbers[f"{name} {order}"] = sum(
+            all(ORDERS[order](a, b) for a, b in pairwise(sequence))
+            for sequence in sequences(runs, by[0], name)
+        )
+    return numbers
+
+
+def cells(runs: Sequence[TargetRun], by: Sequence[str]) -> dict[str, list[TargetRun]]:
+    """Cell -> its runs; a cell is named by its values, such as "beta_vae 4"."""
+    members = defaultdict(list)
+    for run in runs:
+        members[" ".join(run.settings[key] for key in by if key in run.settings)].append(run)
+    return dict(members)
+
+
+def columns(runs: Sequence[TargetRun]) -> dict[str, list[float]]:
+    """Number -> its values over the runs, of those numbers that all of them have."""
+    names = [n for n, value in runs[0].numbers.items() if isinstance(value, int | float)]
+    return {
+        name: [float(run.numbers[name]) for run in runs]
+        for name in names
+        if all(name in run.numbers for run in runs)
+    }
+
+
+def sequences(runs: Sequence[TargetRun], along: str, name: str) -> list[list[float]]:
+    """The values of a number along one setting, a list for each combination of the others."""
+    lines = defaultdict(list)
+    for run in runs:
+        rest = tuple(sorted((k, v) for k, v in run.settings.items() if k != along))
+        lines[rest].append(float(run.numbers.get(name, math.nan)))
+    return list(lines.values())
+
+
+def table(runs: Sequence[TargetRun], by: Sequence[str], shown: Sequence[str]) -> str:
+    """Medians, and in brackets the smallest and largest over a cell, as a Markdown table."""
+    lines = [f"| {' '.join(by)} | runs | {' | '.join(shown)} |", "| --- " * (len(shown) + 2) + "|"]
+    for cell, members in cells(runs, by).items():
+        values = columns(members)
+        entries = [_entry(values.get(name, [math.nan])) for name in shown]
+        lines.append(f"| {cell} | {len(members)} | {' | '.join(entries)} |")
+    return "\n".join(lines)
+
+
+def _entry(values: Sequence[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.4g}"
+    return f"{median(values):.4g} [{min(values):.4g}, {max(values):.4g}]"

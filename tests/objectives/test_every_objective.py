@@ -1,0 +1,201 @@
+"""What holds for every objective in conf/objective: terms, gradients, precision, compile, ddp."""
+
+import math
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from torch import distributed
+
+from vaelab.build import build_model, build_objective
+from vaelab.commands import CONF
+from vaelab.distributions import global_batch
+from vaelab.schedules import Constant
+
+NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
+SCHEDULES = sorted(path.stem for path in (CONF / "schedule").glob("*.yaml"))
+every_objective = pytest.mark.parametrize("name", NAMES)
+
+# Networks of a test's size, where the default's are large.
+SMALL = {"factor_vae": ["objective.hidden=[16,16]", "objective.lr=1e-3"]}
+# Settings with which eight images can be learned by heart in a few hundred steps.
+WEAK = {
+    "beta_vae": ["objective.beta=1"],
+    "factor_vae": ["objective.gamma=1"],
+    "annealed_capacity": ["objective.capacity=12", "objective.gamma=10", "objective.num_steps=0"],
+    "annealed_capacity_per_image": [
+        *("objective.capacity=12", "objective.gamma=10", "objective.num_steps=0"),
+    ],
+    "dip_vae_i": ["objective.lambda_od=0.1"],
+    "dip_vae_ii": ["objective.lambda_od=0.1"],
+    "denoising_autoencoder": ["objective.level=0.02"],
+    "contractive_autoencoder": ["objective.weight=0.001"],
+    "sparse_autoencoder": ["objective.weight=0.1"],
+    "beta_tcvae": ["objective.beta=1.5"],
+}
+TRAINS_NO_DECODER = {"kl_only"}
+
+
+@pytest.fixture
+def parts(compose):
+    """(name, words) -> a float64 model of 3 latents for 8 x 8 images, and the objective."""
+
+    def build(name, *words):
+        cfg = compose(
+            *(f"objective={name}", *SMALL.get(name, []), "model=mlp", "model.hidden=[16]"),
+            *("model.activation=tanh", "latent_dim=3", "init=pytorch", *words),
+        )
+        torch.manual_seed(0)
+        model = build_model(cfg, (1, 8, 8)).double()
+        objective = build_objective(cfg, num_train=100).double()
+        objective.check_model(model)
+        return model, objective
+
+    return build
+
+
+@pytest.fixture
+def x():
+    return torch.rand(8, 1, 8, 8, dtype=torch.float64).round()
+
+
+def loss_and_gradients(model, objective, x, seed=1):
+    """Terms, and the gradient of every parameter of model and objective, None where it has none."""
+    torch.manual_seed(seed)
+    terms = objective(model, x, 3)
+    parameters = {**dict(model.named_parameters()), **dict(objective.named_parameters())}
+    gradients = torch.autograd.grad(terms["loss"], list(parameters.values()), allow_unused=True)
+    return terms, dict(zip(parameters, gradients, strict=True))
+
+
+@every_objective
+def test_terms_are_finite_scalars_and_the_loss_is_one_of_them(name, parts, x):
+    model, objective = parts(name)
+    terms, _ = loss_and_gradients(model, objective, x)
+    assert all(value.shape == () for value in terms.values())
+    assert all(math.isfinite(value.item()) for value in terms.values())
+    if {"reconstruction", "kl"} <= terms.keys():
+        total = terms["reconstruction"] + terms["kl"]
+        assert terms["elbo"].item() == pytest.approx(-total.item(), rel=1e-12)
+        assert not terms["elbo"].requires_grad
+
+
+@every_objective
+def test_gradients_reach_every_parameter(name, parts, x):
+    model, objective = parts(name)
+    _, gradients = loss_and_gradients(model, objective, x)
+    for parameter, gradient in gradients.items():
+        if name in TRAINS_NO_DECODER and parameter.startswith("decoder"):
+            assert gradient.abs().max() == 0, parameter  # and not None, which ddp would wait for
+        else:
+            assert gradient.isfinite().all(), parameter
+            assert gradient.abs().max() > 0, parameter
+
+
+@every_objective
+def test_the_same_noise_gives_the_same_loss(name, parts, x):
+    (first, _), (second, _) = (loss_and_gradients(*parts(name), x) for _ in range(2))
+    assert {n: v.item() for n, v in first.items()} == {n: v.item() for n, v in second.items()}
+
+
+@every_objective
+def test_order_of_the_images_does_not_matter_without_noise(name, parts, x, fix_noise):
+    """A batch is a set: with all noise at zero any order of its images has the same loss."""
+    if name in {"factor_vae", "info_vae", "wae_mmd", "denoising_autoencoder"}:
+        pytest.skip("draws more noise than that of z")
+    model, objective = parts(name)
+    objective.eval()
+    samples = {"iwae": 5, "dreg": 5, "ciwae": 5, "miwae": 64}.get(name)
+    fix_noise(torch.zeros(*([samples] if samples else []), 8, 3))
+    before, after = (objective(model, images, 3)["loss"].item() for images in (x, x.flip(0)))
+    assert before == pytest.approx(after, rel=1e-12)
+
+
+@every_objective
+def test_eight_images_are_learned_by_heart(name, parts, x):
+    model, objective = parts(name, "model.hidden=[64]", *WEAK.get(name, []))
+    groups = [{"params": list(model.parameters())}, *objective.parameter_groups()]
+    optimizer = torch.optim.Adam(groups, 5e-3)
+    for step in range(600):
+        torch.manual_seed(step)
+        loss = objective(model, x, step)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        if name in TRAINS_NO_DECODER:
+            assert loss.item() < 1e-3
+        else:
+            assert -model.decode(model.encode(x).mean).log_prob(x).mean() < 4  # of 44 at first
+
+
+@every_objective
+def test_bfloat16_gives_nearly_the_loss_of_float32(name, parts, x):
+    model, objective = parts(name)
+    model, objective, x = model.float(), objective.float(), x.float()
+    exact, _ = loss_and_gradients(model, objective, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough, gradients = loss_and_gradients(model, objective, x)
+    assert rough["loss"].dtype == torch.float32
+    size = sum(abs(value.item()) for value in exact.values()) / len(exact)
+    assert rough["loss"].item() == pytest.approx(exact["loss"].item(), rel=0.02, abs=0.02 * size)
+    assert all(g.isfinite().all() for g in gradients.values() if g is not None)
+
+
+@every_objective
+def test_compiled_equals_eager(name, parts, x):
+    """One graph, traced with its gradients; what inductor makes of it is torch's business."""
+    eager, eager_gradients = loss_and_gradients(*parts(name), x)
+    model, objective = parts(name)
+    torch.compiler.reset()
+    objective.compile(backend="aot_eager", fullgraph=True)
+    compiled, gradients = loss_and_gradients(model, objective, x)
+    for term, value in eager.items():
+        assert compiled[term].item() == pytest.approx(value.item(), rel=1e-9, abs=1e-9), term
+    for parameter, gradient in eager_gradients.items():
+        if gradient is not None:
+            assert torch.allclose(gradients[parameter], gradient, rtol=1e-7, atol=1e-9), parameter
+
+
+def _one_of_two(rank, folder, cases, x):
+    """In a process: this rank's part of the batch, gradients averaged as ddp averages them."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+    )
+    results = []
+    for model, objective in cases:
+        with global_batch(rank, 2):
+            terms, gradients = loss_and_gradients(model, objective, x.chunk(2)[rank])
+        averages = {}
+        for parameter, value in {"loss": terms["loss"], **gradients}.items():
+            if value is not None:
+                averages[parameter] = value.detach().clone()
+                distributed.all_reduce(averages[parameter])
+                averages[parameter] /= 2
+        results.append(averages)
+    if rank == 0:
+        torch.save(results, f"{folder}/results.pt")
+    distributed.destroy_process_group()
+
+
+def test_two_processes_have_the_loss_and_gradients_of_one(parts, x, tmp_path):
+    """Statistics of a batch are those of the batch of all processes, for each objective."""
+    names = [*NAMES, *(f"schedule={s}" for s in SCHEDULES if s != "constant")]
+    words = [("beta_vae", n) if n.startswith("schedule=") else (n,) for n in names]
+    cases = [parts(*word) for word in words]
+    mp.start_processes(_one_of_two, args=(str(tmp_path), cases, x), nprocs=2, start_method="spawn")
+    results = torch.load(tmp_path / "results.pt", weights_only=True)
+    assert len(results) == len(names)
+    for name, word, averages in zip(names, words, results, strict=True):
+        terms, expected = loss_and_gradients(*parts(*word), x)
+        assert averages["loss"].item() == pytest.approx(terms["loss"].item(), rel=1e-10), name
+        for parameter, gradient in expected.items():
+            same = torch.allclose(averages[parameter], gradient, rtol=1e-8, atol=1e-10)
+            assert same, (name, parameter)
+
+
+def test_schedules_are_constant_unless_chosen(parts):
+    schedules = [getattr(parts(name)[1], "schedule", None) for name in NAMES]
+    named = [s for n, s in zip(NAMES, schedules, strict=True) if "annealed" not in n]
+    assert all(schedule is None or isinstance(schedule, Constant) for schedule in named)
