@@ -112,6 +112,29 @@ def test_order_of_the_images_does_not_matter_without_noise(name, parts, x, fix_n
 
 
 @every_objective
+def test_names_of_the_latents_do_not_matter(name, parts, x, fix_noise):
+    """Latents renamed in encoder and decoder alike, with the noise of z at zero."""
+    if name in {"factor_vae", "info_vae", "wae_mmd"}:
+        pytest.skip("has a network of its own on the latents, or noise for each of them")
+    model, objective = parts(name)
+    samples = {"iwae": 5, "dreg": 5, "ciwae": 5, "miwae": 64}.get(name)
+    fix_noise(torch.zeros(*([samples] if samples else []), 8, 3))
+    before, gradients = loss_and_gradients(model, objective, x)
+    order = torch.tensor([2, 0, 1])
+    rows = torch.cat([order + 3 * head for head in range(model.posterior.num_heads)])
+    with torch.no_grad():
+        head, first = model.encoder.head, model.decoder.layers[0]
+        head.weight.copy_(head.weight[rows])
+        head.bias.copy_(head.bias[rows])
+        first.weight.copy_(first.weight[:, order])
+    after, renamed = loss_and_gradients(model, objective, x)
+    for term, value in before.items():
+        assert after[term].item() == pytest.approx(value.item(), rel=1e-9, abs=1e-12), term
+    expected = gradients["encoder.head.weight"][rows]
+    assert torch.allclose(renamed["encoder.head.weight"], expected, rtol=1e-9, atol=1e-12)
+
+
+@every_objective
 def test_eight_images_are_learned_by_heart(name, parts, x):
     model, objective = parts(name, "model.hidden=[64]", *WEAK.get(name, []))
     groups = [{"params": list(model.parameters())}, *objective.parameter_groups()]

@@ -58,7 +58,7 @@ def test_every_target_composes_and_says_where_it_comes_from(compose, name):
         assert f"\n# {word}" in header
 
 
-@pytest.mark.parametrize("name", ["e4", "e5"])
+@pytest.mark.parametrize("name", ["e4", "e5", "e5_bounds"])
 def test_exact_targets_are_reached(name, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VAELAB_DATA_DIR", str(tmp_path / "data"))
