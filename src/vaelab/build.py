@@ -1,5 +1,7 @@
 """From a config to objects: the only caller of hydra's instantiate."""
 
+import inspect
+import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -7,11 +9,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from vaelab.callbacks import AtomicCheckpointIO, Metrics
 from vaelab.data.datamodule import ImageDataModule
+from vaelab.distributions import kl_divergence
 from vaelab.errors import UserError, require
 from vaelab.metrics import AnyMetric, Metric, SweepMetric, require_applicable
 from vaelab.models import VAE
@@ -19,12 +22,52 @@ from vaelab.objectives import Objective
 from vaelab.run_folder import RunFolder
 from vaelab.training_module import TrainingModule
 
+log = logging.getLogger(__name__)
+
 NUM_CHECKED = 1000
 
 
 def build(node: Any, **known_later: Any) -> Any:
-    """Instantiate a node of the config; lists and dicts reach constructors as plain containers."""
+    """Instantiate a node of the config; lists and dicts reach constructors as plain containers.
+
+    Raises:
+        UserError: text where a constructor of ours expects a number.
+    """
+    _check_numbers(node)
     return instantiate(node, _convert_="all", **known_later)
+
+
+def _check_numbers(node: Any) -> None:
+    """Refuse text where the constructor's signature says int or float."""
+    if not isinstance(node, DictConfig):
+        return
+    target = str(node.get("_target_") or "")
+    ours = target.startswith("vaelab.")
+    parameters = inspect.signature(get_object(target)).parameters if ours else {}
+    for key, value in node.items():
+        _check_numbers(value)
+        expected = parameters[str(key)].annotation if key in parameters else None
+        require(
+            expected not in (int, float) or not isinstance(value, str),
+            f"{node._get_full_key(str(key))} expects a number, got {value!r}; see --cfg job for "
+            "what is usual.",
+        )
+
+
+def warn_of_unfinished(cfg: DictConfig) -> None:
+    """Say so where something is to move for more steps than the run has."""
+    found = {"objective.num_steps": cfg.objective.get("num_steps", 0)}
+    if "schedule" in cfg.objective:
+        found["schedule.num_steps"] = cfg.schedule.get("num_steps", 0)
+    if cfg.lr_scheduler is not None:
+        milestones = cfg.lr_scheduler.get("milestones") or [0]
+        found["lr_scheduler.milestones"] = max(milestones)
+    for name, steps in found.items():
+        if steps > cfg.num_steps:
+            log.warning(
+                "%s reaches to step %s, but the run ends at num_steps=%s: it will not be finished",
+                name, f"{steps:,}", f"{cfg.num_steps:,}",
+            )  # fmt: skip
 
 
 def build_data(cfg: DictConfig) -> ImageDataModule:
@@ -92,8 +135,16 @@ def build_training_module(
         # The whole objective in one graph, so that the likelihood's arithmetic is fused as well. In
         # place, so that the names in checkpoints stay the same, and with eager's random numbers.
         torch._inductor.config.fallback_random = True
-        objective.compile()
+        compile_objective(objective, model)
     return module
+
+
+def compile_objective(objective: Objective, model: VAE, **options: Any) -> None:
+    """Compile the objective in place, with torch.compile's options."""
+    # Torch looks for the closed form of a KL at its first use, which can't be traced.
+    if model.posterior.has_density:
+        kl_divergence(*model.distributions())
+    objective.compile(**options)
 
 
 def build_trainer(cfg: DictConfig, callbacks: list[pl.Callback], loggers: list) -> pl.Trainer:

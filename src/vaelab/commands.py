@@ -238,7 +238,7 @@ def summary(folder: Path, metrics: dict[str, Any], output_root: str) -> str:
     lines += [
         f"speed     {metrics['num_steps']:,} steps in {metrics['seconds']:.0f} s, "
         f"{metrics['images_per_second']:,.0f} images/s",
-        f"pictures  {folder / 'figures'}",
+        *([f"pictures  {folder / 'figures'}"] if (folder / "figures").exists() else []),
         "\nnext",
         f"  watch it          {_beside_python('tensorboard')} --logdir {output_root}",
         f"  judge it          {_sibling_program('evaluate')} run={folder}",

@@ -39,7 +39,7 @@ class Evaluation:
         scores: by name, those computed now.
         kept: metrics whose scores were there already.
         skipped: metrics left out since the data has no factors.
-        undefined: metrics left out since the posterior has no density.
+        undefined: metrics left out since the posterior or the prior has no such number.
         failed: metric -> the sentence why it gave nothing.
     """
 
@@ -172,11 +172,10 @@ def _applicable(
 ) -> dict[str, Metric]:
     """The metrics that the run's data and posterior allow."""
     has_factors = run.data.splits.factors is not None
-    has_density = run.model.posterior.has_density
     if not skip:
-        require_applicable(metrics, has_factors, has_density)
+        require_applicable(metrics, has_factors, run.model.posterior.has_density)
     with_data = {n: m for n, m in metrics.items() if has_factors or not m.needs_factors}
-    allowed = {n: m for n, m in with_data.items() if has_density or not m.needs_density}
+    allowed = {n: m for n, m in with_data.items() if not skip or m.suits(run.model)}
     evaluation.skipped = [name for name in metrics if name not in with_data]
     evaluation.undefined = [name for name in with_data if name not in allowed]
     return allowed
@@ -285,7 +284,7 @@ def table(evaluation: Evaluation) -> str:
     left_out = (
         ("kept", evaluation.kept),
         ("no factors for", evaluation.skipped),
-        ("no density for", evaluation.undefined),
+        ("not for this posterior and prior:", evaluation.undefined),
     )
     for word, names in left_out:
         if names:

@@ -98,7 +98,9 @@ class _View:
     means: Tensor  # E[z|x] of the first batch of them
     use: Tensor  # how much each latent tells of that batch
     measure: str  # what `use` is: KL or variance
-    prior: Distribution
+    centre: Tensor  # (L,), about which latents move
+    spread: Tensor  # (L,), by how much
+    whose: str  # what has this mean and standard deviation: prior or codes
     start: Tensor  # E[z|x] of the image that traversals are around
     start_name: str
 
@@ -249,6 +251,9 @@ def _view(model: VAE, splits: Splits, when: str, settings: GallerySettings) -> _
     q_z = model.encode(subset.take(chosen[:BATCH].to(device)))
     prior = model.prior()
     use, measure = _use(q_z, prior)
+    centre, spread, whose = prior.mean, prior.stddev, "prior"
+    if not model.posterior.has_density:  # nothing need have drawn an autoencoder to its prior
+        centre, spread, whose = q_z.mean.mean(0), q_z.mean.std(0), "codes"
     position = int(chosen[0]) if settings.image is None else settings.image
     require(
         0 <= position < len(subset),
@@ -266,7 +271,9 @@ def _view(model: VAE, splits: Splits, when: str, settings: GallerySettings) -> _
         means=q_z.mean,
         use=use,
         measure=measure,
-        prior=prior,
+        centre=centre,
+        spread=spread,
+        whose=whose,
         start=model.encode(subset.take(torch.tensor([position], device=device))).mean[0],
         start_name=f"the posterior mean of {split} image {position}",
     )
@@ -295,8 +302,8 @@ def _traversals(view: _View, start: Tensor, name: str) -> "Figure":
     reach = view.settings.traversal_range
     values = torch.linspace(-reach, reach, view.settings.num_values)
     caption = (
-        f"One latent a row, set to the value below (standard deviations of the prior), the others "
-        f"at {name}; {ORDERED[view.measure]}, {view.when}"
+        f"One latent a row, set to the value below (standard deviations of the "
+        f"{view.whose}), the others at {name}; {ORDERED[view.measure]}, {view.when}"
     )
     images, names = _traversed(view, start, values)
     return figures.traversals(images, names, values.tolist(), caption)
@@ -306,8 +313,8 @@ def _animated(view: _View, start: Tensor, name: str) -> Animation:
     # A cosine: fastest at the centre, and it turns round at the ends without a jerk.
     values = -view.settings.traversal_range * torch.linspace(0, torch.pi, NUM_MOMENTS).cos()
     caption = (
-        f"One latent a picture, moving as the slider says (standard deviations of the prior), the "
-        f"others at {name}; {ORDERED[view.measure]}, {view.when}"
+        f"One latent a picture, moving as the slider says (standard deviations of the "
+        f"{view.whose}), the others at {name}; {ORDERED[view.measure]}, {view.when}"
     )
     images, names = _traversed(view, start, values)
     return figures.animated_traversals(images, names, values.tolist(), caption)
@@ -315,7 +322,7 @@ def _animated(view: _View, start: Tensor, name: str) -> Animation:
 
 def _traversed(view: _View, start: Tensor, values: Tensor) -> tuple[Tensor, list[str]]:
     """Images (latents, values, C, H, W), decoded a latent at a time, and the latents' names."""
-    moved = view.prior.mean[:, None] + view.prior.stddev[:, None] * values.to(start.device)
+    moved = view.centre[:, None] + view.spread[:, None] * values.to(start.device)
     rows = [view.model.traverse(start, [latent], moved[[latent]]) for latent in view.latents]
     names = latent_names(view.model.latent_dim)
     return torch.cat(rows), [f"{names[i]}, {view.measure} {view.use[i]:.2f}" for i in view.latents]
@@ -326,15 +333,19 @@ def _at_image(draw: Callable) -> Callable:
 
 
 def _at_prior(draw: Callable) -> Callable:
-    return lambda view: draw(view, view.prior.mean, "the prior mean")
+    names = {"prior": "the prior mean", "codes": "the mean of the codes"}
+    return lambda view: draw(view, view.centre, names[view.whose])
 
 
 def _manifold(view: _View) -> "Figure":
     quantiles = torch.special.ndtri((torch.arange(NUM_MANIFOLD) + 0.5) / NUM_MANIFOLD)
     grid = torch.stack(torch.meshgrid(quantiles, quantiles, indexing="xy"), dim=-1)
-    z = grid.flatten(0, 1).to(view.start.device)
+    z = view.centre + view.spread * grid.flatten(0, 1).to(view.start.device)
     images = view.model.decode(z).mean.unflatten(0, (NUM_MANIFOLD, NUM_MANIFOLD))
-    caption = f"Means of p(x|z) on a grid of quantiles of the standard normal, {view.when}"
+    normal = "the standard normal"
+    if bool((view.centre != 0).any() or (view.spread != 1).any()):
+        normal = f"a normal with the mean and deviation of the {view.whose}, in units of these"
+    caption = f"Means of p(x|z) on a grid of quantiles of {normal}, {view.when}"
     return figures.manifold(images, quantiles.tolist(), caption)
 
 

@@ -44,6 +44,7 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
             torch.set_num_threads(cfg.num_threads)
         cfg = cfg.copy()
         cfg.resume = None
+        build.warn_of_unfinished(cfg)
         data = build.build_data(cfg)
         torch.manual_seed(derive_seed("init", cfg.seed))
         model = build.build_model(cfg, data.image_shape)
@@ -93,6 +94,7 @@ def _recorded(folder: RunFolder, *, resume: bool, is_main: bool) -> Iterator[Non
         yield
     except (KeyboardInterrupt, SystemExit) as stop:
         folder.set_status("interrupted", error=type(stop).__name__)
+        log.warning("interrupted; go on with it by resume=%s", folder.path)
         raise
     except BaseException as error:
         folder.set_status("failed", error=f"{type(error).__name__}: {error}")
@@ -141,7 +143,10 @@ def _final_metrics(
 def _hparams(cfg: DictConfig) -> dict[str, Any]:
     """The settings a reader compares runs by, under short names: beta and not objective.beta."""
     names = ("seed", "latent_dim", "batch_size", "num_steps", "init", "pixels")
-    parts = {"data": cfg.data, "likelihood": cfg.likelihood, "objective": cfg.objective}
+    parts = {
+        name: cfg[name]
+        for name in ("data", "posterior", "prior", "likelihood", "objective", "schedule")
+    }
     scalars = int | float | str
     return (
         {name: cfg[name] for name in names}

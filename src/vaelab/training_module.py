@@ -25,8 +25,9 @@ class TrainingModule(pl.LightningModule):
     """Minimises an objective, watches that it stays finite, and evaluates the ELBO.
 
     Logged: `train/<term>`, every `trainer.log_every_n_steps`, is the mean of the term over the
-    steps since the last log. `val/` and `test/` hold `vaelab.metrics.ElboStatistics`, in float32
-    whatever the precision of training, with noise that is the same at every evaluation.
+    steps since the last log; with a scheduler, `train/lr` is the rate of the last of them. `val/`
+    and `test/` hold `vaelab.metrics.ElboStatistics`, in float32 whatever the precision of training,
+    with noise that is the same at every evaluation.
 
     Args:
         model: the VAE.
@@ -87,7 +88,10 @@ class TrainingModule(pl.LightningModule):
         if (step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.check_finite()
             self._means.sums = trainer.strategy.reduce(self._means.sums, reduce_op="mean")
-            self._log("train", self._means.compute(), step + 1)
+            values = self._means.compute()
+            if self.lr_scheduler is not None:
+                values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+            self._log("train", values, step + 1)
         return terms["loss"]
 
     def check_finite(self) -> None:

@@ -141,7 +141,7 @@ def test_negative_beta_is_refused(beta):
 
 
 def test_no_samples_are_refused():
-    with pytest.raises(UserError, match=r"objective\.num_samples expects at least 1"):
+    with pytest.raises(UserError, match=r"objective\.num_samples expects a number of samples"):
         BetaVAE(1.0, Constant(), num_samples=0)
 
 

@@ -79,7 +79,7 @@ def test_prior_that_would_not_learn_is_refused(tiny_vae):
     model = tiny_vae()
     WAEMMD(10.0).check_model(model)
     model.latent_prior = Learned()
-    with pytest.raises(UserError, match="got Learned, which would not learn"):
+    with pytest.raises(UserError, match="got Learned, which the MMD would not teach"):
         WAEMMD(10.0).check_model(model)
     model.latent_prior.requires_grad_(False)
     WAEMMD(10.0).check_model(model)

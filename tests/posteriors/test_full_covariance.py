@@ -176,3 +176,14 @@ def test_diagonal_normal_is_left_to_torch():
     q = DiagonalNormal(torch.zeros(1, 2), torch.full((1, 2), 0.5))
     p = normal(torch.zeros(2), torch.ones(2))
     assert kl_divergence(q, p).item() == pytest.approx(2 * (math.log(2) + 0.125 - 0.5), rel=1e-6)
+
+
+def test_samples_are_computed_in_float32_under_autocast():
+    module, raw = FullCovariance(6), torch.randn(16, 27)
+    torch.manual_seed(1)
+    exact = module(raw).rsample()
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        z = module(raw).rsample()
+    assert z.dtype == torch.float32
+    assert torch.allclose(z, exact, rtol=1e-6, atol=1e-6)

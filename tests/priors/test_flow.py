@@ -83,3 +83,12 @@ def test_zuko_is_imported_at_first_need_and_leaves_the_validation_of_torch_on():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True", "True"]
+
+
+def test_density_of_a_sample_drawn_without_gradient_still_has_one():
+    prior = Flow(3, (1, 4, 4))
+    p_z = prior(None)
+    z = p_z.sample((5,))
+    kept, computed = p_z.log_prob(z), prior(None).log_prob(z)
+    assert kept.requires_grad
+    assert torch.allclose(kept, computed, atol=1e-5)

@@ -100,7 +100,7 @@ def test_what_needs_a_density_is_refused_or_left_out(finished):
         judged(finished, metrics)
     evaluation = judged(finished, metrics, skip_inapplicable=True)
     assert (evaluation.undefined, evaluation.scores) == (["iw", "parts"], {})
-    assert "no density for iw, parts" in table(evaluation)
+    assert "not for this posterior and prior: iw, parts" in table(evaluation)
 
 
 def test_annealed_importance_sampling_needs_no_posterior(finished):

@@ -165,9 +165,11 @@ def test_learning_rate_moves_step_by_step(run, words, rates):
     hook = register_optimizer_step_post_hook(
         lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"])
     )
-    run("optimizer.lr=0.01", *words)
+    folder = run("optimizer.lr=0.01", *words)
     hook.remove()
     assert seen == pytest.approx([0.01 * rate for rate in rates], rel=1e-6, abs=1e-12)
+    logged = folder.read_curve("train/lr")
+    assert logged == (pytest.approx({s: seen[s - 1] for s in (3, 6, 9, 12)}) if words else {})
 
 
 def test_bfloat16_trains_and_evaluates_in_float32(run):

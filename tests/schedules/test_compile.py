@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from vaelab.objectives import BetaVAE
-from vaelab.schedules import Capacity, FreeBits, Geco, Linear, PIControl
+from vaelab.schedules import Capacity, Cyclic, FreeBits, Geco, Linear, PIControl
 
 SCHEDULES = {
     "linear": lambda: Linear(10),
+    "cyclic": lambda: Cyclic(3, num_cycles=3),
     "capacity": lambda: Capacity(3.0, 10),
     "free_bits": lambda: FreeBits(0.2),
     "geco": lambda: Geco(5.0, rate=0.01),
@@ -20,7 +21,7 @@ def test_compiled_is_eager(tiny_vae, name):
     model, x = tiny_vae(), torch.rand(6, 1, 4, 4, dtype=torch.float64).round()
     eager, compiled = (BetaVAE(4.0, SCHEDULES[name]()) for _ in range(2))
     compiled.compile(backend="aot_eager", fullgraph=True)
-    for step in (0, 1, 2, 11):
+    for step in (0, 1, 2, 5, 7, 11):
         results = []
         for objective in (eager, compiled):
             model.zero_grad()

@@ -3,7 +3,7 @@
 from vaelab.distributions.cholesky_normal import CholeskyNormal
 from vaelab.distributions.continuous_bernoulli import ContinuousBernoulli
 from vaelab.distributions.delta import Delta
-from vaelab.distributions.diagonal_normal import DiagonalNormal
+from vaelab.distributions.diagonal_normal import DiagonalNormal, is_diagonal_normal
 from vaelab.distributions.discretized_logistic import DiscretizedLogistic
 from vaelab.distributions.divergence import kl_divergence, kl_per_latent
 from vaelab.distributions.global_batch import (
@@ -31,6 +31,7 @@ __all__ = [
     "effective_sample_size",
     "global_batch",
     "import_zuko",
+    "is_diagonal_normal",
     "kl_divergence",
     "kl_per_latent",
     "log_mean_weight",

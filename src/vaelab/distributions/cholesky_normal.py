@@ -24,7 +24,8 @@ class CholeskyNormal(MultivariateNormal):
         """Draw z (*sample, *batch, latent), differentiable in mu and C."""
         shape = self._extended_shape(torch.Size(sample_shape))
         noise = standard_normal_noise(shape, batch_dim=-2, like=self.loc)
-        return self.loc + (self.scale_tril @ noise[..., None]).squeeze(-1)
+        # No matrix product, which autocast would do in 16 bits.
+        return self.loc + (self.scale_tril * noise[..., None, :]).sum(-1)
 
 
 @register_kl(MultivariateNormal, Independent)

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 from torch.types import _size
 
 from vaelab.distributions.global_batch import standard_normal_noise
@@ -46,3 +46,12 @@ class DiagonalNormal(Independent):
         """The same distribution with its batch shape broadcast to `batch_shape`."""
         shape = torch.Size(batch_shape) + self.event_shape
         return DiagonalNormal(self.base_dist.loc.expand(shape), self.base_dist.scale.expand(shape))
+
+
+def is_diagonal_normal(distribution: Distribution) -> bool:
+    """Whether it is a normal over a vector of independent latents, of our class or of torch's."""
+    return (
+        isinstance(distribution, Independent)
+        and isinstance(distribution.base_dist, Normal)
+        and distribution.reinterpreted_batch_ndims == 1
+    )

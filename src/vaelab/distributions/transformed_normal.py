@@ -57,7 +57,9 @@ class TransformedNormal(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """The log density of z (*sample, *batch, latent): (*sample, *batch) in nats."""
         if self._newest is not None and self._newest[0] is value:
-            return self._newest[1]
+            kept = self._newest[1]
+            if kept.requires_grad or not torch.is_grad_enabled():  # not one of `sample`
+                return kept
         u, log_determinant = _in_full_precision(self.transform.inv.call_and_ladj, value)
         return self.base.log_prob(u) + log_determinant
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch.distributions import Independent, Normal
 
+from vaelab.distributions import is_diagonal_normal
 from vaelab.errors import require
 from vaelab.metrics.population import checked_codes
 from vaelab.metrics.probe import Probe, Rows
@@ -51,7 +51,7 @@ def normals_of(probe: Probe, num_images: int | None, rng: np.random.Generator) -
     rows: Rows = np.arange(total) if num == total else np.sort(rng.permutation(total)[:num])
     q_z = probe.posterior(rows)
     require(
-        isinstance(q_z, Independent) and isinstance(q_z.base_dist, Normal),
+        is_diagonal_normal(q_z),
         f"the densities of the aggregate posterior expect posterior=gaussian, got "
         f"{type(q_z).__name__}; leave this metric out.",
     )

@@ -12,6 +12,7 @@ from vaelab.errors import UserError, require
 
 if TYPE_CHECKING:
     from vaelab.metrics.probe import Probe
+    from vaelab.models import VAE
 
 LEVEL = 0.95
 
@@ -49,6 +50,10 @@ class Metric(ABC):
     needs_images: bool = False
     needs_density: bool = False
     higher_is_better: bool | None = True
+
+    def suits(self, model: "VAE") -> bool:
+        """Whether the metric is defined for the model's posterior and prior."""
+        return model.posterior.has_density or not self.needs_density
 
     @abstractmethod
     def __call__(self, probe: "Probe") -> dict[str, Score]:

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution
 
+from vaelab.distributions import is_diagonal_normal
 from vaelab.errors import require
 from vaelab.metrics.aggregate_posterior import (
     LOG_SQRT_2PI,
@@ -18,6 +19,7 @@ from vaelab.metrics.aggregate_posterior import (
 )
 from vaelab.metrics.base import Metric, Score, bootstrap_interval
 from vaelab.metrics.probe import Probe
+from vaelab.models import VAE
 from vaelab.seeding import derive_seed
 
 MIN_SAMPLES = 10
@@ -147,12 +149,13 @@ class Decomposition(Metric):
         self.num_images, self.num_samples = num_images, num_samples
         self.seed, self.num_bootstrap = seed, num_bootstrap
 
+    def suits(self, model: VAE) -> bool:
+        q_z, p_z = model.distributions()
+        return super().suits(model) and _is_standard_normal(p_z) and is_diagonal_normal(q_z)
+
     def __call__(self, probe: Probe) -> dict[str, Score]:
-        p_z = probe.model.prior()
         require(
-            isinstance(p_z, Independent)
-            and isinstance(p_z.base_dist, Normal)
-            and bool((p_z.mean == 0).all() and (p_z.stddev == 1).all()),
+            _is_standard_normal(probe.model.prior()),
             f"the decomposition of the KL expects prior=standard_normal, got "
             f"{type(probe.model.latent_prior).__name__}; leave this metric out.",
         )
@@ -161,3 +164,7 @@ class Decomposition(Metric):
         return elbo_decomposition(
             mean, std, num_samples=self.num_samples, rng=rng, num_bootstrap=self.num_bootstrap
         )
+
+
+def _is_standard_normal(p_z: Distribution) -> bool:
+    return is_diagonal_normal(p_z) and bool((p_z.mean == 0).all() and (p_z.stddev == 1).all())

@@ -73,6 +73,12 @@ class VAE(nn.Module):
         """p(z): batch (), event (L,)."""
         return self.latent_prior(self.encode)
 
+    @torch.no_grad()
+    def distributions(self) -> tuple[Distribution, Distribution]:
+        """q(z|x) where the encoder gives zeros, batch (1,), and p(z): to see their kinds."""
+        raw = next(self.encoder.parameters()).new_zeros(1, self.posterior.num_params)
+        return self.posterior(raw), self.prior()
+
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z): z (*sample, B, L) -> batch (*sample, B), event (C, H, W)."""
         raw = self.decoder(z.flatten(0, -2))

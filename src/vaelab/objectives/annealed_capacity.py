@@ -6,7 +6,7 @@ from torch import Tensor
 from vaelab.elbo import elbo_terms
 from vaelab.errors import require
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
+from vaelab.objectives.base import Objective, require_samples
 from vaelab.schedules import Capacity, check_capacity
 
 
@@ -44,10 +44,7 @@ class AnnealedCapacity(Objective):
         super().__init__()
         require(gamma >= 0, f"objective.gamma expects a weight from 0 up, got {gamma}; try 1000.")
         check_capacity("objective", capacity, num_steps)
-        require(
-            isinstance(num_samples, int) and num_samples >= 1,
-            f"objective.num_samples expects at least 1 sample, got {num_samples}; try 1.",
-        )
+        require_samples("num_samples", num_samples)
         self.register_buffer("gamma", torch.tensor(float(gamma)))
         self.schedule = Capacity(capacity, num_steps, per_image)
         self.num_samples = num_samples

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
+from vaelab.objectives.base import Objective, require_fixed_prior
 
 
 class Autoencoder(Objective):
@@ -23,4 +23,5 @@ class Autoencoder(Objective):
         return {"loss": reconstruction, "reconstruction": reconstruction}
 
     def check_model(self, model: VAE) -> None:
-        """Any posterior will do: there is no KL."""
+        """Any posterior will do, since there is no KL; a prior that learns would not."""
+        require_fixed_prior(model, "objective Autoencoder")

@@ -5,7 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from vaelab.errors import require
 from vaelab.models.vae import VAE
+from vaelab.schedules import Schedule
 
 
 class Objective(nn.Module, ABC):
@@ -31,6 +33,35 @@ class Objective(nn.Module, ABC):
         """Refuse a model that this objective can't train.
 
         Raises:
-            UserError: the objective needs a density q(z|x), and the posterior has none.
+            UserError: the objective needs a density q(z|x), and the posterior has none; or its
+                schedule needs another posterior or prior.
         """
         model.posterior.require_density(f"objective {type(self).__name__}")
+        for schedule in self.modules():
+            if isinstance(schedule, Schedule):
+                schedule.check_distributions(*model.distributions())
+
+
+def require_fixed_prior(model: VAE, who: str) -> None:
+    """Refuse a prior that learns where nothing would teach it.
+
+    Raises:
+        UserError: the prior has parameters.
+    """
+    require(
+        not any(parameter.requires_grad for parameter in model.latent_prior.parameters()),
+        f"{who} expects a fixed prior, since its loss has none to learn, got "
+        f"{type(model.latent_prior).__name__}; use prior=standard_normal.",
+    )
+
+
+def require_samples(name: str, num: int) -> None:
+    """Refuse a number of samples that is no positive integer.
+
+    Raises:
+        UserError: naming the setting.
+    """
+    require(
+        isinstance(num, int) and num >= 1,
+        f"objective.{name} expects a number of samples from 1 up, got {num}; try 5.",
+    )

@@ -22,10 +22,10 @@ from vaelab.schedules import Schedule
 class BetaTCVAE(Objective):
     """loss = E_x [ -E_q(z|x) log p(x|z) + KL(q(z|x) || p(z)) ] + (beta - 1) TC, in nats per image.
 
-    TC = KL(q(z) || prod_j q(z_j)) with q(z) = 1/N sum_n q(z|x_n). The mean KL is a mutual
-    information, TC and a dimension-wise KL, alpha MI + beta TC + gamma DWKL at alpha = gamma = 1.
-    So TC costs beta in all, and beta = 1 is the plain VAE. Chen et al. 2018, eq. 2 and 4; the loss
-    in this form: Locatello et al. 2019.
+    TC = KL(q(z) || prod_j q(z_j)) with q(z) = 1/N sum_n q(z|x_n). With a prior of independent
+    latents the mean KL is a mutual information, TC and a dimension-wise KL; this is alpha MI +
+    beta TC + gamma DWKL at alpha = gamma = 1. So TC costs beta in all, and beta = 1 is the plain
+    VAE. Chen et al. 2018, eq. 2 and 4; the loss in this form: Locatello et al. 2019.
 
     Terms: `penalty` is what is minimised, (beta - 1) times the chosen estimate, whose level is
     arbitrary unless it is `mss`. `total_correlation` is always the `mss` estimate.

@@ -6,7 +6,7 @@ from torch import Tensor
 from vaelab.elbo import elbo_terms
 from vaelab.errors import require
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
+from vaelab.objectives.base import Objective, require_samples
 from vaelab.schedules import Schedule
 
 
@@ -28,10 +28,7 @@ class BetaVAE(Objective):
     def __init__(self, beta: float, schedule: Schedule, num_samples: int = 1):
         super().__init__()
         require(beta >= 0, f"objective.beta expects a weight of at least 0, got {beta}; try 4.")
-        require(
-            isinstance(num_samples, int) and num_samples >= 1,
-            f"objective.num_samples expects at least 1 sample, got {num_samples}; try 1.",
-        )
+        require_samples("num_samples", num_samples)
         self.register_buffer("beta", torch.tensor(float(beta)))
         self.schedule = schedule
         self.num_samples = num_samples

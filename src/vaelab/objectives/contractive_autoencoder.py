@@ -6,7 +6,7 @@ from torch.func import vjp
 
 from vaelab.errors import require
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
+from vaelab.objectives.base import Objective, require_fixed_prior
 
 
 class ContractiveAutoencoder(Objective):
@@ -46,7 +46,8 @@ class ContractiveAutoencoder(Objective):
         }
 
     def check_model(self, model: VAE) -> None:
-        """Any posterior will do: there is no KL."""
+        """Any posterior will do, since there is no KL; a prior that learns would not."""
+        require_fixed_prior(model, "objective ContractiveAutoencoder")
 
 
 def sample_and_jacobian_norm(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:

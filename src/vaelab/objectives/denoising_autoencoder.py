@@ -6,7 +6,7 @@ from torch import Tensor
 from vaelab.distributions import standard_normal_noise, uniform_noise
 from vaelab.errors import nearest, require
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
+from vaelab.objectives.base import Objective, require_fixed_prior
 
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
 
@@ -63,4 +63,5 @@ class DenoisingAutoencoder(Objective):
         return torch.where(noise < self.level, salt, x)
 
     def check_model(self, model: VAE) -> None:
-        """Any posterior will do: there is no KL."""
+        """Any posterior will do, since there is no KL; a prior that learns would not."""
+        require_fixed_prior(model, "objective DenoisingAutoencoder")

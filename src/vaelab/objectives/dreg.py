@@ -7,8 +7,8 @@ from torch.func import functional_call
 
 from vaelab.distributions import log_mean_weight
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
-from vaelab.objectives.importance_weights import bound_terms, require_samples, weigh
+from vaelab.objectives.base import Objective, require_samples
+from vaelab.objectives.importance_weights import bound_terms, weigh
 
 
 class DReG(Objective):

@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaelab.distributions import effective_sample_size
-from vaelab.errors import require
 from vaelab.models.vae import VAE
 
 
@@ -60,15 +59,3 @@ def bound_terms(loss: Tensor, bound: Tensor, samples: WeightedSamples) -> dict[s
         "elbo": -(reconstruction + kl),
         "effective_sample_size": effective_sample_size(groups, 0).mean(),
     }
-
-
-def require_samples(name: str, num: int) -> None:
-    """Refuse a number of samples that is no positive integer.
-
-    Raises:
-        UserError: naming the setting.
-    """
-    require(
-        isinstance(num, int) and num >= 1,
-        f"objective.{name} expects a number of samples from 1 up, got {num}; try 5.",
-    )

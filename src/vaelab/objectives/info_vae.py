@@ -9,7 +9,12 @@ from vaelab.elbo import elbo_terms
 from vaelab.errors import require
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective
-from vaelab.objectives.mmd import Kernel, squared_mmd_to_prior
+from vaelab.objectives.mmd import (
+    SCALES,
+    Kernel,
+    require_samples_with_gradient,
+    squared_mmd_to_prior,
+)
 from vaelab.schedules import Schedule
 
 
@@ -39,7 +44,7 @@ class InfoVAE(Objective):
         lambda_: float,
         schedule: Schedule,
         kernel: str = "imq",
-        scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+        scales: Sequence[float] = SCALES,
     ):
         super().__init__()
         require(alpha <= 1, f"objective.alpha expects a number up to 1, got {alpha}; try 0.")
@@ -66,3 +71,7 @@ class InfoVAE(Objective):
             "squared_mmd": squared_mmd,
             **moved,
         }
+
+    def check_model(self, model: VAE) -> None:
+        super().check_model(model)
+        require_samples_with_gradient(model, "objective InfoVAE")

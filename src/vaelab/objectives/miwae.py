@@ -4,8 +4,8 @@ from torch import Tensor
 
 from vaelab.distributions import log_mean_weight
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
-from vaelab.objectives.importance_weights import bound_terms, require_samples, weighted_samples
+from vaelab.objectives.base import Objective, require_samples
+from vaelab.objectives.importance_weights import bound_terms, weighted_samples
 
 
 class MIWAE(Objective):

@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 
 from vaelab.distributions import global_batch, whole_batch
 from vaelab.errors import nearest, require
+from vaelab.models.vae import VAE
 
 
 def imq(r: Tensor) -> Tensor:
@@ -20,6 +21,7 @@ def rbf(r: Tensor) -> Tensor:
     return (-r).exp()
 
 
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # Tolstikhin et al. 2018
 SHAPES = {"imq": imq, "rbf": rbf}
 
 
@@ -88,6 +90,21 @@ def squared_mmd_to_prior(z: Tensor, p_z: Distribution, kernel: Kernel) -> Tensor
         draw = p_z.rsample if p_z.has_rsample else p_z.sample
         prior_z = draw(torch.Size([len(z)]))
     return squared_mmd(z, prior_z, kernel)
+
+
+def require_samples_with_gradient(model: VAE, who: str) -> None:
+    """Refuse a prior that learns and has no reparameterised samples: the MMD would not reach it.
+
+    Raises:
+        UserError: it is one.
+    """
+    learns = any(parameter.requires_grad for parameter in model.latent_prior.parameters())
+    require(
+        not learns or model.prior().has_rsample,
+        f"{who} expects a fixed prior or one with reparameterised samples, got "
+        f"{type(model.latent_prior).__name__}, which the MMD would not teach; use "
+        "prior=standard_normal or prior=flow.",
+    )
 
 
 def _mean_of_pairs(k: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn.functional import logsigmoid
 from vaelab.distributions import whole_batch
 from vaelab.errors import require
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
+from vaelab.objectives.base import Objective, require_fixed_prior
 
 PENALTIES = ("kl", "l1")
 
@@ -68,7 +68,8 @@ class SparseAutoencoder(Objective):
         }
 
     def check_model(self, model: VAE) -> None:
-        """Any posterior will do: there is no KL of latents."""
+        """Any posterior will do, since there is no KL; a prior that learns would not."""
+        require_fixed_prior(model, "objective SparseAutoencoder")
 
 
 def activation_kl(z: Tensor, rho: Tensor) -> Tensor:

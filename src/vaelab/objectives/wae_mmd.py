@@ -8,7 +8,12 @@ from torch import Tensor
 from vaelab.errors import require
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective
-from vaelab.objectives.mmd import Kernel, squared_mmd_to_prior
+from vaelab.objectives.mmd import (
+    SCALES,
+    Kernel,
+    require_samples_with_gradient,
+    squared_mmd_to_prior,
+)
 
 
 class WAEMMD(Objective):
@@ -31,7 +36,7 @@ class WAEMMD(Objective):
         self,
         lambda_: float,
         kernel: str = "imq",
-        scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+        scales: Sequence[float] = SCALES,
     ):
         super().__init__()
         require(
@@ -52,15 +57,5 @@ class WAEMMD(Objective):
         }
 
     def check_model(self, model: VAE) -> None:
-        """Any posterior is trained; a prior that learns needs samples with a gradient.
-
-        Raises:
-            UserError: the prior has parameters but no reparameterised samples.
-        """
-        learns = any(p.requires_grad for p in model.latent_prior.parameters())
-        require(
-            not learns or model.prior().has_rsample,
-            "objective WAEMMD expects a fixed prior or one with reparameterised samples, got "
-            f"{type(model.latent_prior).__name__}, which would not learn; use "
-            "prior=standard_normal, or objective=info_vae.",
-        )
+        """Any posterior is trained; a prior that learns needs samples with a gradient."""
+        require_samples_with_gradient(model, "objective WAEMMD")

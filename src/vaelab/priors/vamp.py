@@ -13,6 +13,7 @@ from torch.distributions import (
     Normal,
 )
 
+from vaelab.distributions import is_diagonal_normal
 from vaelab.errors import UserError, require
 from vaelab.priors.base import Encode, Prior
 
@@ -61,8 +62,8 @@ def _as_components(q_z: Distribution) -> Distribution:
     """Torch's own normals: those of the posterior draw the noise of a batch of images."""
     if isinstance(q_z, MultivariateNormal):
         return MultivariateNormal(q_z.loc, scale_tril=q_z.scale_tril, validate_args=False)
-    if isinstance(q_z, Independent) and isinstance(q_z.base_dist, Normal):
-        mu, sigma = q_z.base_dist.loc, q_z.base_dist.scale
+    if is_diagonal_normal(q_z):
+        mu, sigma = q_z.mean, q_z.stddev
         return Independent(Normal(mu, sigma, validate_args=False), 1, validate_args=False)
     raise UserError(
         f"prior=vamp expects normal posteriors to mix, got {type(q_z).__name__}; use "

@@ -20,7 +20,7 @@ KNOWN = {
     "traversals_prior_animated": ("Traversals from the prior mean, moving", "As above."),
     "reconstructions": ("Reconstructions", "Data above, the mean of p(x|z) below."),
     "samples": ("Samples", "Means of p(x|z) for latents drawn from the prior."),
-    "manifold": ("Manifold", "The decoded plane of both latents, at quantiles of the prior."),
+    "manifold": ("Manifold", "The decoded plane of both latents, where images lie."),
     "latent_scatter": (
         "Posterior means",
         "Where images lie: in the plane of both latents, or of their first "

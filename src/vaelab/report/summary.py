@@ -19,6 +19,9 @@ HEADLINES = [  # metrics of an evaluation among the key numbers
     f"metrics/{name}"
     for name in ("mig", "dci_disentanglement", "factor_vae_score", "importance_weighted_bound")
 ]
+VOWELS = "AEIOaeio"
+SPELLED_WITH_VOWELS = {"MIWAE"}  # em-i-...
+USUAL = {"posterior": "Gaussian", "prior": "StandardNormal", "objective.schedule": "Constant"}
 WHERE = {"test": "test images", "val": "validation images"}
 
 
@@ -65,7 +68,9 @@ def metric_title(key: str) -> str:
 def _training(record: Record) -> Iterator[str]:
     chosen = settings(record)
     word = {key: NAMES.get(str(value), str(value)) for key, value in chosen.items()}
-    objective = f"A {word.get('objective', 'model')}"
+    name = word.get("objective", "model")
+    article = "An" if name[0] in VOWELS or name in SPELLED_WITH_VOWELS else "A"
+    objective = f"{article} {name}"
     if "objective.beta" in chosen:
         objective += f" with beta {number(float(chosen['objective.beta']))}"
     network = word.get("model.decoder", "").removesuffix("Decoder")
@@ -73,7 +78,11 @@ def _training(record: Record) -> Iterator[str]:
     text += f" ({network} networks" if network else " (networks"
     if "num_parameters" in record.metrics:
         text += f" of {number(record.metrics['num_parameters'])} parameters"
-    text += f", likelihood {word.get('likelihood', '?')}) was trained on {word.get('data', '?')}"
+    text += f", likelihood {word.get('likelihood', '?')}"
+    for part, usual in USUAL.items():
+        if word.get(part, usual) != usual:
+            text += f", {part} {word[part]}"
+    text += f") was trained on {word.get('data', '?')}"
     steps = record.metrics.get("num_steps")
     if steps is None and record.curves:
         steps = max(curve[0][-1] for curve in record.curves.values())

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vaelab.elbo import ElboTerms
 
@@ -21,6 +22,9 @@ class Schedule(nn.Module, ABC):
     def forward(
         self, beta: Tensor, terms: ElboTerms, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]: ...
+
+    def check_distributions(self, q_z: Distribution, p_z: Distribution) -> None:
+        """Refuse a posterior or prior that the cost has no formula for, by a UserError."""
 
 
 class Weight(Schedule):

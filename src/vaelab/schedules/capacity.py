@@ -8,8 +8,8 @@ from torch import Tensor
 from vaelab.distributions import whole_batch
 from vaelab.elbo import ElboTerms
 from vaelab.errors import require
-from vaelab.schedules.base import Factor, Schedule
-from vaelab.schedules.factors import Constant, Linear
+from vaelab.schedules.base import Schedule
+from vaelab.schedules.factors import rise
 
 
 class Capacity(Schedule):
@@ -47,11 +47,6 @@ class Capacity(Schedule):
         excess = kl - capacity
         slope = beta * excess.detach().sign().mean()
         return beta * excess.abs().mean(), {"beta": slope, "capacity": capacity}
-
-
-def rise(num_steps: int) -> Factor:
-    """min(1, t / num_steps), and 1 throughout for 0 steps."""
-    return Linear(num_steps) if num_steps else Constant()
 
 
 def check_capacity(owner: str, capacity: float, num_steps: int) -> None:

@@ -51,11 +51,19 @@ class Cyclic(Factor):
     def factor(self, step: int) -> float:
         if step >= self.num_steps * self.num_cycles:
             return 1.0
-        position = step % self.num_steps / (self.ramp * self.num_steps)
+        # Not step % num_steps, which torch.compile can't trace for a step that it does not know.
+        since_start = step - step // self.num_steps * self.num_steps
+        position = since_start / (self.ramp * self.num_steps)
         return self.start + (1 - self.start) * min(1.0, position)
+
+
+def rise(num_steps: int) -> Factor:
+    """min(1, t / num_steps), and 1 throughout for 0 steps."""
+    return Linear(num_steps) if num_steps else Constant()
 
 
 def _check_num_steps(num_steps: int) -> None:
     require(
-        num_steps >= 1, f"schedule.num_steps expects a number of steps from 1 up, got {num_steps}."
+        num_steps >= 1,
+        f"schedule.num_steps expects a number of steps from 1 up, got {num_steps}; try 10000.",
     )

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vaelab.distributions import kl_per_latent, whole_batch
 from vaelab.elbo import ElboTerms
@@ -25,7 +26,7 @@ class FreeBits(Schedule):
         nats_per_latent: lambda, from 0 up.
 
     Raises:
-        UserError: at the first step, if the KL is no sum over latents in closed form.
+        UserError: the KL is no sum over latents in closed form.
     """
 
     nats_per_latent: Tensor
@@ -42,16 +43,23 @@ class FreeBits(Schedule):
     def forward(
         self, beta: Tensor, terms: ElboTerms, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        per_latent = kl_per_latent(terms.q_z, terms.p_z)
-        if per_latent is None:
-            raise UserError(
-                "schedule=free_bits expects a posterior and a prior with independent latents and "
-                f"a KL in closed form, got {type(terms.q_z).__name__} and "
-                f"{type(terms.p_z).__name__}; use posterior=gaussian and prior=standard_normal, "
-                "or schedule=capacity."
-            )
-        kl = whole_batch(per_latent).mean(0)
+        kl = whole_batch(_kl_of_latents(terms.q_z, terms.p_z)).mean(0)
         # clamp and not maximum: at the floor itself, so at lambda = 0, the gradient is that above.
         cost = beta * kl.clamp(min=self.nats_per_latent).sum()
         paying = (kl.detach() >= self.nats_per_latent).to(kl.dtype)
         return cost, {"beta": beta * paying.mean()}
+
+    def check_distributions(self, q_z: Distribution, p_z: Distribution) -> None:
+        _kl_of_latents(q_z, p_z)
+
+
+def _kl_of_latents(q_z: Distribution, p_z: Distribution) -> Tensor:
+    """(B, L), or a UserError."""
+    kl = kl_per_latent(q_z, p_z)
+    if kl is None:
+        raise UserError(
+            "schedule=free_bits expects a posterior and a prior with independent latents and a KL "
+            f"in closed form, got {type(q_z).__name__} and {type(p_z).__name__}; use "
+            "posterior=gaussian and prior=standard_normal, or schedule=capacity."
+        )
+    return kl

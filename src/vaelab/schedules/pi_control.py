@@ -9,7 +9,7 @@ from vaelab.distributions import whole_batch
 from vaelab.elbo import ElboTerms
 from vaelab.errors import require
 from vaelab.schedules.base import Weight
-from vaelab.schedules.capacity import rise
+from vaelab.schedules.factors import rise
 
 
 class PIControl(Weight):
@@ -22,8 +22,7 @@ class PIControl(Weight):
     over the batch of all processes. Shao et al. 2020, eq. 4 and algorithm 1.
 
     The integral does not wind up: at a bound it keeps the value that puts the weight there, and
-    leaves it with the first error of the other sign. (Algorithm 1 stops the integral while the
-    weight is outside; if it steps out by more than kp it never comes back.)
+    leaves it with the first error of the other sign.
 
     The authors' settings: ki 1e-4, beta_min 0, beta_max 1 for images; ki 1e-3, beta_min 1 for
     dSprites, with a target that rises by 0.15 nats every 5,000 steps, here a straight line.
