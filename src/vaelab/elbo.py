@@ -28,6 +28,12 @@ class ElboTerms:
     p_z: Distribution
     z: Tensor
 
+    def means(self) -> dict[str, Tensor]:
+        """reconstruction, kl and elbo averaged over images, scalars; the last without gradient."""
+        reconstruction, kl = self.reconstruction.mean(), self.kl.mean()
+        elbo = -(reconstruction + kl).detach()
+        return {"reconstruction": reconstruction, "kl": kl, "elbo": elbo}
+
 
 def elbo_terms(model: VAE, x: Tensor, num_samples: int = 1) -> ElboTerms:
     """The terms of the ELBO, the expectation over q(z|x) by `num_samples` reparameterised samples.

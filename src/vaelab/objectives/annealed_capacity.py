@@ -51,13 +51,11 @@ class AnnealedCapacity(Objective):
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x, self.num_samples)
-        reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
+        means = terms.means()
         distance, moved = self.schedule(self.gamma, terms, step)
         return {
-            "loss": reconstruction + distance,
-            "reconstruction": reconstruction,
-            "kl": kl,
-            "elbo": -(reconstruction + kl).detach(),
+            "loss": means["reconstruction"] + distance,
+            **means,
             "gamma": self.gamma,
             **moved,
         }

@@ -57,7 +57,7 @@ class BetaTCVAE(Objective):
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x)
-        reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
+        means = terms.means()
         cost, moved = self.schedule(terms.kl.new_ones(()), terms, step)
         # Own samples under the components of all processes: a mean over images, as ddp takes it.
         mu, sigma = whole_batch(terms.q_z.mean), whole_batch(terms.q_z.stddev)
@@ -70,10 +70,8 @@ class BetaTCVAE(Objective):
             weights = mss(len(mu), self.num_train, pairs)
             reported = total_correlation(*aggregate(pairs, own_rows(weights)))
         return {
-            "loss": reconstruction + cost + penalty,
-            "reconstruction": reconstruction,
-            "kl": kl,
-            "elbo": -(reconstruction + kl).detach(),
+            "loss": means["reconstruction"] + cost + penalty,
+            **means,
             "penalty": penalty,
             "total_correlation": reported,
             "total_correlation_weight": moved["beta"] + self.beta - 1,

@@ -35,13 +35,11 @@ class BetaVAE(Objective):
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x, self.num_samples)
-        reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
+        means = terms.means()
         cost, moved = self.schedule(self.beta, terms, step)
         return {
-            "loss": reconstruction + cost,
-            "reconstruction": reconstruction,
-            "kl": kl,
-            "elbo": -(reconstruction + kl).detach(),
+            "loss": means["reconstruction"] + cost,
+            **means,
             "beta_norm": moved["beta"] * model.latent_dim / model.num_pixels,
             **moved,
         }

@@ -54,15 +54,13 @@ class DIPVAE(Objective):
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x)
-        reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
+        means = terms.means()
         cost, moved = self.schedule(terms.kl.new_ones(()), terms, step)
         off_diagonal, diagonal = distance_from_identity(self.covariance(terms.q_z))
         penalty = self.lambda_od * (off_diagonal + self.lambda_d_factor * diagonal)
         return {
-            "loss": reconstruction + cost + penalty,
-            "reconstruction": reconstruction,
-            "kl": kl,
-            "elbo": -(reconstruction + kl).detach(),
+            "loss": means["reconstruction"] + cost + penalty,
+            **means,
             "penalty": penalty,
             "covariance_off_diagonal": off_diagonal,
             "covariance_diagonal": diagonal,

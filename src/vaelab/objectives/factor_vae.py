@@ -79,7 +79,7 @@ class FactorVAE(Objective):
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x)
-        reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
+        means = terms.means()
         cost, moved = self.schedule(torch.ones_like(self.gamma), terms, step)
         total_correlation = self.log_ratio(terms.z, frozen=True).mean()
         z = terms.z.detach()
@@ -89,10 +89,8 @@ class FactorVAE(Objective):
         correct = torch.cat([joint > 0, product <= 0])
         learn = discriminator_loss - discriminator_loss.detach()  # 0, with a gradient
         return {
-            "loss": reconstruction + cost + self.gamma * total_correlation + learn,
-            "reconstruction": reconstruction,
-            "kl": kl,
-            "elbo": -(reconstruction + kl).detach(),
+            "loss": means["reconstruction"] + cost + self.gamma * total_correlation + learn,
+            **means,
             "total_correlation": total_correlation,
             "discriminator_loss": discriminator_loss,
             "discriminator_accuracy": correct.float().mean(),

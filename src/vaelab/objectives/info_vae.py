@@ -60,14 +60,12 @@ class InfoVAE(Objective):
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x)
-        reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
+        means = terms.means()
         cost, moved = self.schedule(1 - self.alpha, terms, step)
         squared_mmd = squared_mmd_to_prior(terms.z, terms.p_z, self.kernel)
         return {
-            "loss": reconstruction + cost + (self.alpha + self.lambda_ - 1) * squared_mmd,
-            "reconstruction": reconstruction,
-            "kl": kl,
-            "elbo": -(reconstruction + kl).detach(),
+            "loss": means["reconstruction"] + cost + (self.alpha + self.lambda_ - 1) * squared_mmd,
+            **means,
             "squared_mmd": squared_mmd,
             **moved,
         }
