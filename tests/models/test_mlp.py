@@ -20,6 +20,23 @@ def test_images_of_any_size_come_back_in_their_shape(compose, shape):
     assert model.reconstruct(x).shape == x.shape
 
 
+def test_gated_layer_is_a_product_of_a_linear_map_and_a_gate():
+    decoder = MLPDecoder(3, (2, 4, 5), hidden=[6], activation="glu")
+    z, both, last = torch.randn(7, 3), decoder.layers[0], decoder.head
+    value, gate = (z @ both.weight.T + both.bias).chunk(2, dim=-1)
+    by_hand = (value * torch.sigmoid(gate)) @ last.weight.T + last.bias
+    assert torch.allclose(decoder(z), by_hand.view(7, 2, 4, 5), atol=1e-6)
+
+
+def test_gated_layers_begin_as_two_layers_side_by_side(compose):
+    """Each half as wide as Glorot gives a layer of that width, not one twice as wide."""
+    words = ("model=mlp", "model.hidden=[300]", "model.activation=glu", "init=glorot")
+    model = build_model(compose(*words), (1, 28, 28))
+    limit = (6 / (784 + 300)) ** 0.5
+    largest = model.encoder.layers[1].weight.abs().max().item()
+    assert largest == pytest.approx(limit, rel=1e-3)
+
+
 def test_no_hidden_layers_make_an_affine_map():
     encoder = MLPEncoder((1, 3, 3), 4, hidden=()).double()
     x, y = torch.rand(2, 5, 1, 3, 3, dtype=torch.float64)

@@ -16,6 +16,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "leaky_relu": nn.LeakyReLU,
 }
+GATED = "glu"  # W x * sigmoid(V x), the gated dense layer of the VampPrior paper's code
 
 
 class MLPEncoder(nn.Module):
@@ -28,7 +29,7 @@ class MLPEncoder(nn.Module):
         num_outputs: parameters of q(z|x) for one image.
         num_heads: how many parameter vectors these are (2: mean and log variance).
         hidden: widths of the hidden layers.
-        activation: one of `ACTIVATIONS`.
+        activation: one of `ACTIVATIONS`, or "glu" for gated layers.
 
     Shapes: (B, C, H, W) -> (B, num_outputs).
     """
@@ -87,10 +88,11 @@ def hidden_layers(widths: Sequence[int], activation: str, **options: Any) -> lis
 
     options: of the activation, such as negative_slope of leaky_relu.
     """
-    if activation not in ACTIVATIONS:
+    known = [*ACTIVATIONS, GATED]
+    if activation not in known:
         raise UserError(
-            f"activation expects one of {', '.join(ACTIVATIONS)}, got {activation!r}"
-            f"; nearest: {nearest(activation, ACTIVATIONS) or 'none'}."
+            f"activation expects one of {', '.join(known)}, got {activation!r}"
+            f"; nearest: {nearest(activation, known) or 'none'}."
         )
     if any(width < 1 for width in widths):
         raise UserError(
@@ -98,12 +100,15 @@ def hidden_layers(widths: Sequence[int], activation: str, **options: Any) -> lis
         )
     layers: list[nn.Module] = []
     for num_in, num_out in pairwise(widths):
-        layers += [nn.Linear(num_in, num_out), ACTIVATIONS[activation](**options)]
+        if activation == GATED:
+            layers += [linear_head(num_in, 2 * num_out, num_heads=2), nn.GLU()]
+        else:
+            layers += [nn.Linear(num_in, num_out), ACTIVATIONS[activation](**options)]
     return layers
 
 
 def linear_head(num_inputs: int, num_outputs: int, num_heads: int) -> nn.Linear:
-    """The encoder's last layer; `num_heads` tells the initialisation that it is several layers."""
+    """Linear layers side by side; `num_heads` tells the initialisation how many they are."""
     head = nn.Linear(num_inputs, num_outputs)
     head.num_heads = num_heads  # type: ignore[assignment]
     return head
