@@ -1,5 +1,11 @@
-"""What all tests share: one thread, configs, fixed noise and a VAE small enough for float64."""
+"""What all tests share: one thread, configs, fixed noise, a small VAE in float64, programs."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from hydra import compose as hydra_compose
@@ -12,6 +18,8 @@ from vaelab.likelihoods import Gaussian as GaussianPixels
 from vaelab.models import VAE, MLPDecoder, MLPEncoder
 from vaelab.posteriors import Gaussian
 from vaelab.priors import StandardNormal
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "train.py"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -108,3 +116,51 @@ def spoil():
             model.encoder.head.bias.add_(torch.tensor([0.3, -0.3, 0.7, 0.7]))
 
     return spoiled
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The command line of a run of 12 steps that validates and saves every 4."""
+    file = tmp_path_factory.mktemp("images") / "grey.npy"
+    np.save(file, np.random.default_rng(0).integers(0, 256, (240, 8, 8), dtype=np.uint8))
+    return (
+        *("data_root=unused", "data=array", f"data.root={file}"),
+        *("model=mlp", "model.hidden=[16]", "latent_dim=3"),
+        *("batch_size=16", "num_steps=12", "val_every_n_steps=4", "num_threads=1"),
+        *("trainer.log_every_n_steps=3", "trainer.enable_progress_bar=false"),
+        *("callbacks=[checkpoints]", "logger=[csv]"),
+    )
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Words -> the started process of a script with them, in an empty directory."""
+    processes = []
+
+    def start(*words, script=SCRIPT, **environment):
+        process = subprocess.Popen(
+            [sys.executable, str(script), *words],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def finish():
+    """A process of `command` -> (exit code, standard output, standard error)."""
+
+    def wait(process):
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    return wait

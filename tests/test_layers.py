@@ -14,11 +14,13 @@ SRC = Path(vaelab.__file__).parent
 
 # Each part of the package, after all those that it may import: the whole of it in one order ...
 ORDER = (
-    *("errors", "seeding", "allocator", "term_means", "files", "checkpoint", "run_folder"),
+    *("errors", "config", "statistics", "seeding", "allocator"),
+    *("term_means", "files"),
+    *("checkpoint", "run_folder", "heartbeat", "signals"),
     *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "schedules"),
     *("objectives", "data", "metrics", "scores", "figures", "gallery", "loggers", "callbacks"),
     *("training_module",),
-    *("build", "resume", "train", "load", "evaluate", "report", "reproduction"),
+    *("build", "resume", "train", "load", "evaluate", "report", "sweep", "reproduction"),
     *("benchmark", "explain", "commands"),
 )
 # ... but these import no more than this.
@@ -36,12 +38,13 @@ ONLY = {
     "figures": {"files"},
     "gallery": {"errors", "seeding", "distributions", "models", "data", "metrics", "figures"},
     "term_means": set(),
+    "config": {"errors"},
     "explain": {"errors"},
 }
 # Who imports what the mathematics does without; `data.datamodule` is a module of a part.
 FRAMEWORKS = {
-    "hydra": {"build", "resume", "reproduction", "benchmark", "explain", "commands"},
-    "omegaconf": {"build", "resume", "train", "load", "evaluate", "reproduction"}
+    "hydra": {"build", "resume", "sweep", "reproduction", "benchmark", "explain", "commands"},
+    "omegaconf": {"config", "build", "resume", "train", "load", "evaluate", "sweep", "reproduction"}
     | {"benchmark", "explain", "commands"},
     "pytorch_lightning": {"data.datamodule", "loggers", "callbacks", "training_module"}
     | {"build", "train", "benchmark"},

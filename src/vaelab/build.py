@@ -4,15 +4,16 @@ import inspect
 import logging
 import os
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
 from vaelab.callbacks import AtomicCheckpointIO, Metrics
+from vaelab.config import plain
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.distributions import kl_divergence
 from vaelab.errors import UserError, require
@@ -155,11 +156,15 @@ def build_trainer(cfg: DictConfig, callbacks: list[pl.Callback], loggers: list) 
         # there is none that is a search of the disk for its library, a quarter of a millisecond.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     torch.set_float32_matmul_precision(cfg.float32_matmul)
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+        # Lightning's way of requeueing saves where no resumed run of ours looks.
+        plugins.append(SLURMEnvironment(auto_requeue=False))
     return build(
         cfg.trainer,
         callbacks=callbacks,
         logger=loggers,
-        plugins=[AtomicCheckpointIO()],
+        plugins=plugins,
         default_root_dir=None,
     )
 
@@ -235,29 +240,3 @@ def check_support(model: VAE, data: ImageDataModule) -> None:
     positions = torch.arange(min(NUM_CHECKED, len(train)))
     x = data.train_batch(0) if data.pixels == "dynamic" else train.take(positions)
     model.likelihood.check_support(x)
-
-
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved config as plain containers."""
-    container = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
-
-
-def load_config(path: Path) -> DictConfig:
-    """A resolved config from a run folder."""
-    cfg = OmegaConf.load(path)
-    assert isinstance(cfg, DictConfig)
-    return cfg
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested containers as one level with dotted names; lists become text."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{name}.")
-        else:
-            flat[name] = str(value) if isinstance(value, list) else value
-    return flat

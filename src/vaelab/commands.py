@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,6 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from vaelab.errors import UserError
 from vaelab.explain import explain
 
+if TYPE_CHECKING:
+    from vaelab.reproduction.command_line import Asked
+    from vaelab.reproduction.verdict import Outcome
+
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).resolve().parent
@@ -23,6 +27,7 @@ CHECKOUT = PACKAGE.parents[1]
 # A wheel carries conf/ inside the package, a checkout has it at its top level.
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else CHECKOUT / "conf"
 TARGETS = "experiment/reproduce"
+RECORD = CHECKOUT / "docs" / "reproduction.md"
 STARTED = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 
@@ -33,26 +38,32 @@ def train() -> None:
 
 def reproduce() -> None:
     """Measure targets and say whether they are reached: scripts/reproduce.py, vaelab-reproduce."""
-    names = [word for word in sys.argv[1:] if "=" not in word and not word.startswith("-")]
-    known = sorted(path.stem for path in (CONF / TARGETS).glob("*.yaml"))
-    if not names and "--help" not in sys.argv:
-        print(
-            f"targets: {', '.join(known)}\nusage: reproduce.py TARGET [TARGET ...] [KEY=VALUE ...]"
-        )
+    from vaelab.reproduction.command_line import read_command
+    from vaelab.reproduction.record import listing, read_table
+
+    try:
+        asked = read_command(sys.argv[1:], CONF / TARGETS)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    others = [word for word in sys.argv[1:] if word not in names]
-    if names:
-        choice = ",".join(f"reproduce/{name.lower()}" for name in names)
-        others = [f"experiment={choice}", *others, *(["--multirun"] if len(names) > 1 else [])]
-    sys.argv = [sys.argv[0], *others]
-    missed: list[str] = []
+    if asked.list:
+        rows = read_table(RECORD.read_text()) if RECORD.exists() else {}
+        print(listing(asked.known, rows))
+        return
+    codes = [_reproduce_one(name, asked) for name in asked.names]
+    if any(codes):
+        sys.exit(max(codes))
 
-    def job(cfg: DictConfig) -> float:
-        return _reproduce_job(cfg, missed)
 
-    _run(job, "train")
-    if missed:
-        sys.exit(1)
+def _reproduce_one(name: str, asked: "Asked") -> int:
+    """The exit code of one target, which stops no other."""
+    sys.argv = [sys.argv[0], *asked.hydra_words(name)]
+    codes = [0]  # also where Hydra only shows the settings
+
+    def job(cfg: DictConfig) -> None:
+        codes.append(_reproduce_job(cfg, asked).exit_code)
+
+    return codes[-1] if _told(job, "train") else 2
 
 
 def evaluate() -> None:
@@ -86,6 +97,17 @@ def report() -> None:
         sys.exit(2)
 
 
+def sweep() -> None:
+    """What has become of the jobs of a sweep: scripts/sweep.py, vaelab-sweep."""
+    from vaelab.sweep.status import main
+
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
 def benchmark() -> None:
     """Measure speed against a plain PyTorch loop: scripts/benchmark.py, vaelab-benchmark."""
     _use_data_of_checkout()
@@ -105,7 +127,13 @@ def _use_data_of_checkout() -> None:
 
 
 def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
-    """Hydra's main around a job, its errors turned into sentences."""
+    """Hydra's main around a job; the program ends with exit code 2 if it fails."""
+    if not _told(job, config_name):
+        sys.exit(2)
+
+
+def _told(job: Callable[[DictConfig], Any], config_name: str) -> bool:
+    """Hydra's main around a job, its errors turned into sentences; whether there were none."""
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then raises instead of printing its own trace
     os.environ.setdefault("POSSIBLE_USER_WARNINGS", "off")  # Lightning's hints, which don't apply
@@ -133,9 +161,8 @@ def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
         if sentence is None:
             raise
         print(f"error: {sentence}", file=sys.stderr)
-        sys.exit(2)
-    if failures:
-        sys.exit(2)
+        return False
+    return not failures
 
 
 def register_resolvers() -> None:
@@ -164,32 +191,36 @@ def run_folder(resume: str | None, output_root: str, name: str) -> str:
 def _train_job(cfg: DictConfig) -> float:
     """One run; returns val/elbo, or -val/reconstruction of an autoencoder, for sweepers."""
     from vaelab.resume import resumed_config
-    from vaelab.train import train
+    from vaelab.run_folder import is_main_process
+    from vaelab.sweep.job import train_and_evaluate
 
     overrides = list(HydraConfig.get().overrides.task)
     if cfg.resume:
         cfg = resumed_config(cfg.resume, overrides)
     folder = _output_dir()
-    metrics = train(cfg, folder, overrides)
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+    metrics = train_and_evaluate(cfg, folder, overrides)
+    if is_main_process():
         print(summary(folder, metrics, cfg.output_root))
     return metrics.get("val/elbo", -metrics.get("val/reconstruction", float("nan")))
 
 
-def _reproduce_job(cfg: DictConfig, missed: list[str]) -> float:
-    """One target; the share of its numbers that were reached."""
-    from vaelab.reproduction import report, reproduce
+def _reproduce_job(cfg: DictConfig, asked: "Asked") -> "Outcome":
+    """One target, its verdict printed and, if asked, recorded."""
+    from vaelab.reproduction.record import record, row_of
+    from vaelab.reproduction.target import reproduce
+    from vaelab.run_folder import machine
+    from vaelab.sweep.sweep import build_launcher
 
     hydra_cfg = HydraConfig.get()
     choice = hydra_cfg.runtime.choices["experiment"]
-    name = choice.rpartition("/")[2]
-    typed = [word for word in hydra_cfg.overrides.task if not word.startswith("experiment=")]
-    verdicts = reproduce(cfg, _output_dir(), choice, typed)
-    print(report(name, verdicts))
-    reached = [verdict.reached for verdict in verdicts]
-    if not all(reached):
-        missed.append(name)
-    return sum(reached) / len(reached)
+    words = [word for word in hydra_cfg.overrides.task if not word.startswith("experiment=")]
+    launcher = build_launcher(hydra_cfg.launcher)
+    outcome = reproduce(cfg, _output_dir(), choice, words, launcher, smoke=asked.smoke)
+    print(outcome)
+    if asked.record:
+        command = " ".join(["python scripts/reproduce.py", outcome.name, *asked.words])
+        record(RECORD, row_of(outcome, machine(), command))
+    return outcome
 
 
 def _evaluate_job(cfg: DictConfig, failed: list[str]) -> None:

@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from vaelab import build, gallery
+from vaelab.config import plain
 from vaelab.errors import UserError
 from vaelab.load import Run, load_run
 from vaelab.loggers import keep_picture
@@ -65,7 +66,7 @@ def evaluate_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Iterator[
     return evaluate(
         cfg.run,
         build.build_metrics(cfg.metrics),
-        build.plain(cfg)["metrics"],
+        plain(cfg)["metrics"],
         checkpoint=cfg.checkpoint,
         device=device,
         data_root=cfg.data_root,
@@ -255,7 +256,7 @@ def _identity(run: Run, config: Any) -> dict[str, Any]:
 
 def _cell(run: Run) -> str:
     """The settings of a run but for its seed: what runs of one cell of a sweep share."""
-    settings = {k: v for k, v in build.plain(run.config).items() if k not in INCIDENTAL}
+    settings = {k: v for k, v in plain(run.config).items() if k not in INCIDENTAL}
     return json.dumps(settings, sort_keys=True, default=str)
 
 

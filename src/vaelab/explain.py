@@ -13,15 +13,15 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaelab.errors import UserError, nearest
+from vaelab.errors import causes, known_cause, nearest
 
 
 def explain(error: BaseException, conf: Path, config_name: str) -> str | None:
     """What to tell the user about an exception, or None if it is a bug and not a mistake."""
-    chain = list(_chain(error))
-    for link in chain:
-        if isinstance(link, UserError):
-            return str(link)
+    chain = list(causes(error))
+    known = known_cause(error)
+    if known:
+        return known
     for link in chain:
         if isinstance(link, MissingConfigException) and link.missing_cfg_file:
             return _unknown_option(link, conf)
@@ -72,12 +72,3 @@ def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{name}"
         if isinstance(value, dict):
             yield from _keys(value, f"{prefix}{name}.")  # type: ignore[arg-type]
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception and what caused it, in turn."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vaelab import build
 from vaelab.checkpoint import load_checkpoint, weights_digest
+from vaelab.config import require_current
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import UserError
 from vaelab.metrics.probe import Probe
@@ -153,7 +154,7 @@ def load_run(
     """
     run, path = _checkpoint(Path(folder), checkpoint)
     content = load_checkpoint(path)
-    config = OmegaConf.create(content["config"])
+    config = require_current(OmegaConf.create(content["config"]), path)
     state = content["state_dict"]
     with random_stream("load"):
         shape = tuple(content["image_shape"])

@@ -6,7 +6,7 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig
 
-from vaelab import build
+from vaelab.config import flatten, load_current_config, plain
 from vaelab.errors import UserError
 from vaelab.run_folder import RunFolder
 
@@ -26,7 +26,7 @@ def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
     """
     run = RunFolder(folder)
     run.status()
-    saved = build.load_config(run.config)
+    saved = load_current_config(run.config)
     typed = [word for word in overrides if not word.startswith("resume=")]
     if typed:
         first = json.loads(run.provenance.read_text())[0]["overrides"]
@@ -46,7 +46,7 @@ def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
 
 def _differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
     """{dotted key: (old value, new value)} where two configs differ."""
-    before, after = (build.flatten(build.plain(cfg)) for cfg in (old, new))
+    before, after = (flatten(plain(cfg)) for cfg in (old, new))
     keys = [*before, *(key for key in after if key not in before)]
     return {
         key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)

@@ -14,7 +14,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from vaelab.checkpoint import load_checkpoint
 from vaelab.errors import UserError
 from vaelab.files import not_written, write_json
 
@@ -28,6 +27,15 @@ PACKAGES = (
     "numpy",
     "scikit-learn",
 )
+SILENCE = 300.0  # seconds after which a run on another machine counts as gone
+
+
+def is_main_process() -> bool:
+    """Whether this process records: the first of those that train one model together.
+
+    Lightning numbers the processes it starts by LOCAL_RANK, torchrun by RANK, SLURM by its own.
+    """
+    return all(int(os.environ.get(name, 0)) == 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 class RunFolder:
@@ -60,14 +68,19 @@ class RunFolder:
         """The step of last.ckpt when first asked for; 0 where there is none yet."""
         if not self.last_checkpoint.exists():
             return 0
+        from vaelab.checkpoint import load_checkpoint  # here, since torch takes seconds to import
+
         return int(load_checkpoint(self.last_checkpoint)["global_step"])
 
     def claim(self) -> None:
-        """Make the folder this run's own.
+        """Make the folder this run's own; one that was planned for it is.
 
         Raises:
             UserError: it already holds a run; nothing there was touched.
         """
+        if self.is_planned():
+            self.set_status("running")
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             # Exclusive creation: of two processes that start at once, one gets the folder.
@@ -81,6 +94,10 @@ class RunFolder:
             ) from None
         self.set_status("running")
 
+    def is_planned(self) -> bool:
+        """Whether a sweep has laid a job here that has not begun."""
+        return self.status_file.exists() and self.status()["state"] == "planned"
+
     def reopen(self) -> None:
         """Take over a stopped run in order to resume it.
 
@@ -88,16 +105,23 @@ class RunFolder:
             UserError: no run lies here, or its process is still alive.
         """
         status = self.status()
-        here = status["state"] == "running" and status.get("host") == socket.gethostname()
-        if here and status["pid"] != os.getpid():
+        here = status.get("host") == socket.gethostname()
+        mine = here and status.get("pid") == os.getpid()
+        # A cluster that starts a task again knows that the process before is gone.
+        again = status.get("task") is not None and status["task"] == _task()
+        if status["state"] == "running" and not mine and (here or not again):
+            where = "" if here else f" of {status.get('host')}"
             raise UserError(
-                f"resume expects a run that has stopped, but process {status['pid']} is still "
-                f"working on {self.path}; wait for it or stop it first."
+                f"resume expects a run that has stopped, but process {status['pid']}{where} is "
+                f"still working on {self.path}; wait for it or stop it first"
+                + ("." if here else f" ({SILENCE:.0f} s without a sign of life count as stopped).")
             )
         self.set_status("running")
 
     def status(self) -> dict[str, Any]:
-        """What status.json says; "killed" for a run whose process, of this machine, is gone.
+        """What status.json says; "killed" for a run whose process is gone.
+
+        A process of another machine counts as gone after `SILENCE` without a sign of life.
 
         Raises:
             UserError: there is none.
@@ -110,16 +134,22 @@ class RunFolder:
         text = self.status_file.read_text()
         # An empty file is a run killed between claiming the folder and its first status.
         status: dict[str, Any]
-        status = json.loads(text) if text else {"state": "failed", "error": "killed at its start"}
-        here = status["state"] == "running" and status.get("host") == socket.gethostname()
-        if here and not _is_alive(status["pid"]):
-            status["state"] = "killed"
+        try:
+            status = json.loads(text or '{"state": "failed", "error": "killed at its start"}')
+        except ValueError as error:
+            status = {"state": "failed", "error": f"{self.status_file} is no JSON: {error}"}
+        if status["state"] == "running":
+            here = status.get("host") == socket.gethostname()
+            if not (_is_alive(status["pid"]) if here else _is_recent(status["time"])):
+                status["state"] = "killed"
         return status
 
     def set_status(self, state: str, **facts: Any) -> None:
         """Record `state` with the time, the process and any facts (step, error)."""
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         known = {"state": state, "time": now, "pid": os.getpid(), "host": socket.gethostname()}
+        if _task():
+            known["task"] = _task()
         write_json(self.status_file, known | facts)
 
     def read_metrics(self) -> dict[str, Any]:
@@ -260,6 +290,17 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()
+
+
+def _task() -> str | None:
+    """The cluster's name for this task, which stays the same when it is started again."""
+    return os.environ.get("VAELAB_TASK") or os.environ.get("SLURM_JOB_ID")
+
+
+def _is_recent(time: str) -> bool:
+    """Whether a sign of life of another machine is recent; clocks may differ by some seconds."""
+    written = datetime.fromisoformat(time).astimezone()
+    return (datetime.now().astimezone() - written).total_seconds() < SILENCE
 
 
 def _is_alive(pid: int) -> bool:

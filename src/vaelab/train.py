@@ -15,11 +15,14 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from vaelab import build
 from vaelab.allocator import keep_freed_memory
-from vaelab.callbacks import Checkpoints, Stopwatch
+from vaelab.callbacks import Checkpoints, Pruning, Stopwatch
+from vaelab.errors import sentence
 from vaelab.files import write_atomically, write_json
+from vaelab.heartbeat import Heartbeat, beating
 from vaelab.loggers import log_hparams
-from vaelab.run_folder import RunFolder, provenance
+from vaelab.run_folder import RunFolder, is_main_process, provenance
 from vaelab.seeding import derive_seed
+from vaelab.signals import ending_on_sigterm
 from vaelab.training_module import TrainingModule
 
 log = logging.getLogger(__name__)
@@ -35,15 +38,20 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         UserError: the config, the data or the folder can't be used; status.json then says failed.
     """
     folder = RunFolder(path)
-    # Lightning's ddp starts this program again for every further process; the first one records.
-    is_main = int(os.environ.get("LOCAL_RANK", 0)) == 0
-    with _recorded(folder, resume=bool(cfg.resume), is_main=is_main):
+    # Of the processes that train one model together the first one records.
+    is_main = is_main_process()
+    recorded = _recorded(folder, resume=bool(cfg.resume), is_main=is_main)
+    with ending_on_sigterm(), recorded as heart:
+        cfg = cfg.copy()
+        cfg.resume = None
+        if is_main:
+            # First of all, so that a run which fails at once can still be told from others.
+            text = OmegaConf.to_yaml(cfg, resolve=True)
+            write_atomically(folder.config, lambda file: file.write(text.encode()))
         _quieten()
         keep_freed_memory()
         if cfg.num_threads:
             torch.set_num_threads(cfg.num_threads)
-        cfg = cfg.copy()
-        cfg.resume = None
         build.warn_of_unfinished(cfg)
         data = build.build_data(cfg)
         torch.manual_seed(derive_seed("init", cfg.seed))
@@ -51,7 +59,7 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         objective = build.build_objective(cfg, len(data.splits.train))
         module = build.build_training_module(cfg, model, objective, data)
         if is_main:
-            _write_config(folder, cfg, overrides, data.splits.checksum)
+            _add_provenance(folder, overrides, data.splits.checksum)
         stopwatch = Stopwatch()
         # Checkpoints last: they hold what the other callbacks did in the step (averaged weights).
         chosen = [
@@ -65,6 +73,7 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         ]
         callbacks = [stopwatch, *sorted(chosen, key=lambda one: isinstance(one, Checkpoints))]
         trainer = build.build_trainer(cfg, callbacks, build.build_all(cfg.logger, folder))
+        heart.watch(trainer)
         checkpoint = folder.last_checkpoint if folder.last_step else None
         if checkpoint:
             log.info("going on with %s from step %d", folder.path, folder.last_step)
@@ -77,34 +86,37 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
                     log_hparams(logger, _hparams(cfg), shown)
+        for callback in callbacks:
+            if isinstance(callback, Pruning) and callback.stopped:
+                step, value = callback.stopped
+                heart.ending = {"state": "pruned", "step": step, callback.metric: value}
         return metrics
 
 
 @contextmanager
-def _recorded(folder: RunFolder, *, resume: bool, is_main: bool) -> Iterator[None]:
+def _recorded(folder: RunFolder, *, resume: bool, is_main: bool) -> Iterator[Heartbeat]:
     """Keep status.json true: running, then finished, failed with the error, or interrupted."""
     if not is_main:
-        yield
+        yield Heartbeat()
         return
     if resume:
         folder.reopen()
     else:
         folder.claim()
     try:
-        yield
+        with beating(folder) as heart:
+            yield heart
     except (KeyboardInterrupt, SystemExit) as stop:
         folder.set_status("interrupted", error=type(stop).__name__)
         log.warning("interrupted; go on with it by resume=%s", folder.path)
         raise
     except BaseException as error:
-        folder.set_status("failed", error=f"{type(error).__name__}: {error}")
+        folder.set_status("failed", error=sentence(error))
         raise
-    folder.set_status("finished")
+    folder.set_status(**heart.ending)
 
 
-def _write_config(folder: RunFolder, cfg: DictConfig, overrides: list[str], checksum: str) -> None:
-    text = OmegaConf.to_yaml(cfg, resolve=True)
-    write_atomically(folder.config, lambda file: file.write(text.encode()))
+def _add_provenance(folder: RunFolder, overrides: list[str], checksum: str) -> None:
     history = json.loads(folder.provenance.read_text()) if folder.provenance.exists() else []
     write_json(folder.provenance, [*history, provenance(overrides, checksum)])
 

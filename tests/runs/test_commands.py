@@ -1,6 +1,5 @@
 """The command line answers at once, in one sentence, with exit code 2."""
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -138,20 +137,6 @@ def test_interrupted_evaluation_says_that_it_goes_on(
     assert stop.value.code == 130
     assert "the same command goes on from there" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.log"))
-
-
-def test_failing_job_does_not_stop_the_sweep(tiny, command, finish, tmp_path):
-    code, out, err = finish(command("-m", *tiny, "name=sweep", "objective.beta=-1,1,2"))
-    assert code == 2
-    assert err.count("objective.beta expects a weight of at least 0, got -1") == 1
-    (sweep,) = (tmp_path / "outputs" / "sweep" / "multirun").iterdir()
-    folders = [RunFolder(sweep / job) for job in "012"]
-    states = [json.loads(folder.status_file.read_text())["state"] for folder in folders]
-    assert states == ["failed", "finished", "finished"]
-    for folder in folders[1:]:
-        assert f"run       {folder.path.relative_to(tmp_path)}" in out
-        assert f"ELBO {folder.read_metrics()['test/elbo']:.2f}" in out
-    assert folders[1].read_curve("train/loss") != folders[2].read_curve("train/loss")
 
 
 def test_folder_of_a_new_run_is_new(tmp_path):

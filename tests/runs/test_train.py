@@ -10,7 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from vaelab import build
+from vaelab.config import load_config, plain
 from vaelab.errors import UserError
 from vaelab.train import train
 
@@ -74,17 +74,17 @@ def test_provenance_says_where_the_numbers_come_from(finished):
 
 def test_config_is_resolved_and_builds_the_same_run(finished, compose, tiny):
     assert "${" not in finished.config.read_text()
-    cfg = build.load_config(finished.config)
+    cfg = load_config(finished.config)
     expected = compose(*tiny, *ALL, "latent_dim=2")
     expected.logger = cfg.logger
-    assert build.plain(cfg) == build.plain(expected)
+    assert plain(cfg) == plain(expected)
 
 
 @pytest.mark.parametrize("name", ["last", "best"])
 def test_checkpoint_loads_without_code_and_holds_the_config(finished, name):
     path = finished.last_checkpoint.with_name(f"{name}.ckpt")
     checkpoint = torch.load(path, weights_only=True)
-    assert checkpoint["config"] == build.plain(build.load_config(finished.config))
+    assert checkpoint["config"] == plain(load_config(finished.config))
     assert type(checkpoint["config"]["model"]["hidden"]) is list
 
 

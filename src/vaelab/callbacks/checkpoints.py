@@ -13,6 +13,7 @@ from vaelab.errors import require
 from vaelab.files import write_atomically
 from vaelab.models import VAE
 from vaelab.run_folder import RunFolder
+from vaelab.signals import Terminated, answer_sigterm
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -34,6 +35,9 @@ class Checkpoints(pl.Callback):
     A step at which a validation is due is saved after it, so that a resumed run neither repeats nor
     skips the validation (ModelCheckpoint saves before it, and Lightning's resumed run skips it).
 
+    SIGTERM, by which a cluster announces that it takes the machine away, ends training after the
+    step or the validation in which it came, saved: no step is lost.
+
     Args:
         folder: the run's.
         every_n_steps: steps between two saves of last.ckpt.
@@ -53,6 +57,7 @@ class Checkpoints(pl.Callback):
         self.last, self.best = folder.last_checkpoint, folder.best_checkpoint
         self.best_score, self.best_step = -float("inf"), -1
         self.monitor = "val/elbo"
+        self._asked_to_end = self._ends = False
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         if not cast(VAE, module.model).posterior.has_density:
@@ -63,12 +68,26 @@ class Checkpoints(pl.Callback):
         """What `monitor` was at best_step."""
         return self.best_score if self.monitor == "val/elbo" else -self.best_score
 
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # In place of Lightning's, which would end a validation in its middle.
+        answer_sigterm(self._ask_to_end)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        # Here and not where it was saved: Lightning logs the step after on_train_batch_end.
+        if self._ends:
+            raise Terminated
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self._is_to_end(trainer):
+            raise Terminated
+
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         step = trainer.global_step
         interval = int(trainer.val_check_batch or 1)
         validates = trainer.enable_validation and step % interval == 0
         ends = step == trainer.max_steps or trainer.should_stop
-        if (step % self.every_n_steps == 0 or ends) and not validates:
+        self._ends = self._is_to_end(trainer)
+        if (step % self.every_n_steps == 0 or ends or self._ends) and not validates:
             self._save(trainer, module, self.last)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -86,6 +105,15 @@ class Checkpoints(pl.Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best_score, self.best_step = state["best_score"], state["best_step"]
+
+    def _ask_to_end(self, *_: Any) -> None:
+        self._asked_to_end = True
+
+    def _is_to_end(self, trainer: pl.Trainer) -> bool:
+        """Whether any of the processes was asked to: signals come at different steps to each."""
+        if trainer.world_size == 1:
+            return self._asked_to_end
+        return trainer.strategy.reduce_boolean_decision(self._asked_to_end, all=False)
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule, path: Path) -> None:
         for logger in trainer.loggers:

@@ -1,0 +1,6 @@
+"""What has become of a sweep: python scripts/sweep.py status outputs/main/sweep."""
+
+from vaelab.commands import sweep
+
+if __name__ == "__main__":
+    sweep()

@@ -1,0 +1,224 @@
+"""The jobs of a sweep: their settings, their folders, and what has become of each."""
+
+import fcntl
+import itertools
+import json
+import logging
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from vaelab.config import load_config, plain
+from vaelab.errors import UserError
+from vaelab.files import write_atomically, write_json
+from vaelab.run_folder import RunFolder
+from vaelab.sweep.identity import differences, job_id
+
+log = logging.getLogger(__name__)
+
+RECORD = "job.json"
+LOCK = ".sweep.lock"
+LONGEST_LABEL = 100  # characters; file systems allow 255
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep.
+
+    Attributes:
+        id: the hash of its canonical config.
+        path: its run folder.
+        words: the overrides that tell it from the others.
+    """
+
+    id: str
+    path: Path
+    words: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The words as a reader names the job."""
+        return " ".join(self.words) or self.id
+
+    @property
+    def folder(self) -> RunFolder:
+        """Its run folder."""
+        return RunFolder(self.path)
+
+    @property
+    def state(self) -> str:
+        """planned, running, finished, failed, interrupted, killed or pruned."""
+        return str(self.folder.status()["state"])
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do: trained and evaluated as its config asks, or pruned."""
+        status = self.folder.status()
+        if status["state"] != "finished":
+            return bool(status["state"] == "pruned")
+        asked = load_config(self.folder.config).get("evaluation") or {}
+        return set(asked) <= set(status.get("evaluated", ()))
+
+
+def expand(words: Iterable[str]) -> list[list[str]]:
+    """Every combination, the last word moving fastest; of a setting named twice the last counts.
+
+    ["seed=0,1", "x=2"] -> [["seed=0", "x=2"], ["seed=1", "x=2"]].
+
+    Raises:
+        UserError: an interval, which has no list of values.
+    """
+    choices = {}
+    for override in OverridesParser.create().parse_overrides(list(words)):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise UserError(
+                f"a grid expects values, got {override.input_line}; list them as {key}=1,2,4, or "
+                "search with hydra/sweeper=optuna."
+            )
+    return [list(combination) for combination in itertools.product(*choices.values())]
+
+
+def configs(combinations: Iterable[Sequence[str]]) -> Iterator[DictConfig]:
+    """The config of each combination of words.
+
+    Hydra takes a tenth of a second for one; those that differ in the seed alone are composed once.
+    """
+    composed: dict[tuple[str, ...], DictConfig] = {}
+    for words in combinations:
+        seeds = [word for word in words if word.startswith("seed=")]
+        rest = tuple(word for word in words if word not in seeds)
+        if rest not in composed:
+            composed[rest] = compose("train", overrides=list(rest))
+        cfg = composed[rest].copy()
+        cfg.merge_with_dotlist(seeds)
+        yield cfg
+
+
+def plan(folder: Path, combinations: Sequence[Sequence[str]], shared: Sequence[str]) -> list[Job]:
+    """Give every combination of words its job, and lay those that are new into `folder`.
+
+    A job that is there already keeps its folder, whichever words led to it.
+
+    Args:
+        folder: of the sweep.
+        combinations: the words of each job, Hydra's choices among them.
+        shared: the words that all jobs have, which need not be in their names.
+
+    Raises:
+        UserError: settings that can't be composed; nothing was written then.
+    """
+    planned: dict[str, tuple[list[str], DictConfig]] = {}
+    for words, cfg in zip(combinations, configs(combinations), strict=True):
+        identity = job_id(plain(cfg))
+        if identity in planned:
+            log.warning("%s is the same run as %s", " ".join(words), " ".join(planned[identity][0]))
+        planned.setdefault(identity, (list(words), cfg))
+    there = recorded(folder)
+    _warn_of_changes(folder, planned, there)
+    jobs = []
+    for identity, (words, cfg) in planned.items():
+        own = tuple(word for word in words if word not in shared)
+        path = there[identity].path if identity in there else folder / _name(own, identity)
+        job = Job(identity, path, own)
+        _lay(job, words, cfg)
+        jobs.append(job)
+    return jobs
+
+
+def recorded(folder: Path) -> dict[str, Job]:
+    """The jobs that lie in a sweep's folder by their ids."""
+    jobs = {}
+    for record in sorted(folder.glob(f"*/{RECORD}")):
+        facts = json.loads(record.read_text())
+        jobs[facts["id"]] = Job(facts["id"], record.parent, tuple(facts["words"]))
+    return jobs
+
+
+def overrides_of(path: Path) -> list[str]:
+    """All words that a job was made from."""
+    return list(json.loads((path / RECORD).read_text())["overrides"])
+
+
+def _lay(job: Job, words: Sequence[str], cfg: DictConfig) -> None:
+    """Write what the job needs; of one that has begun only the settings of the machine change."""
+    folder = job.folder
+    if folder.status_file.exists() and job.state == "running":
+        return
+    text = OmegaConf.to_yaml(cfg, resolve=True)
+    write_atomically(folder.config, lambda file: file.write(text.encode()))
+    write_json(
+        job.path / RECORD,
+        {
+            "id": job.id,
+            "words": list(job.words),
+            "overrides": list(words),
+            "command": shlex.join(sys.argv),
+        },
+    )
+    if not folder.status_file.exists():
+        folder.set_status("planned")
+
+
+def _name(words: Sequence[str], identity: str) -> str:
+    # Without "=" and ",", which Hydra would read as its own in resume=<path>.
+    label = "_".join(re.sub(r"[^\w.+-]+", "-", word).strip("-") for word in words)
+    return f"{label[:LONGEST_LABEL]}-{identity}" if label else identity
+
+
+def _warn_of_changes(
+    folder: Path, planned: dict[str, tuple[list[str], DictConfig]], there: dict[str, Job]
+) -> None:
+    """Say so where the same words now make other runs than those that lie there."""
+    before = {tuple(overrides_of(job.path)): job for job in there.values()}
+    changed: dict[str, list[str]] = {}
+    for identity, (words, cfg) in planned.items():
+        old = before.get(tuple(words))
+        if old is None or old.id == identity or identity in there:
+            continue
+        saved = plain(load_config(old.folder.config))
+        rows = [f"{k}: {a} -> {b}" for k, (a, b) in differences(saved, plain(cfg)).items()]
+        changed.setdefault("; ".join(rows), []).append(old.path.name)
+    for rows, names in changed.items():
+        log.warning(
+            "the settings of this sweep have changed since it was begun (%s): %d jobs are run "
+            "anew, and what lies in %s, such as %s, stays as it is",
+            rows, len(names), folder, names[0],
+        )  # fmt: skip
+
+
+@contextmanager
+def sole_use(folder: Path) -> Iterator[None]:
+    """Hold the folder of a sweep; the system lets go of it when this process ends, however it does.
+
+    Raises:
+        UserError: another sweep has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UserError(
+                f"a sweep expects a folder to itself, got {folder}, on which process "
+                f"{file.read().strip() or 'unknown'} is working; wait for it, or choose another "
+                "name=."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

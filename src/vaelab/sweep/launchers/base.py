@@ -1,0 +1,39 @@
+"""What a launcher is: it runs jobs somewhere, and tells when each has ended."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from vaelab.sweep.jobs import Job
+
+
+class Done(NamedTuple):
+    """A job that has ended, well or not; its run folder says how.
+
+    reason: what the folder can't know, such as the signal that killed the process.
+    """
+
+    job: Job
+    reason: str | None = None
+
+
+class Launcher(ABC):
+    """Runs jobs by `vaelab.sweep.job.run_job`, somewhere.
+
+    The next job is taken only when there is room for it: a search decides then what it is.
+
+    Attributes:
+        in_background: whether the jobs leave the terminal to the sweep, which then shows them.
+    """
+
+    in_background = True
+
+    @abstractmethod
+    def launch(self, jobs: Iterable[Job]) -> Iterator[Done]:
+        """Run the jobs; yield each as soon as it has ended.
+
+        A job that fails stops no other.
+
+        Raises:
+            UserError: the launcher can't work at all; nothing was started.
+        """

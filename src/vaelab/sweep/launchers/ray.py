@@ -1,0 +1,180 @@
+"""Jobs on the machines of a Ray cluster."""
+
+import dataclasses
+import importlib
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from vaelab.errors import UserError, require
+from vaelab.sweep.jobs import Job
+from vaelab.sweep.launchers.base import Done, Launcher
+from vaelab.sweep.launchers.devices import num_devices, thread_settings, wants_gpu
+from vaelab.sweep.launchers.processes import PATIENCE, run_alone
+
+CONNECT_SECONDS = 5.0
+LOCAL = "local"
+# What the processes of the jobs must find as it is here.
+PASSED_ON = ("PYTHONPATH", "VAELAB_DATA_DIR", "OMP_NUM_THREADS")
+
+
+class Ray(Launcher):
+    """Jobs as tasks of Ray, which finds a machine for each and tries again where one is lost.
+
+    The run folders must lie on a file system that all machines see under the same path.
+
+    Args:
+        address: of the head, such as 10.0.0.1:6379; "auto" for the cluster of this machine; "local"
+            for one of this sweep's own, which ends with it.
+        num_jobs: at most at once; None for as many as the cluster has room for.
+        num_cpus: cores of each job, which are its threads.
+        memory_gb: what one job may take, in 10^9 bytes; Ray keeps that free for it.
+        num_tries: how often a job is started whose machine or process is lost.
+    """
+
+    def __init__(
+        self,
+        address: str = LOCAL,
+        num_jobs: int | None = None,
+        num_cpus: int = 1,
+        memory_gb: float | None = None,
+        num_tries: int = 3,
+    ):
+        require(
+            num_tries >= 1, f"hydra.launcher.num_tries expects 1 or more, got {num_tries}; say 3."
+        )
+        self.address, self.num_jobs, self.num_cpus = address, num_jobs, num_cpus
+        self.memory_gb, self.num_tries = memory_gb, num_tries
+
+    def launch(self, jobs: Iterable[Job]) -> Iterator[Done]:
+        ray = _connected(self.address)
+        jobs, running, more = iter(jobs), {}, True
+        try:
+            while True:
+                while more and len(running) < self._room(ray):
+                    job = next(jobs, None)
+                    more = job is not None
+                    if job is not None:
+                        running[self._submit(ray, job)] = job
+                if not running:
+                    return
+                # A second at most, since machines may join meanwhile.
+                for ref in ray.wait(list(running), timeout=1.0)[0]:
+                    yield Done(running.pop(ref), _outcome(ray, ref))
+        finally:
+            for ref in running:
+                ray.cancel(ref)  # as Ctrl-C; the job saves its state
+            if running:
+                ray.wait(list(running), num_returns=len(running), timeout=PATIENCE)
+            ray.shutdown()
+
+    def _room(self, ray: Any) -> int:
+        if self.num_jobs is not None:
+            return self.num_jobs
+        return max(1, int(ray.cluster_resources().get("CPU", 0)) // self.num_cpus)
+
+    def _submit(self, ray: Any, job: Job) -> Any:
+        job = dataclasses.replace(job, path=job.path.absolute())
+        needs = self._needs(job)
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment |= thread_settings(self.num_cpus, None, num_devices(job))
+        # The same name at every try: who finds it in status.json knows that the one before is gone.
+        environment["VAELAB_TASK"] = f"ray-{uuid.uuid4().hex[:12]}"
+        task = ray.remote(max_calls=1)(_run).options(
+            num_cpus=needs["CPU"],
+            num_gpus=needs["GPU"],
+            memory=needs["memory"] or None,
+            max_retries=self.num_tries - 1,
+            name=job.label,
+        )
+        return task.remote(job, environment, os.getcwd(), self.memory_gb)
+
+    def _needs(self, job: Job) -> dict[str, float]:
+        """What Ray is to keep for a job."""
+        return {
+            "CPU": self.num_cpus,
+            "GPU": num_devices(job) if wants_gpu(job) else 0,
+            "memory": int((self.memory_gb or 0) * 1e9),
+        }
+
+
+def _run(job: Job, environment: dict[str, str], cwd: str, memory_gb: float | None) -> str | None:
+    """A job on one of the machines; why it ended, if its folder can't know that.
+
+    In a process of its own: one that runs out of memory takes no worker of Ray with it, and a job
+    of several devices can start further ones.
+    """
+    if not job.folder.config.exists():
+        return (
+            f"{socket.gethostname()} sees no {job.path}: the run folders must lie on a file system "
+            "that all machines of the cluster see under the same path"
+        )
+    end = time.monotonic() + PATIENCE
+    while _still_here(job) and time.monotonic() < end:
+        time.sleep(0.5)  # the try before has been told to stop and is saving its state
+    return run_alone(job, environment, cwd, memory_gb)
+
+
+def _still_here(job: Job) -> bool:
+    status = job.folder.status()
+    return status["state"] == "running" and status["host"] == socket.gethostname()
+
+
+def _outcome(ray: Any, ref: Any) -> str | None:
+    try:
+        return ray.get(ref)
+    except ray.exceptions.RayError as error:
+        lines = str(error).strip().splitlines() or [""]
+        return f"Ray lost the job ({type(error).__name__}): {lines[0]}"
+
+
+def _connected(address: str) -> Any:
+    """The library, connected to the cluster.
+
+    Raises:
+        UserError: it is not installed, or nothing answers at the address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray = importlib.import_module("ray")
+    except ImportError:
+        raise UserError(
+            "hydra/launcher=ray expects the package ray, which is not installed; "
+            "pip install 'vaelab[ray]'."
+        ) from None
+    _knock(address)
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    own = {"include_dashboard": False} if address == LOCAL else {}
+    try:
+        ray.init(
+            address=address,
+            runtime_env={"env_vars": passed},
+            log_to_driver=False,
+            logging_level="ERROR",
+            **own,
+        )
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise _unreachable(address, error) from error
+    return ray
+
+
+def _knock(address: str) -> None:
+    """Refuse an address where nothing listens; Ray itself tries for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return  # "auto", "local"
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: Exception) -> UserError:
+    text = " ".join(str(error).split())[:200]
+    return UserError(
+        f"hydra.launcher.address expects a Ray cluster that answers, got {address} ({text}); start "
+        "one by `ray start --head --port=6379`, or use hydra.launcher.address=local."
+    )

@@ -1,0 +1,148 @@
+"""Jobs on a SLURM cluster, submitted by submitit."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vaelab.errors import UserError, require
+from vaelab.files import write_json
+from vaelab.sweep.jobs import Job
+from vaelab.sweep.launchers.base import Done, Launcher
+from vaelab.sweep.launchers.slurm_job import RECORD, run_on_slurm
+from vaelab.sweep.launchers.slurm_queue import ENDED, Queue, job_name, reason
+
+log = logging.getLogger(__name__)
+
+LOGS = ".slurm"  # in the sweep's folder
+SLOW_DISK = 60.0  # seconds that a shared disk may take to show what another machine wrote
+
+
+class Slurm(Launcher):
+    """Every job is a job of SLURM, which goes on where it was when it is preempted or times out.
+
+    No arrays: an array is submitted whole, and a search knows its next job when one has ended.
+    Jobs that are in the queue already, since the sweep's own process was killed, are waited for.
+
+    Args: see conf/hydra/launcher/slurm.yaml.
+    """
+
+    def __init__(
+        self,
+        num_jobs: int | None = None,
+        *,
+        timeout_min: int = 60,
+        cpus_per_task: int = 1,
+        gpus_per_node: int | None = None,
+        mem_gb: float | None = None,
+        nodes: int = 1,
+        tasks_per_node: int = 1,
+        partition: str | None = None,
+        account: str | None = None,
+        qos: str | None = None,
+        max_num_timeout: int = 10,
+        signal_delay_s: int = 120,
+        poll_seconds: float = 10.0,
+        setup: Sequence[str] = (),
+        additional_parameters: Mapping[str, Any] | None = None,
+    ):
+        require(
+            num_jobs is None or num_jobs >= 1,
+            f"hydra.launcher.num_jobs expects 1 or more, or null for all at once, got {num_jobs}.",
+        )
+        self.num_jobs, self.poll_seconds = num_jobs, poll_seconds
+        self.timeout_min, self.max_num_timeout, self.mem_gb = timeout_min, max_num_timeout, mem_gb
+        # One signal for preemption and for the end of the time, and room for the checkpoint.
+        further = {"requeue": True, "signal": f"TERM@{signal_delay_s}", "account": account}
+        further |= {"qos": qos, "partition": partition} | dict(additional_parameters or {})
+        self.parameters = {
+            "time": timeout_min,
+            "cpus_per_task": cpus_per_task,
+            "gpus_per_node": gpus_per_node,
+            "mem": f"{round(mem_gb * 1024)}MB" if mem_gb else None,
+            "nodes": nodes,
+            "ntasks_per_node": tasks_per_node,
+            "stderr_to_stdout": True,
+            "setup": [f"export OMP_NUM_THREADS={cpus_per_task}", *setup],
+            # Since SLURM 22.05 srun does not take it from the job.
+            "srun_args": [f"--cpus-per-task={cpus_per_task}"],
+            "additional_parameters": {k: v for k, v in further.items() if v is not None},
+        }
+
+    def launch(self, jobs: Iterable[Job]) -> Iterator[Done]:
+        waiting, queue = iter(jobs), Queue()
+        queue.update()
+        running: dict[str, Job] = {}
+        refused: Job | None = None
+        try:
+            while True:
+                while self.num_jobs is None or len(running) < self.num_jobs:
+                    job, refused = refused or next(waiting, None), None
+                    if job is None:
+                        break
+                    try:
+                        running[queue.find(job) or self._submit(job)] = job
+                    except UserError as error:
+                        if not running:
+                            raise
+                        # Such as a limit of how many one may submit, for which there is room later.
+                        log.warning("%s Tried again when a job has ended.", error)
+                        refused = job
+                        break
+                if not running:
+                    return
+                ended = self._wait(queue, running)
+                for number in ended:
+                    yield self._done(running.pop(number), queue.state(number))
+        finally:
+            if running:
+                log.warning(
+                    "%d jobs stay in the queue; the same command waits for them, and this ends "
+                    "them: scancel %s", len(running), " ".join(running),
+                )  # fmt: skip
+
+    def _submit(self, job: Job) -> str:
+        """Hand a job to SLURM; its number there."""
+        executor = _executor(job.path.parent / LOGS)
+        executor.update_parameters(
+            job_name=job_name(job), **{k: v for k, v in self.parameters.items() if v is not None}
+        )
+        path = job.path.resolve()
+        try:
+            submitted = executor.submit(run_on_slurm, str(path), self.max_num_timeout)
+        except Exception as error:  # submitit's, around what sbatch printed
+            told = str(error).strip().splitlines() or [""]
+            raise UserError(
+                f"sbatch expects settings that the cluster allows, got: {told[-1]}; mend "
+                "hydra.launcher.<partition, account, timeout_min, ...>."
+            ) from error
+        number = str(submitted.job_id)
+        write_json(path / RECORD, {"job_id": number, "log": str(submitted.paths.stdout)})
+        log.info("job %s: %s", number, job.label)
+        return number
+
+    def _wait(self, queue: Queue, running: Mapping[str, Job]) -> list[str]:
+        """The jobs that have left the queue, as soon as there are any."""
+        while True:
+            time.sleep(self.poll_seconds)
+            if queue.try_to_update(running):
+                ended = [number for number in running if queue.state(number) in ENDED]
+                if ended:
+                    return ended
+
+    def _done(self, job: Job, state: str) -> Done:
+        deadline = time.monotonic() + SLOW_DISK
+        while state == "COMPLETED" and not job.is_complete and time.monotonic() < deadline:
+            time.sleep(1)
+        return Done(job, reason(job, state, self.timeout_min, self.mem_gb))
+
+
+def _executor(folder: Path) -> Any:
+    try:
+        from submitit import SlurmExecutor
+    except ImportError:
+        raise UserError(
+            "hydra/launcher=slurm expects submitit, got none; pip install 'vaelab[slurm]'."
+        ) from None
+    return SlurmExecutor(folder.resolve())
