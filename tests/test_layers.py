@@ -14,7 +14,7 @@ SRC = Path(vaelab.__file__).parent
 
 # Each part of the package, after all those that it may import: the whole of it in one order ...
 ORDER = (
-    *("errors", "config", "statistics", "seeding", "allocator"),
+    *("errors", "config", "identity", "statistics", "seeding", "allocator"),
     *("term_means", "files"),
     *("checkpoint", "run_folder", "heartbeat", "signals"),
     *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "schedules"),
@@ -39,6 +39,7 @@ ONLY = {
     "gallery": {"errors", "seeding", "distributions", "models", "data", "metrics", "figures"},
     "term_means": set(),
     "config": {"errors"},
+    "identity": set(),
     "explain": {"errors"},
 }
 # Who imports what the mathematics does without; `data.datamodule` is a module of a part.

@@ -2,15 +2,20 @@
 
 import json
 import os
+import socket
 import subprocess
+import time
+from datetime import datetime, timedelta
 from importlib import metadata
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from vaelab.errors import UserError
 from vaelab.files import write_json
-from vaelab.run_folder import RunFolder, provenance
+from vaelab.heartbeat import beating
+from vaelab.run_folder import SILENCE, RunFolder, provenance
 
 
 @pytest.fixture
@@ -92,10 +97,55 @@ def test_a_killed_run_may_be_reopened(folder, dead_pid):
     assert folder.status()["pid"] == os.getpid()
 
 
-def test_a_process_number_of_another_host_means_nothing(folder):
-    pretend(folder, pid=os.getppid(), host="elsewhere")
+def long_ago(seconds):
+    return (datetime.now().astimezone() - timedelta(seconds=seconds)).isoformat()
+
+
+def test_a_run_on_another_host_lives_while_it_shows_signs_of_life(folder, dead_pid):
+    # Its process number says nothing here.
+    pretend(folder, pid=dead_pid, host="elsewhere", time=long_ago(SILENCE - 20))
+    assert folder.status()["state"] == "running"
+    before = snapshot(folder)
+    with pytest.raises(UserError, match=rf"process {dead_pid} of elsewhere is still working"):
+        folder.reopen()
+    assert snapshot(folder) == before
+
+
+def test_a_run_on_another_host_that_fell_silent_was_killed(folder):
+    pretend(folder, pid=os.getppid(), host="elsewhere", time=long_ago(SILENCE + 20))
+    assert folder.status()["state"] == "killed"
     folder.reopen()
     assert folder.status()["pid"] == os.getpid()
+
+
+def test_a_task_that_is_started_again_need_not_wait(folder, monkeypatch):
+    monkeypatch.setenv("VAELAB_TASK", "first")
+    folder.set_status("running")
+    pretend(folder, host="elsewhere")
+    monkeypatch.setenv("VAELAB_TASK", "second")
+    with pytest.raises(UserError, match="of elsewhere is still working"):
+        folder.reopen()
+    monkeypatch.setenv("VAELAB_TASK", "first")
+    assert folder.status()["state"] == "running"  # what others are told stays the same
+    folder.reopen()
+    assert folder.status()["host"] == socket.gethostname()
+
+
+def test_a_run_shows_signs_of_life(folder, monkeypatch):
+    monkeypatch.setattr("vaelab.heartbeat.SECONDS", 0.01)
+    pretend(folder, time=long_ago(1000))
+    with beating(folder) as heart:
+        heart.watch(SimpleNamespace(global_step=7, max_steps=20))
+        end = time.monotonic() + 10
+        while "step" not in folder.status():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    status = folder.status()
+    assert (status["state"], status["step"], status["num_steps"]) == ("running", 7, 20)
+    assert datetime.fromisoformat(status["time"]).astimezone().timestamp() > time.time() - 60
+    folder.set_status("finished")
+    time.sleep(0.05)
+    assert folder.status()["state"] == "finished"  # nothing beats after the end
 
 
 @pytest.mark.parametrize("state", ["finished", "failed", "interrupted"])

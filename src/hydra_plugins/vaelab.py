@@ -15,11 +15,11 @@ class VaelabSweeper(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        self.config = config
+        self.hydra = config.hydra
 
     @property
     def folder(self) -> Path:
-        return Path(self.config.hydra.sweep.dir)
+        return Path(self.hydra.sweep.dir)
 
 
 class Grid(VaelabSweeper):
@@ -31,8 +31,8 @@ class Grid(VaelabSweeper):
     def sweep(self, arguments: list[str]) -> None:
         from vaelab.sweep.grid import run_grid
 
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        run_grid(self.folder, arguments, self.config.hydra.launcher, **self.settings)
+        configure_log(self.hydra.hydra_logging, self.hydra.verbose)
+        run_grid(self.folder, arguments, self.hydra.launcher, **self.settings)
 
 
 class Search(VaelabSweeper):
@@ -44,5 +44,5 @@ class Search(VaelabSweeper):
     def sweep(self, arguments: list[str]) -> None:
         from vaelab.sweep.search import run_search
 
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        run_search(self.folder, arguments, self.config.hydra.launcher, **self.settings)
+        configure_log(self.hydra.hydra_logging, self.hydra.verbose)
+        run_search(self.folder, arguments, self.hydra.launcher, **self.settings)

@@ -46,7 +46,7 @@ def reproduce() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    if asked.list:
+    if asked.listing:
         rows = read_table(RECORD.read_text()) if RECORD.exists() else {}
         print(listing(asked.known, rows))
         return

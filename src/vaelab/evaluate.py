@@ -18,6 +18,7 @@ from tqdm import tqdm
 from vaelab import build, gallery
 from vaelab.config import plain
 from vaelab.errors import UserError
+from vaelab.identity import canonical
 from vaelab.load import Run, load_run
 from vaelab.loggers import keep_picture
 from vaelab.metrics import AnyMetric, Metric, Score, SweepMetric, require_applicable
@@ -26,9 +27,6 @@ from vaelab.run_folder import RunFolder, find_runs
 from vaelab.scores import is_recorded, name_prefix, record_scores, score_identity
 
 log = logging.getLogger(__name__)
-
-# Settings that do not make runs of one sweep cell different models.
-INCIDENTAL = ("seed", "name", "output_root", "resume", "num_threads", "target", "data_root")
 
 
 @dataclass
@@ -256,7 +254,7 @@ def _identity(run: Run, config: Any) -> dict[str, Any]:
 
 def _cell(run: Run) -> str:
     """The settings of a run but for its seed: what runs of one cell of a sweep share."""
-    settings = {k: v for k, v in plain(run.config).items() if k not in INCIDENTAL}
+    settings = {k: v for k, v in canonical(plain(run.config)).items() if k != "seed"}
     return json.dumps(settings, sort_keys=True, default=str)
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vaelab import figures
-from vaelab.figures.page import WIDTH
+from vaelab.figures.page import WIDE, WIDTH
 
 CAPTION = "What is shown, at step 10, said in so many words that they need more than one line of it"
 VALUES = [-2.0, 0.0, 2.0]
@@ -26,7 +26,34 @@ def steps_and_kl(num_steps):
     return steps, np.outer(np.sqrt(steps), np.arange(10.0)) / 50
 
 
+def panels(num, num_lines, x=(1, 4, 16)):
+    x, ones = np.array(x, float), np.ones(len(x))
+    lines = [figures.Line(f"a line {i}", x, i * x, i * x - 1, i * ones) for i in range(num_lines)]
+    dots = [np.stack([x, i * ones], 1) for i in range(num_lines)]
+    return [figures.Panel(f"number {i}", lines, dots) for i in range(num)]
+
+
+def trails(num):
+    cost = np.array([80.0, 90.0, 110.0])
+    labels = ["beta 1", "beta 4", "beta 16"]
+    return [figures.Trail(f"trail {i}", cost + i, 100 / cost, labels) for i in range(num)]
+
+
 FIGURES = {
+    "against a setting": lambda: figures.against("beta", panels(4, 3), CAPTION),
+    "one panel": lambda: figures.against("beta", panels(1, 1), CAPTION),
+    "rate and distortion": lambda: figures.rate_distortion(
+        trails(2), np.random.default_rng(0).uniform(80, 90, (9, 2)), CAPTION
+    ),
+    "rank correlation": lambda: figures.rank_correlation_heat_map(
+        np.eye(3), ["ELBO", "KL", "DCI disentanglement"], CAPTION
+    ),
+    "wide rank correlation": lambda: figures.rank_correlation_heat_map(
+        np.full((20, 20), np.nan), [f"number {i}" for i in range(20)], CAPTION
+    ),
+    "variance": lambda: figures.variance_bars(
+        ["MIG", "DCI disentanglement"], {"objective.beta": [0.3, -0.1], "seed": [0.7, 1.1]}, CAPTION
+    ),
     "reconstructions": lambda: figures.reconstructions(grey(4), grey(4), CAPTION),
     "samples": lambda: figures.samples(grey(7), 3, CAPTION),
     "samples in colour": lambda: figures.samples(torch.rand(4, 3, 6, 8), 2, CAPTION),
@@ -68,7 +95,7 @@ def test_it_has_its_caption_and_no_text_is_cut_off(name, caption_of, cut_off):
     figure = FIGURES[name]()
     assert isinstance(figure, Figure)
     assert caption_of(figure) == CAPTION
-    assert figure.get_figwidth() == WIDTH
+    assert figure.get_figwidth() in (WIDTH, WIDE)
     assert cut_off(figure) == []
 
 

@@ -10,7 +10,10 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from vaelab import build
+from vaelab.config import plain
 from vaelab.run_folder import RunFolder
+
+from . import synthetic
 
 SIZE = 16
 PROVENANCE = {
@@ -110,8 +113,19 @@ def _write_checkpoint(folder, cfg, image_shape):
     folder.last_checkpoint.parent.mkdir()
     content = {
         "state_dict": {f"model.{name}": value for name, value in model.state_dict().items()},
-        "config": build.plain(cfg),
+        "config": plain(cfg),
         "global_step": 10,
         "image_shape": image_shape,
     }
     torch.save(content, folder.last_checkpoint)
+
+
+@pytest.fixture
+def write_sweep(compose, tmp_path):
+    """Options of `synthetic.write_sweep` -> the folder of such a sweep, and its runs."""
+
+    def write(**options):
+        runs = synthetic.write_sweep(tmp_path / "mine", compose, figures=False, **options)
+        return tmp_path / "mine", runs
+
+    return write

@@ -122,7 +122,7 @@ def test_a_page_of_several_runs_opens_without_errors(write_run, browser, tmp_pat
     for beta in (1, 4, 16):
         write_run(f"objective.beta={beta}", "model=mlp", name=f"sweep/{beta}")
     browser.open(write_report(tmp_path / "sweep").page.as_uri())
-    assert browser.run("document.querySelectorAll('svg.scatter circle').length") == 12
+    assert browser.run("document.querySelectorAll('.across img').length") == 1
     assert browser.run("[...document.images].every((i) => i.complete && i.naturalWidth > 0)")
     assert len(browser.run(READER)["order"]) == 3
     assert browser.complaints == []

@@ -1,15 +1,18 @@
-"""Medians of cells and orders along a setting."""
+"""Medians of cells with their intervals, and orders along a setting."""
 
+import numpy as np
 import pytest
 
 from vaelab.reproduction.cells import cells, medians, table
-from vaelab.reproduction.runs import TargetRun, expand
+from vaelab.reproduction.number import Number
+from vaelab.reproduction.runs import TargetRun
+from vaelab.statistics import bootstrap
 
 
-def runs(values):
+def runs(values, **others):
     """{(beta, seed): x} -> runs."""
     return [
-        TargetRun({"beta": str(beta), "seed": str(seed)}, {"x": x, "name": "text"})
+        TargetRun({"beta": str(beta), "seed": str(seed)} | others, {"x": x, "name": "text"})
         for (beta, seed), x in values.items()
     ]
 
@@ -18,7 +21,57 @@ RISING = {(beta, seed): beta * 10 + seed for beta in (1, 2, 4) for seed in (0, 1
 
 
 def test_medians_of_cells():
-    assert medians(runs(RISING), ["beta"]) == {"x at 1": 11, "x at 2": 21, "x at 4": 41}
+    found = medians(runs(RISING), ["beta"])
+    assert {n: one.value for n, one in found.items()} == {"x at 1": 11, "x at 2": 21, "x at 4": 41}
+
+
+def test_median_over_all_runs():
+    found = medians(runs(RISING), [])
+    assert list(found) == ["x of all"]
+    assert found["x of all"].value == 21
+    assert found["x of all"].num_runs == 9
+
+
+def test_median_has_its_interval_over_the_runs():
+    values = [0.3, 0.1, 0.4, 0.15, 0.9]
+    number = medians(runs({(1, seed): x for seed, x in enumerate(values)}), ["beta"])["x at 1"]
+    assert number.interval == bootstrap(values, np.median)
+    assert number.interval[0] < number.value < number.interval[1]
+
+
+def test_single_run_has_the_interval_of_its_score():
+    scores = {"scores": {"mig": {"interval": [0.2, 0.4]}}}
+    single = TargetRun({"beta": "1"}, {"metrics/mig": 0.3, "val/elbo": -9.0} | scores)
+    numbers = medians([single], ["beta"])
+    assert numbers["metrics/mig at 1"].interval == (0.2, 0.4)
+    assert numbers["val/elbo at 1"].interval is None
+    two = medians([single, TargetRun({"beta": "1", "seed": "1"}, single.numbers)], ["beta"])
+    assert two["metrics/mig at 1"].interval == (0.3, 0.3)
+
+
+def test_difference_resamples_the_seeds_in_pairs():
+    """The seed moves both cells by up to 100, their difference is 1 or 2."""
+    values = {(1, seed): 100.0 * seed for seed in range(5)}
+    values |= {(2, seed): 100.0 * seed + 1 + seed % 2 for seed in range(5)}
+    at = medians(runs(values), ["beta"])
+    gap = at["x at 2"] - at["x at 1"]
+    assert gap.value == 1
+    assert gap.interval[0] >= 1
+    assert gap.interval[1] <= 2
+    assert at["x at 1"].interval[1] - at["x at 1"].interval[0] >= 100
+
+
+def test_difference_pairs_cells_that_have_settings_of_their_own():
+    some = runs({(1, s): 1.0 + s for s in range(3)}) + runs(
+        {(2, s): 2.0 + s for s in range(3)}, estimator="mws"
+    )
+    at = medians(some, ["beta"])
+    assert (at["x at 2"] - at["x at 1"]).interval == (1, 1)
+
+
+def test_difference_of_other_seeds_has_no_interval():
+    one, other = Number(2.0, None, {"seed=0": 1.0, "seed=1": 3.0}), Number(1.0)
+    assert (one - other) == Number(1.0, None, {})
 
 
 @pytest.mark.parametrize(
@@ -33,7 +86,7 @@ def test_medians_of_cells():
 def test_orders_are_counted_seed_by_seed(change, counts):
     for order, count in counts.items():
         numbers = medians(runs(RISING | change), ["beta"], {"x": order})
-        assert numbers[f"x {order}"] == count
+        assert numbers[f"x {order}"].value == count
 
 
 def test_a_cell_may_have_settings_that_others_lack():
@@ -47,12 +100,3 @@ def test_table_has_a_row_a_cell():
     assert lines[0] == "| beta | runs | x | absent |"
     assert lines[2] == "| 1 | 3 | 11 [10, 12] | nan |"
     assert len(lines) == 5
-
-
-def test_expand_is_hydras_sweep():
-    assert expand(["a.b=1,2", "seed=range(2)", "c=[1,2]"]) == [
-        ["a.b=1", "seed=0", "c=[1,2]"],
-        ["a.b=1", "seed=1", "c=[1,2]"],
-        ["a.b=2", "seed=0", "c=[1,2]"],
-        ["a.b=2", "seed=1", "c=[1,2]"],
-    ]

@@ -6,8 +6,10 @@ import sys
 import pytest
 
 from vaelab import commands
-from vaelab.reproduction import Verdict, report
-from vaelab.reproduction.verdict import verdict
+from vaelab.reproduction.number import Number
+from vaelab.reproduction.record import read_table
+from vaelab.reproduction.scale import smoke_words
+from vaelab.reproduction.verdict import Outcome, Verdict, verdict
 
 TARGETS = sorted(path.stem for path in (commands.CONF / commands.TARGETS).glob("*.yaml"))
 
@@ -18,7 +20,7 @@ TARGETS = sorted(path.stem for path in (commands.CONF / commands.TARGETS).glob("
 )
 def test_verdict_is_a_comparison_with_the_tolerance(measured, reached):
     row = {"value": 1.0, "tolerance": 0.1000001}
-    assert verdict(row, "x", measured).reached is reached
+    assert verdict(row, "x", Number(measured)).reached is reached
 
 
 @pytest.mark.parametrize(
@@ -33,15 +35,37 @@ def test_verdict_is_a_comparison_with_the_tolerance(measured, reached):
     ],
 )
 def test_verdict_of_one_side_or_both(row, measured, reached):
-    one = verdict(row, "x", measured)
+    one = verdict(row, "x", Number(measured))
     assert one.reached is reached
     assert all(f"at {side}" in str(one) for side in ("least", "most") if f"at_{side}" in row)
 
 
-def test_report_counts_what_was_reached():
-    text = report("c1", [Verdict("a", 1, 1, 1, "1"), Verdict("b", 2, 1, 1, "1")])
-    assert text.splitlines()[-1] == "C1 NOT reached: 1 of 2 numbers"
-    assert text.splitlines()[1].split()[0] == "MISSED"
+@pytest.mark.parametrize("value", [0.24, 0.26])
+def test_verdict_goes_by_the_number_and_not_by_its_interval(value):
+    number = Number(value, (0.2, 0.3), {"seed=0": 0.2, "seed=1": 0.3})
+    one = verdict({"at_least": 0.25}, "x", number)
+    assert one.reached is (value > 0.25)
+    assert f"{value} [0.2, 0.3]" in str(one)
+    assert one.num_runs == 2
+
+
+MISSED, REACHED = Verdict("a", 2, 1, 1, "1"), Verdict("b", 1, 1, 1, "1")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "last"),
+    [
+        (Outcome("c1", [REACHED]), 0, "C1 reached: 1 of 1 numbers"),
+        (Outcome("c1", [REACHED, MISSED]), 1, "C1 NOT reached: 1 of 2 numbers"),
+        (Outcome("c1", [REACHED], ["seed=3 (killed)"]), 2, "C1 incomplete: 1 of 1 numbers"),
+        (Outcome("c1", [MISSED], smoke=True), 0, "C1 smoke: 1 numbers of small runs, not judged"),
+    ],
+)
+def test_outcome_counts_what_was_reached(outcome, code, last):
+    lines = str(outcome).splitlines()
+    assert (outcome.exit_code, lines[-1]) == (code, last)
+    assert ("  MISSING  seed=3 (killed)" in lines) == bool(outcome.failures)
+    assert ("MISSED" in str(outcome)) == (code == 1)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -53,9 +77,8 @@ def test_every_target_composes_and_says_where_it_comes_from(compose, name):
         assert set(row) <= {
             *("number", "minus", "step", "value", "tolerance", "at_least", "at_most"),
         }
-    header = (commands.CONF / commands.TARGETS / f"{name}.yaml").read_text()
-    for word in ("Source", "Command", "Expected", "Time"):
-        assert f"\n# {word}" in header
+    assert cfg.name == name
+    compose(f"experiment=reproduce/{name}", *smoke_words(cfg))
 
 
 @pytest.mark.parametrize("name", ["e4", "e5", "e5_bounds"])
@@ -67,11 +90,46 @@ def test_exact_targets_are_reached(name, monkeypatch, tmp_path, capsys):
     assert f"{name.upper()} reached" in capsys.readouterr().out
 
 
-def test_a_target_that_is_missed_ends_with_exit_code_1(monkeypatch, tmp_path, capsys):
+def reproduce(monkeypatch, tmp_path, *words):
+    """The exit code of the command in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    words = ["e5", "target.measure.models=[burgess]", f"hydra.run.dir={tmp_path}/run"]
     monkeypatch.setattr(sys, "argv", ["reproduce.py", *words])
-    with pytest.raises(SystemExit) as stop:
+    try:
         commands.reproduce()
-    assert stop.value.code == 1
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_a_target_that_is_missed_ends_with_exit_code_1(monkeypatch, tmp_path, capsys):
+    words = ["e5", "target.measure.models=[burgess]", f"hydra.run.dir={tmp_path}/run"]
+    assert reproduce(monkeypatch, tmp_path, *words) == 1
     assert "E5 NOT reached: 2 of 4 numbers" in capsys.readouterr().out
+
+
+def test_a_target_that_fails_does_not_stop_the_next(monkeypatch, tmp_path, capsys):
+    """f5 reads runs that are not there."""
+    words = ["f5", "e5_bounds", "e5", f"output_root={tmp_path}", "latent_dim=4"]
+    assert reproduce(monkeypatch, tmp_path, *words) == 2
+    out = capsys.readouterr().out
+    assert "MISSING  F1: 30 of 30 runs are missing in" in out
+    assert "F5 incomplete: 0 of 13 numbers" in out
+    assert "E5_BOUNDS reached" in out
+    assert "E5 reached" in out
+    assert len(list(tmp_path.glob("*/*/verdicts.json"))) == 3
+
+
+def test_record_writes_the_row(monkeypatch, tmp_path):
+    file = tmp_path / "reproduction.md"
+    file.write_text(commands.RECORD.read_text())
+    monkeypatch.setattr(commands, "RECORD", file)
+    words = ["e5", "--record", "target.measure.models=[burgess]"]
+    assert reproduce(monkeypatch, tmp_path, *words) == 1
+    row = read_table(file.read_text())["e5"]
+    assert (row.verdict, row.reached) == ("NOT reached", "2 of 4")
+    assert row.command == "`python scripts/reproduce.py e5 target.measure.models=[burgess]`"
+
+
+def test_list_answers(monkeypatch, tmp_path, capsys):
+    assert reproduce(monkeypatch, tmp_path, "--list") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3 * len(TARGETS)

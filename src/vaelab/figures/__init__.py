@@ -1,8 +1,9 @@
 """Arrays -> matplotlib figures and animations; knows no model and no Lightning.
 
-Every picture is as wide as a column of a paper and says in its caption what is shown.
+Every picture is as wide as a column of a paper, or as both, and says in its caption what is shown.
 """
 
+from vaelab.figures.against import Line, Panel, against
 from vaelab.figures.animation import Animation, animated_traversals
 from vaelab.figures.curves import curves, latent_kl_curves
 from vaelab.figures.decomposition import elbo_decomposition
@@ -14,16 +15,22 @@ from vaelab.figures.grids import (
     samples,
     traversals,
 )
-from vaelab.figures.heat_map import mutual_information_heat_map
+from vaelab.figures.heat_map import mutual_information_heat_map, rank_correlation_heat_map
 from vaelab.figures.page import CLASS_COLOURS
 from vaelab.figures.pixels import to_array
+from vaelab.figures.rate_distortion import Trail, rate_distortion
 from vaelab.figures.saving import encode, save, save_gif, to_gif, to_png, to_svg, write_encoded
 from vaelab.figures.scatter import factor_scatters, latent_scatter
+from vaelab.figures.shares import variance_bars
 
 __all__ = [
     "Animation",
     "CLASS_COLOURS",
+    "Line",
     "PAD",
+    "Panel",
+    "Trail",
+    "against",
     "animated_traversals",
     "curves",
     "elbo_decomposition",
@@ -34,6 +41,8 @@ __all__ = [
     "latent_scatter",
     "manifold",
     "mutual_information_heat_map",
+    "rank_correlation_heat_map",
+    "rate_distortion",
     "reconstructions",
     "samples",
     "save",
@@ -43,5 +52,6 @@ __all__ = [
     "to_png",
     "to_svg",
     "traversals",
+    "variance_bars",
     "write_encoded",
 ]

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 3.5  # inches: a column of a two-column paper, so that print scales no letter down
+WIDE = 7.16  # inches: both columns
 FONT = 7.0  # points
 LINE = FONT * 1.25 / 72  # inches from one line of text to the next
 MARGIN = 0.04  # inches
@@ -54,13 +55,16 @@ def caption_height(lines: Sequence[str]) -> float:
 
 
 def page(
-    height: float, caption: str, layout: Literal["constrained", "compressed"] = "constrained"
+    height: float,
+    caption: str,
+    layout: Literal["constrained", "compressed"] = "constrained",
+    width: float = WIDTH,
 ) -> "Figure":
     """An empty figure with `height` inches for axes under its caption."""
     from matplotlib.figure import Figure
 
-    lines = wrap(caption, WIDTH - 2 * MARGIN)
-    figure = Figure(figsize=(WIDTH, height + caption_height(lines)), layout=layout)
+    lines = wrap(caption, width - 2 * MARGIN)
+    figure = Figure(figsize=(width, height + caption_height(lines)), layout=layout)
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=MARGIN, h_pad=MARGIN, rect=(0, 0, 1, height / figure.get_figheight()))
     put_caption(figure, lines)

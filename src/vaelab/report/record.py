@@ -1,12 +1,14 @@
 """What a report needs of a run folder, read once."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from vaelab import build
+import yaml
+
 from vaelab.errors import UserError, require
 from vaelab.metrics.collapse import USED_KL
 from vaelab.run_folder import RunFolder
@@ -45,7 +47,7 @@ class Record:
 
     @property
     def state(self) -> str:
-        """running, finished, failed or interrupted."""
+        """planned, running, finished, failed, interrupted, killed or pruned."""
         return str(self.status.get("state", "unknown"))
 
     @property
@@ -82,8 +84,13 @@ class Record:
             return "an unknown time"
 
 
-def read(folder: RunFolder, name: str = "") -> Record:
+def read(folder: RunFolder, name: str = "", with_curves: bool = True) -> Record:
     """Read everything that a run folder has; what is not there yet is empty.
+
+    Args:
+        folder: the run's.
+        name: how pages and tables call it, by default as its folder is called.
+        with_curves: whether to read metrics.csv, most of a run's text.
 
     Raises:
         UserError: no run lies there, or one of its files can't be read.
@@ -97,14 +104,32 @@ def read(folder: RunFolder, name: str = "") -> Record:
         folder=folder,
         name=name or folder.path.resolve().name,
         status=status,
-        config=build.plain(build.load_config(folder.config)),
+        config=_config(folder.config),
         metrics=flat,
         scores=dict(numbers.get("scores") or {}),
         others=others,
-        curves=_curves(folder),
+        curves=_curves(folder) if with_curves else {},
         provenance=_provenance(folder.provenance),
         figures=_figures(folder.figures),
     )
+
+
+def read_all(folders: Sequence[RunFolder], top: Path) -> tuple[list[Record], dict[str, str]]:
+    """The runs below `top` without their curves, and of those that can't be read the reason.
+
+    Returns:
+        (records, name -> sentence).
+    """
+    records, unreadable = [], {}
+    for folder in folders:
+        name = str(folder.path.relative_to(top))
+        try:
+            records.append(read(folder, name, with_curves=False))
+        # Half a file raises all kinds of errors; one run must not cost the report of the others.
+        except Exception as error:
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            unreadable[name] = f"{kind}{error}"
+    return records, unreadable
 
 
 def score_key(metric: str) -> str | None:
@@ -116,6 +141,23 @@ def score_key(metric: str) -> str | None:
 def is_collapsed(kl: float) -> bool:
     """Whether a latent says next to nothing: its KL is at most 0.1 nats, as in the verdict."""
     return not kl > USED_KL
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """config.yaml, which has no interpolations left; ten times faster than by OmegaConf."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"expected YAML in {path}, got {error}; mend it, or move the run away."
+        ) from error
+    require(
+        isinstance(content, dict),
+        f"expected settings in {path}, got a {type(content).__name__}; mend it, or move the run "
+        "away.",
+    )
+    return content
 
 
 def _is_number(value: Any) -> bool:

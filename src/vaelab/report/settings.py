@@ -1,56 +1,70 @@
 """The settings of runs: those that a reader compares by, under names short enough for a table."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from vaelab import build
+from vaelab.identity import canonical
 from vaelab.report.record import Record
 
-# Where a run lies, how fast it went and what it drew change none of its numbers.
-ELSEWHERE = ("name", "run_dir", "output_root", "data_root", "resume", "target", "num_threads")
-GROUPS = ("callbacks.", "logger.", "hydra.")
+GROUPS = ("callbacks.", "logger.", "hydra.")  # what was drawn and logged changes no number
+COMPARED = ("data", "data.root", "likelihood", "pixels")  # what ELBOs must share to compare
+NAMES = {"BetaVAE": "beta-VAE", "DSprites": "dSprites", "FashionMNIST": "Fashion-MNIST"}
 
 
 def settings(record: Record) -> dict[str, Any]:
     """All settings with dotted names that may change a number; classes by their short names."""
-    flat = build.flatten(record.config)
-    chosen = {k: v for k, v in flat.items() if k not in ELSEWHERE and not k.startswith(GROUPS)}
     return {
-        key.removesuffix("._target_"): str(value).rpartition(".")[2]
-        if key.endswith("._target_")
-        else value
-        for key, value in chosen.items()
-        if not key.endswith("_partial_")
+        key.removesuffix("._target_"): _short(key, value)
+        for key, value in canonical(record.config).items()
+        if not key.startswith(GROUPS) and not key.endswith("_partial_")
     }
 
 
-def differing(records: Sequence[Record]) -> dict[str, list[Any]]:
+def _short(key: str, value: Any) -> Any:
+    """A class by its name, a list as text."""
+    if key.endswith("._target_"):
+        return str(value).rpartition(".")[2]
+    return str(value) if isinstance(value, list) else value
+
+
+def differing(rows: Sequence[Mapping[str, Any]], but: Collection[str] = ()) -> dict[str, list[Any]]:
     """Setting -> its value in each run, for those that are not the same in all.
 
     Settings that differ in the same way, such as model.hidden and what is interpolated from it,
-    are one column, under the shortest name; those of a part that differs as a whole, such as
-    data.num_val of other data, are left out. A run without the setting has None.
+    are one column, under the shortest name. Those of a part that differs as a whole, such as
+    data.num_val of other data, are left out where the part tells them. A run without the setting
+    has None.
+
+    Args:
+        rows: `settings` of each run.
+        but: settings that are no columns, such as the seed.
     """
-    rows = [settings(record) for record in records]
     names = sorted({name for row in rows for name in row}, key=lambda name: (len(name), name))
     columns: dict[str, list[Any]] = {}
     for name in names:
-        if any(name.startswith(f"{part}.") for part in columns):
-            continue
         values = [row.get(name) for row in rows]
         same = all(value == values[0] for value in values)
-        if not same and values not in columns.values():
+        if same or name in but or values in columns.values():
+            continue
+        parts = [column for part, column in columns.items() if name.startswith(f"{part}.")]
+        if not any(_tells(part, values) for part in parts):
             columns[name] = values
     return columns
 
 
-def comparable(records: Sequence[Record]) -> bool:
-    """Whether their ELBOs can be compared: one data set, one likelihood."""
-    rows = [settings(record) for record in records]
-    return len({(row.get("data"), row.get("likelihood"), row.get("pixels")) for row in rows}) == 1
+def _tells(part: Sequence[Any], values: Sequence[Any]) -> bool:
+    """Whether runs of the same part always have the same value."""
+    known: dict[Any, Any] = {}
+    return all(known.setdefault(p, v) == v for p, v in zip(part, values, strict=True))
+
+
+def comparison(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What two runs must share for their ELBOs to compare: data set, likelihood, pixels."""
+    return tuple(row.get(name) for name in COMPARED)
 
 
 def is_numeric(values: Sequence[Any]) -> bool:
-    """Whether a setting can be an axis: numbers, of which at least two differ."""
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    return len(numbers) == len(values) and len(set(numbers)) > 1
+    """Whether a setting can be an axis: numbers, or none, of which at least two differ."""
+    given = [v for v in values if v is not None]
+    numbers = [v for v in given if isinstance(v, int | float) and not isinstance(v, bool)]
+    return len(numbers) == len(given) and len(set(numbers)) > 1

@@ -4,17 +4,20 @@ from collections.abc import Iterator
 
 from vaelab.report.markup import duration, escape, interval, number
 from vaelab.report.record import Record, is_collapsed
-from vaelab.report.settings import settings
+from vaelab.report.settings import NAMES, settings
 
-NAMES = {"BetaVAE": "beta-VAE", "DSprites": "dSprites", "FashionMNIST": "Fashion-MNIST"}
 STATES = {
     "running": "The run is going on since {time}. Numbers and figures are those of the last "
     "validation.",
     "killed": "The process of the run was killed after {time}; it may be resumed.",
     "failed": "The run failed at {time}: {error}",
+    "planned": "The run has not been started yet.",
+    "pruned": "A search stopped the run at {time}, since others were better.",
     "interrupted": "The run was interrupted at {time} ({error}) and may be resumed.",
 }
-ACRONYMS = {"mig", "dci", "sap", "vae", "elbo", "kl", "tc", "mi", "irs", "nll", "fid", "rmig"}
+ACRONYMS = {"mig", "dci", "sap", "vae", "elbo", "kl", "tc", "mi", "irs", "nll", "fid", "rmig"} | {
+    "udr"
+}
 HEADLINES = [  # metrics of an evaluation among the key numbers
     f"metrics/{name}"
     for name in ("mig", "dci_disentanglement", "factor_vae_score", "importance_weighted_bound")

@@ -1,162 +1,123 @@
-"""The page of a folder of runs: a table, plots against what differs, and each run in short."""
+"""The report of a folder of runs: what became of them, their cells, plots, and the best run."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from vaelab.report.explorer import explorer
-from vaelab.report.markup import ABSENT, details, duration, escape, interval, number, section, table
-from vaelab.report.page import badge, frame, summary
+import numpy as np
+
+from vaelab.report import plots, relations
+from vaelab.report.best_runs import best
+from vaelab.report.blocks import Block, Heading, OnPage, Section, Table, Words, quoted
+from vaelab.report.cell_table import cells
+from vaelab.report.choice import criterion, ranked
+from vaelab.report.markup import ABSENT, details, duration, escape, number
+from vaelab.report.page import badge, summary
 from vaelab.report.pictures import Budget, gallery
 from vaelab.report.record import Record
-from vaelab.report.scatter import scatter
 from vaelab.report.score_tables import scores
-from vaelab.report.settings import comparable, differing, is_numeric
-from vaelab.report.summary import metric_title
+from vaelab.report.settings import differing
+from vaelab.report.states import states
+from vaelab.report.study import Group
+from vaelab.report.titles import title
 
 FIGURE_BYTES = 20_000_000
-MAX_SETTINGS, MAX_METRICS = 4, 12
-MIN_PLOTTED = 3  # runs; two dots show nothing
-MAIN = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL"} | {
-    "active_units": "active units"
-}
+MAX_RUNS = 40  # of more the page does not tell one by one
 
 
-def sweep_page(title: str, records: Sequence[Record], with_explorer: bool = True) -> str:
-    """The whole page of several runs."""
-    varied = differing(records)
-    chosen = best(records)
-    parts = [
-        f"<header><h1>Runs of {escape(title)}</h1></header>",
-        section("Summary", _summary(records, varied, chosen), "summary"),
-        section("Runs", _table(records, varied), "runs"),
-        section("What the settings do", _plots(records, varied), "plots"),
-        section("Each run", _runs(records), "each"),
-    ]
-    if with_explorer and chosen is not None:
-        title_of_best = f"Latent explorer of {escape(chosen.name)}"
-        parts.append(section(title_of_best, explorer(chosen), "explorer"))
-    return frame(f"vaelab runs of {title}", "".join(parts))
+@dataclass(frozen=True)
+class Sweep:
+    """What a report is made of.
 
-
-def best(records: Sequence[Record]) -> Record | None:
-    """The finished run of the largest val/elbo; none where their ELBOs don't compare.
-
-    Where no run has an ELBO (autoencoders), that of the least val/reconstruction.
+    Attributes:
+        folder: of the sweep.
+        records: its runs in whatever state.
+        unreadable: run -> why it can't be read.
+        groups: its runs, those together whose ELBOs compare.
+        by: the number that the best run has the best of; None for the default.
     """
-    if not comparable(records):
-        return None
-    name, sign = _criterion(records)
-    finished = [r for r in records if r.state == "finished" and name in r.metrics]
-    numbers = [r for r in finished if r.metrics[name] == r.metrics[name]]
-    return max(numbers, key=lambda record: sign * record.metrics[name], default=None)
+
+    folder: Path
+    records: Sequence[Record]
+    unreadable: Mapping[str, str]
+    groups: Sequence[Group]
+    by: str | None = None
+    with_explorer: bool = True
 
 
-def _criterion(records: Sequence[Record]) -> tuple[str, int]:
-    """The number that runs are compared by, and 1 where more is better, else -1."""
-    if any("val/elbo" in record.metrics for record in records):
-        return "val/elbo", 1
-    return "val/reconstruction", -1
+def sweep_sections(sweep: Sweep) -> Iterator[Section]:
+    """The sections of the report, in order."""
+    command = f"scripts/evaluate.py run={shlex.quote(str(sweep.folder))} metrics=[udr]"
+
+    def of_groups(
+        name: str, anchor: str, blocks: Callable[[Group, str], Iterator[Block]]
+    ) -> Section:
+        return Section(name, anchor, list(_of_groups(sweep.groups, blocks)))
+
+    yield Section("Runs", "runs", list(states(sweep.records, sweep.unreadable, len(sweep.groups))))
+    if not sweep.groups:
+        return
+    yield of_groups("Cells", "cells", cells)
+    yield of_groups("What the settings do", "plots", plots.plots)
+    yield of_groups("Rate and distortion", "rate-distortion", plots.rate_distortion)
+    yield of_groups("Which numbers agree", "correlations", relations.correlations)
+    yield of_groups("Seed or setting", "variance", relations.variance)
+    yield of_groups("Ranked without labels", "udr", lambda g, _: relations.udr(g, command))
+    yield of_groups("Best and median run", "best", lambda g, p: best(g, p, sweep.by))
+    yield Section("Each run", "each", list(_each(sweep)))
+    if sweep.with_explorer and len(sweep.groups) == 1:
+        yield from _explorer(sweep)
 
 
-def _summary(records: Sequence[Record], varied: dict[str, list[Any]], chosen: Record | None) -> str:
-    states = Counter(record.state for record in records)
-    counted = ", ".join(f"{number} {escape(state)}" for state, number in states.items())
-    text = f"{len(records)} runs: {counted}. "
-    names = ", ".join(f"<code>{escape(name)}</code>" for name in varied)
-    text += f"They differ in {names}. " if varied else "All have the same settings. "
-    if chosen is not None:
-        name, sign = _criterion(records)
-        what = "largest validation ELBO" if sign > 0 else "least validation reconstruction"
-        text += f"The {what}, {number(chosen.metrics[name])} nats per image, has <b>"
-        text += f"{escape(chosen.name)}</b>."
-    elif not comparable(records):
-        text += "Their ELBOs don't compare, since data, pixels or likelihood differ."
-    return f"<p>{text}</p>"
+def _of_groups(
+    groups: Sequence[Group], blocks: Callable[[Group, str], Iterator[Block]]
+) -> Iterator[Block]:
+    """The blocks of each group, under its name where there are several."""
+    for i, group in enumerate(groups):
+        found = list(blocks(group, f"{i + 1}_" if len(groups) > 1 else ""))
+        if found and group.label:
+            yield Heading(group.label)
+        yield from found
 
 
-def _table(records: Sequence[Record], varied: dict[str, list[Any]]) -> str:
-    metrics = _metrics(records)
-    rows = [
-        (
-            f"{escape(record.name)}",
-            badge(record),
-            *(escape(ABSENT if column[i] is None else column[i]) for column in varied.values()),
-            *(_main(record, name) for name in MAIN),
-            *(_score(record, key) for key in metrics),
-            duration(record.metrics["seconds"]) if "seconds" in record.metrics else ABSENT,
+def _each(sweep: Sweep) -> Iterator[Block]:
+    """A table of the runs and each in short; of many their numbers are in scores.csv alone."""
+    if len(sweep.records) > MAX_RUNS:
+        yield Words(
+            f"The {len(sweep.records):,} runs are in `scores.csv`, one number a row.", "small"
         )
-        for i, record in enumerate(records)
-    ]
-    heads = (*varied, *MAIN.values(), *map(metric_title, metrics))
-    errors = "".join(
-        f'<p class="note failed"><b>{escape(record.name)}</b> failed: '
-        f"{escape(record.status.get('error', 'it left no error'))}</p>"
-        for record in records
-        if record.state == "failed"
-    )
-    splits = {record.split for record in records if record.main("reconstruction") is not None}
-    note = " and ".join(sorted({"test": "test", "val": "validation"}[s] for s in splits))
-    caption = f"ELBO, reconstruction and KL in nats per image, {note} images." if note else ""
-    return table(("run", "state", *map(escape, heads), "time"), rows, caption) + errors
-
-
-def _main(record: Record, name: str) -> str:
-    return number(record.main(name))
-
-
-def _score(record: Record, key: str) -> str:
-    return interval(record.metrics.get(key), record.score(key).get("interval"))
-
-
-def _metrics(records: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(key for record in records for key in record.measured))
-
-
-def _plots(records: Sequence[Record], varied: dict[str, list[Any]]) -> str:
-    if len(records) < MIN_PLOTTED or not comparable(records):
-        return ""
-    numeric = [name for name, values in varied.items() if name != "seed" and is_numeric(values)]
-    metrics = _metrics(records)
-    blocks = []
-    for name in numeric[:MAX_SETTINGS]:
-        plots = list(_plots_against(records, name, varied[name], metrics[:MAX_METRICS]))
-        if plots:
-            blocks.append(f'<h3>{escape(name)}</h3><div class="plots">{"".join(plots)}</div>')
-    left_out = [f"settings {', '.join(numeric[MAX_SETTINGS:])}"] if numeric[MAX_SETTINGS:] else []
-    if blocks and metrics[MAX_METRICS:]:
-        left_out.append(f"metrics {', '.join(map(metric_title, metrics[MAX_METRICS:]))}")
-    if left_out:
-        blocks.append(f'<p class="small">Not plotted: {escape("; ".join(left_out))}.</p>')
-    if blocks:
-        blocks.insert(0, '<p class="small">A dot is a run; bars are 95 % intervals.</p>')
-    return "".join(blocks)
-
-
-def _plots_against(
-    records: Sequence[Record], setting: str, x: Sequence[float], metrics: Sequence[str]
-) -> Iterator[str]:
-    names = [record.name for record in records]
-    for name, title in MAIN.items():
-        values = [record.main(name) for record in records]
-        yield scatter(x, [_or_nan(v) for v in values], names, setting, title)
-    for key in metrics:
-        y = [_or_nan(record.metrics.get(key)) for record in records]
-        bounds = [record.score(key).get("interval") for record in records]
-        yield scatter(x, y, names, setting, metric_title(key), bounds)
-
-
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def _runs(records: Sequence[Record]) -> str:
+        return
+    for group in sweep.groups:
+        varied = differing(group.rows[: len(group.records)])
+        rows = [
+            (
+                quoted(record.name),
+                *(quoted(ABSENT if v[i] is None else v[i]) for v in varied.values()),
+                *(number(_finite(column[i])) for column in group.columns.values()),
+                duration(record.metrics["seconds"]) if "seconds" in record.metrics else ABSENT,
+            )
+            for i, record in enumerate(group.records)
+        ]
+        heads = ("run", *map(quoted, varied), *map(title, group.columns), "time")
+        yield Table(heads, rows, "", " ".join(["Runs", group.label]).strip())
     budget = Budget(FIGURE_BYTES)
-    return "".join(
-        details(
-            f"{escape(record.name)} {badge(record)}",
-            f'{summary(record)}<div class="gallery">{gallery(record, budget)}</div>'
-            f"{scores(record)}",
+    for record in sweep.records:
+        body = (
+            f'{summary(record)}<div class="gallery">{gallery(record, budget)}</div>{scores(record)}'
         )
-        for record in records
-    )
+        yield OnPage(details(f"{escape(record.name)} {badge(record)}", body))
+
+
+def _finite(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _explorer(sweep: Sweep) -> Iterator[Section]:
+    from vaelab.report.explorer import explorer
+
+    (group,) = sweep.groups
+    key = criterion(group, sweep.by)
+    if key is not None:
+        record = group.records[ranked(group, key)[0]]
+        yield Section(f"Latent explorer of {record.name}", "explorer", [OnPage(explorer(record))])

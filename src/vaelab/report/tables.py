@@ -1,16 +1,21 @@
-"""scores.csv: every number of every run as a row, for those who plot themselves."""
+"""scores.csv and cells.csv: every number of every run, and of every cell over its seeds."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from vaelab.report.record import Record
-from vaelab.report.settings import differing
+from vaelab.report.settings import differing, settings
+from vaelab.report.study import Group, spread
 
 COLUMNS = ("run", "metric", "part", "value", "low", "high", "num_samples", "codes", "step")
 MEASURED_AT_END = ("val/", "test/")
 SAMPLE_SIZES = ("num_samples", "num_test", "num_train")
+OF_A_CELL = ("metric", "n", "mean", "mean_low", "mean_high")
+OF_A_CELL += ("median", "median_low", "median_high", "min", "max")
 
 
 def tidy_csv(records: Sequence[Record]) -> str:
@@ -23,15 +28,13 @@ def tidy_csv(records: Sequence[Record]) -> str:
     num_samples  images that it was measured on;  codes  mean or sampled;  step  of the weights
     and a column for each setting that differs between the runs.
     """
-    varied = differing(records)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *varied])
-    for i, record in enumerate(records):
-        values = [column[i] for column in varied.values()]
-        for row in _rows(record):
-            writer.writerow([record.name, *row, *values])
-    return text.getvalue()
+    varied = differing([settings(record) for record in records])
+    rows = [
+        [record.name, *row, *(column[i] for column in varied.values())]
+        for i, record in enumerate(records)
+        for row in _rows(record)
+    ]
+    return _csv((*COLUMNS, *varied), rows)
 
 
 def _rows(record: Record) -> Iterator[list[Any]]:
@@ -48,3 +51,46 @@ def _rows(record: Record) -> Iterator[list[Any]]:
         yield [metric, "value", value, low, high, *facts]
         for factor, part in (entry.get("per_factor") or {}).items():
             yield [metric, factor, part, "", "", *facts]
+
+
+def cells_csv(groups: Sequence[Group]) -> str:
+    """One row a number of each cell, over its finished runs that have it.
+
+    The settings that differ but for the seed, then metric (the key in metrics.json), n (runs), the
+    mean and the median with 95 % bootstrap intervals (empty for one run), min and max.
+    """
+    rows = [row for group in groups for row in group.rows[: len(group.records)]]
+    varied = differing(rows, but=("seed",))
+    content = []
+    start = 0
+    for group in groups:
+        keys = dict.fromkeys(key for record in group.records for key in record.metrics)
+        columns = {key: group.column(key) for key in keys}
+        for cell in group.cells:
+            if not len(cell.rows):
+                continue
+            values = [column[start + cell.rows[0]] for column in varied.values()]
+            for key, column in columns.items():
+                numbers = column[cell.rows]
+                if np.isfinite(numbers).any():
+                    content.append([*values, key, *_summary(numbers)])
+        start += len(group.records)
+    return _csv((*varied, *OF_A_CELL), content)
+
+
+def _summary(values: np.ndarray) -> Iterator[Any]:
+    """What OF_A_CELL names, after the metric."""
+    kept = values[np.isfinite(values)]
+    yield len(kept)
+    for statistic in ("mean", "median"):
+        _, value, interval = spread(kept, statistic)
+        yield from (value, *(interval or ("", "")))
+    yield from (kept.min(), kept.max())
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()

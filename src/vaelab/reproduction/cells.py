@@ -2,10 +2,11 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 
+from vaelab.reproduction.number import Number, median_of
 from vaelab.reproduction.runs import TargetRun
 
 ORDERS: dict[str, Callable[[float, float], bool]] = {
@@ -18,28 +19,35 @@ ORDERS: dict[str, Callable[[float, float], bool]] = {
 
 def medians(
     runs: Sequence[TargetRun], by: Sequence[str], orders: Mapping[str, str] | None = None
-) -> dict[str, float]:
+) -> dict[str, Number]:
     """Every number's median over the runs of a cell, and in how many seeds it has its order.
 
     Args:
         runs: all runs of the target.
         by: the settings that make a cell; runs of one cell differ in others, such as the seed.
+            None of them: all runs are one cell.
         orders: number -> how it moves along the first of `by`, in the order of the runs; those
             that agree in everything else make a sequence.
 
     Returns:
-        "<number> at <value> ..." -> median, and "<number> <order>" -> how many sequences obey it.
+        "<number> at <value> ..." -> median, "<number> of all" where all runs are one cell, and
+        "<number> <order>" -> how many sequences obey it. Medians have intervals: over the runs, or
+        of a single run's own score.
     """
-    numbers = {
-        f"{name} at {cell}": median(values)
-        for cell, members in cells(runs, by).items()
-        for name, values in columns(members).items()
-    }
+    numbers = {}
+    for cell, members in cells(runs, by).items():
+        # Without what they have in common, so that runs of the same seed pair with other cells'.
+        common = set.intersection(*(set(run.settings.items()) for run in members))
+        rest = [_rest(run, dict(common)) for run in members]
+        for name, values in columns(members).items():
+            one = median_of(dict(zip(rest, values, strict=True)), _own_interval(members, name))
+            numbers[f"{name} at {cell}" if by else f"{name} of all"] = one
     for name, order in (orders or {}).items():
-        numbers[f"{name} {order}"] = sum(
+        obeyed = (
             all(ORDERS[order](a, b) for a, b in pairwise(sequence))
             for sequence in sequences(runs, by[0], name)
         )
+        numbers[f"{name} {order}"] = Number(sum(obeyed))
     return numbers
 
 
@@ -65,8 +73,7 @@ def sequences(runs: Sequence[TargetRun], along: str, name: str) -> list[list[flo
     """The values of a number along one setting, a list for each combination of the others."""
     lines = defaultdict(list)
     for run in runs:
-        rest = tuple(sorted((k, v) for k, v in run.settings.items() if k != along))
-        lines[rest].append(float(run.numbers.get(name, math.nan)))
+        lines[_rest(run, [along])].append(float(run.numbers.get(name, math.nan)))
     return list(lines.values())
 
 
@@ -78,6 +85,18 @@ def table(runs: Sequence[TargetRun], by: Sequence[str], shown: Sequence[str]) ->
         entries = [_entry(values.get(name, [math.nan])) for name in shown]
         lines.append(f"| {cell} | {len(members)} | {' | '.join(entries)} |")
     return "\n".join(lines)
+
+
+def _rest(run: TargetRun, but: Collection[str]) -> str:
+    """The settings of a run `but` those."""
+    return " ".join(f"{k}={v}" for k, v in sorted(run.settings.items()) if k not in but)
+
+
+def _own_interval(runs: Sequence[TargetRun], name: str) -> tuple[float, float] | None:
+    """The interval of a score of a single run."""
+    scores = runs[0].numbers.get("scores", {})
+    interval = scores.get(name.removeprefix("metrics/"), {}).get("interval")
+    return tuple(interval) if interval and len(runs) == 1 else None
 
 
 def _entry(values: Sequence[float]) -> str:

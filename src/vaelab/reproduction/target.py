@@ -1,53 +1,91 @@
 """A target: an experiment, its expected numbers, and whether they were reached."""
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from hydra import compose
 from omegaconf import DictConfig
 
 from vaelab import build
 from vaelab.files import write_json
 from vaelab.reproduction.cells import table
-from vaelab.reproduction.runs import train_runs
-from vaelab.reproduction.verdict import Verdict, verdict
+from vaelab.reproduction.number import Number
+from vaelab.reproduction.runs import others_runs, own_runs
+from vaelab.reproduction.scale import make_small, smoke_words
+from vaelab.reproduction.verdict import Outcome, Verdict, shown, verdict
 from vaelab.run_folder import RunFolder
+from vaelab.sweep.launchers import Launcher
 from vaelab.train import train
 
 
-def reproduce(cfg: DictConfig, path: Path, choice: str, typed: list[str]) -> list[Verdict]:
+def reproduce(
+    cfg: DictConfig,
+    path: Path,
+    choice: str,
+    typed: Sequence[str],
+    launcher: Launcher,
+    *,
+    smoke: bool = False,
+) -> Outcome:
     """Measure every number of `cfg.target` and compare.
 
-    A target has `runs`, lists of overrides that make several runs; or `train: true`, one run in
-    `path`; or neither. Its `measure` gets the runs, the path of the run, or the config, and returns
-    numbers by name. A row of `expected` names a number, or one logged at a `step`; with `minus`,
-    the difference of two; and what it should be, see `verdict`. Verdicts go into verdicts.json.
+    A target has `runs`, lists of overrides that make several runs, or `of`, targets whose runs it
+    reads, or both; or `train: true`, one run in `path`; or none of them. Its `measure` gets the
+    runs, the path of the run, or the config, and returns numbers by name. A row of `expected` names
+    a number, or one logged at a `step`; with `minus`, the difference of two; and what it should be,
+    see `verdict`. `printed` names numbers that nothing is expected of. Verdicts go into
+    verdicts.json.
 
     Args:
         cfg: the config of the experiment.
         path: for what is written.
         choice: the experiment, such as reproduce/c2.
         typed: overrides beside it, which hold for all runs.
+        launcher: of the runs.
+        smoke: make the runs small and judge nothing; see `reproduction.scale`.
     """
-    target = cfg.target
-    if target.get("runs"):
-        runs = train_runs(cfg, choice, typed)
-        numbers = build.build(target.measure, _partial_=True)(runs)
-        print(table(runs, list(target.by), list(target.shown)))
+    if smoke:
+        typed = [*typed, *smoke_words(cfg)]
+        cfg = compose("train", overrides=[f"experiment={choice}", *typed])
+        make_small(cfg)
+    target, seeds = cfg.target, {str(cfg.seed): None}
+    failures: list[str] = []
+    measure = build.build(target.measure, _partial_=True)
+    if target.get("runs") or target.get("of"):
+        others, missing = others_runs(cfg, smoke=smoke)
+        own, failures = own_runs(cfg, choice, typed, launcher) if target.get("runs") else ([], [])
+        failures, runs = [*failures, *missing], [*own, *others]
+        numbers = measure(runs) if runs else {}
+        seeds = {run.settings.get("seed", str(cfg.seed)): None for run in runs}
+        if runs and target.get("by"):
+            print(table(runs, list(target.by), list(target.shown)))
     else:
-        numbers = train(cfg, path, [f"experiment={choice}", *typed]) if target.train else {}
-        measure = build.build(target.measure, _partial_=True)
-        numbers |= measure(path if target.train else cfg)
-    verdicts = []
-    for row in target.expected:
-        name = row.number
-        if "step" in row:
-            measured = RunFolder(path).read_curve(name).get(row.step, math.nan)
-            name = f"{name} at step {row.step}"
-        else:
-            measured = numbers.get(name, math.nan)
-        if "minus" in row:
-            measured -= numbers.get(row.minus, math.nan)
-            name = f"{name} - {row.minus}"
-        verdicts.append(verdict(row, name, float(measured)))
-    write_json(path / "verdicts.json", [vars(v) | {"reached": v.reached} for v in verdicts])
-    return verdicts
+        numbers = train(cfg, path, [f"experiment={choice}", *typed]) if target.get("train") else {}
+        numbers |= measure(path if target.get("train") else cfg)
+    for name in target.get("printed", []):
+        one = _number(numbers, name)
+        print(f"           {name:<48} {shown(one.value, one.interval):>28}")
+    verdicts = [_verdict(row, numbers, path) for row in target.expected]
+    outcome = Outcome(choice.rpartition("/")[2], verdicts, failures, list(seeds), smoke)
+    path.mkdir(parents=True, exist_ok=True)
+    write_json(path / "verdicts.json", [asdict(v) | {"reached": v.reached} for v in verdicts])
+    return outcome
+
+
+def _verdict(row: Mapping[str, Any], numbers: Mapping[str, Any], path: Path) -> Verdict:
+    name = row["number"]
+    if "step" in row:
+        measured = Number(RunFolder(path).read_curve(name).get(row["step"], math.nan))
+        return verdict(row, f"{name} at step {row['step']}", measured)
+    if "minus" in row:
+        measured = _number(numbers, name) - _number(numbers, row["minus"])
+        return verdict(row, f"{name} - {row['minus']}", measured)
+    return verdict(row, name, _number(numbers, name))
+
+
+def _number(numbers: Mapping[str, Any], name: str) -> Number:
+    one = numbers.get(name, math.nan)
+    return one if isinstance(one, Number) else Number(float(one))

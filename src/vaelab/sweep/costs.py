@@ -20,7 +20,7 @@ def costs(jobs: Sequence[Job], num_at_once: int | None) -> str:
     """
     num_finished = sum(job.state == "finished" for job in jobs)
     head = f"{len(jobs):,} jobs: {num_finished:,} finished, {len(jobs) - num_finished:,} to run"
-    found = methods(jobs)
+    found = methods(jobs, num_at_once or 1)
     if not found:
         return head
     hours = sum(method.seconds for method in found) / 3600

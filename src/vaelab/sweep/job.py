@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from vaelab import build
 from vaelab.config import load_current_config, plain
 from vaelab.errors import UserError, known_cause, require, sentence
+from vaelab.identity import job_id
 from vaelab.run_folder import RunFolder, is_main_process
-from vaelab.sweep.identity import job_id
 from vaelab.sweep.jobs import overrides_of, recorded
 from vaelab.sweep.lifeline import end_with_sweep
 

@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from vaelab.config import load_config, plain
 from vaelab.errors import UserError
 from vaelab.files import write_atomically, write_json
+from vaelab.identity import differences, job_id
 from vaelab.run_folder import RunFolder
-from vaelab.sweep.identity import differences, job_id
 
 log = logging.getLogger(__name__)
 

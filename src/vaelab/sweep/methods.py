@@ -1,6 +1,7 @@
 """The jobs of a sweep by what a step of theirs takes: learned of finished ones, or timed now."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaelab.config import load_config, plain
-from vaelab.sweep.identity import canonical
+from vaelab.identity import canonical
 from vaelab.sweep.jobs import Job, overrides_of
 
 MOST_TIMED = 8  # methods; each loads its data, which takes a few seconds
@@ -48,10 +49,11 @@ class Method:
         return self.num_steps * self.seconds_per_step + self.num_jobs * self.evaluation_seconds
 
 
-def methods(jobs: Sequence[Job]) -> list[Method]:
-    """The methods among the jobs that are not finished."""
+def methods(jobs: Sequence[Job], num_at_once: int = 1) -> list[Method]:
+    """The methods among the jobs that are not finished, timed with their share of the cores."""
     members: dict[str, list[Job]] = defaultdict(list)
-    names, num_steps = {}, {}
+    names: dict[str, str] = {}
+    num_steps: dict[str, int] = {}
     for group in _but_for_seeds(jobs):
         config = plain(load_config(group[0].folder.config))  # reading all would take a minute
         key = _key(config)
@@ -61,9 +63,11 @@ def methods(jobs: Sequence[Job]) -> list[Method]:
     finished = {
         key: [job for job in all_ if job.state == "finished"] for key, all_ in members.items()
     }
-    waiting = {k: [job for job in all_ if job not in finished[k]] for k, all_ in members.items()}
+    waiting = {k: [job for job in all_ if job.state != "finished"] for k, all_ in members.items()}
     unknown = [key for key in members if waiting[key] and not finished[key]][:MOST_TIMED]
-    timed = dict(zip(unknown, _timed([waiting[key][0] for key in unknown]), strict=False))
+    timed = dict(
+        zip(unknown, _timed([waiting[key][0] for key in unknown], num_at_once), strict=False)
+    )
     found = []
     for key, to_run in waiting.items():
         done = finished[key]
@@ -97,7 +101,7 @@ def _key(config: Mapping[str, Any]) -> str:
 def _learned(done: Sequence[Job]) -> dict[str, float]:
     """What finished jobs took: the mean of one."""
     metrics = [job.folder.read_metrics() for job in done]
-    steps = sum(one["num_steps"] for one in metrics)
+    steps = sum(one["num_steps"] for one in metrics) or 1
     evaluations = [e["seconds"] for one in metrics for e in one.get("evaluations", {}).values()]
     files = [file for job in done for file in job.path.rglob("*") if file.is_file()]
     return {
@@ -107,7 +111,7 @@ def _learned(done: Sequence[Job]) -> dict[str, float]:
     }
 
 
-def _timed(jobs: Sequence[Job]) -> list[dict[str, float]]:
+def _timed(jobs: Sequence[Job], num_at_once: int) -> list[dict[str, float]]:
     """`timing.measure` of each; {} for those that could not be timed here, or not in time.
 
     In a process of its own, so that nothing of it is left in the one that trains.
@@ -115,8 +119,12 @@ def _timed(jobs: Sequence[Job]) -> list[dict[str, float]]:
     if not jobs:
         return []
     command = [sys.executable, "-m", "vaelab.sweep.timing", *(str(job.path) for job in jobs)]
+    num_threads = max(1, len(os.sched_getaffinity(0)) // num_at_once)
+    env = {"OMP_NUM_THREADS": str(num_threads)} | os.environ
     try:
-        out = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout
+        out = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, env=env
+        ).stdout
     except subprocess.TimeoutExpired as late:
         out = (late.stdout or b"").decode()
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]

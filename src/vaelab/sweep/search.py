@@ -124,7 +124,8 @@ class Search:
         One that another trial or sweep has trained already is not run again.
         """
         for trial in self._trials():
-            attempt = Attempt(trial, list(self.settings.seeds or [None]))
+            seeds: list[int | None] = [*self.settings.seeds] if self.settings.seeds else [None]
+            attempt = Attempt(trial, seeds)
             while attempt.to_lay and not attempt.is_decided:
                 with self.lock:
                     job = self._lay(attempt)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from vaelab.config import plain
 from vaelab.errors import require
-from vaelab.sweep.identity import canonical
+from vaelab.identity import canonical
 from vaelab.sweep.space import Space
 from vaelab.sweep.study import missing_metric
 
@@ -28,7 +28,7 @@ class SearchSettings:
     """
 
     metric: str
-    direction: str
+    direction: Literal["maximize", "minimize"]
     num_trials: int
     sampler: str
     sampler_seed: int

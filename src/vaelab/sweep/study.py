@@ -2,9 +2,10 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vaelab.errors import UserError, nearest, require
 
@@ -37,7 +38,9 @@ def require_optuna() -> None:
     logging.getLogger("optuna").setLevel(logging.WARNING)
 
 
-def open_study(folder: Path, direction: str, facts: Mapping[str, Any]) -> "Study":
+def open_study(
+    folder: Path, direction: Literal["minimize", "maximize"], facts: Mapping[str, Any]
+) -> "Study":
     """The study of a folder, new or gone on with.
 
     Only the process of the sweep opens it, whatever machines the jobs run on: SQLite is safe for
@@ -69,8 +72,8 @@ def open_study(folder: Path, direction: str, facts: Mapping[str, Any]) -> "Study
             there = facts
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise UserError(
-            f"expected a study in {folder / FILE}, got {error}; move it away: runs that are "
-            "finished are found again."
+            f"expected a study in {folder / FILE}, got {str(error).splitlines()[0]}; move it away: "
+            "runs that are finished are found again."
         ) from error
     changes = [key for key in {**there, **facts} if there.get(key) != facts.get(key)]
     rows = "; ".join(f"{key}: {there.get(key)} -> {facts.get(key)}" for key in changes)
@@ -83,8 +86,9 @@ def open_study(folder: Path, direction: str, facts: Mapping[str, Any]) -> "Study
 
 
 def sampler(name: str, seed: int, number: int) -> "BaseSampler":
-    """A new sampler for each trial, so that a draw depends on the seed and the trials before it
-    alone: a search that was stopped goes on as if it had not been.
+    """A new sampler for each trial: what it draws depends on the seed and the trials before alone.
+
+    So a search that was stopped goes on as if it had not been.
 
     Raises:
         UserError: no such sampler, or a package that it needs is missing.
@@ -95,12 +99,8 @@ def sampler(name: str, seed: int, number: int) -> "BaseSampler":
 
     require(
         name in SAMPLERS,
-        f"hydra.sweeper.sampler expects one of {', '.join(SAMPLERS)}, got {name}"
-        + (
-            "; of all combinations the default sweeper is, without hydra/sweeper=."
-            * (name == "grid")
-            or "; choose one of them."
-        ),
+        f"hydra.sweeper.sampler expects one of {', '.join(SAMPLERS)}, got {name}; choose one of "
+        "them, or leave hydra/sweeper= out for all combinations.",
     )
     try:
         return getattr(optuna.samplers, SAMPLERS[name])(
@@ -122,8 +122,6 @@ def missing_metric(metric: str, known: Mapping[str, Any]) -> UserError:
 
 def best_trials(study: "Study", folder: Path, metric: str) -> str:
     """The best trials with their settings and folders, and how much each setting mattered."""
-    from collections import Counter
-
     from optuna.trial import TrialState
 
     counts = Counter(trial.state.name.lower() for trial in study.trials)
@@ -131,7 +129,7 @@ def best_trials(study: "Study", folder: Path, metric: str) -> str:
     lines = [f"\nsearch    {metric}, {study.direction.name.lower()}d: {told}"]
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = -1 if study.direction.name == "MAXIMIZE" else 1
-    for trial in sorted(finished, key=lambda one: sign * one.value)[:NUM_BEST]:
+    for trial in sorted(finished, key=lambda one: sign * (one.value or 0.0))[:NUM_BEST]:
         params = " ".join(f"{k}={_short(v)}" for k, v in trial.params.items())
         lines.append(f"{trial.value:>12.4f}  {params}")
         lines += [f"              {folder / run}" for run in trial.user_attrs["runs"]]

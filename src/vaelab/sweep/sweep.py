@@ -59,7 +59,7 @@ def ended(
     # For as long as the jobs show themselves; the last log lines come after the view.
     try:
         with progress.shown():
-            for done in launcher.launch(progress.starting(_idle(jobs))):
+            for done in launcher.launch(progress.starting(_idle(launcher, jobs))):
                 state = settle(done)
                 progress.ended(done.job, state)
                 yield done.job, state
@@ -69,9 +69,9 @@ def ended(
         sys.exit(130)
 
 
-def _idle(jobs: Iterable[Job]) -> Iterator[Job]:
+def _idle(launcher: Launcher, jobs: Iterable[Job]) -> Iterator[Job]:
     for job in jobs:
-        if job.state == "running":
+        if job.state == "running" and not launcher.finds_running:
             log.warning("%s is left to the process that runs it", job.label)
         else:
             yield job

@@ -24,9 +24,12 @@ class Launcher(ABC):
 
     Attributes:
         in_background: whether the jobs leave the terminal to the sweep, which then shows them.
+        finds_running: whether its jobs outlive the sweep's process, so that it is given those too
+            that are running, to wait for them.
     """
 
-    in_background = True
+    in_background: bool = True
+    finds_running = False
 
     @abstractmethod
     def launch(self, jobs: Iterable[Job]) -> Iterator[Done]:

@@ -58,11 +58,13 @@ class Joblib(Launcher):
                 processes.wait_for_room()
                 job = None if over.is_set() else next(jobs, None)
                 if job is None:
+                    processes.leave_room()
                     over.set()
                     return None
                 try:
                     gpus = self.gpus.take(job)
                 except LookupError as error:
+                    processes.leave_room()
                     return Done(job, str(error))
             try:
                 return Done(job, processes.run(job, self._environment(job, gpus)))

@@ -33,6 +33,7 @@ class Processes:
         self.needed: dict[int, float] = {}  # process number -> bytes so far, of those that run
         self.largest = (memory_gb or 0.0) * GB  # what a job has needed so far
         self.stopped = False
+        self._coming = 0  # jobs that have room and no process yet
         self._running: dict[int, subprocess.Popen] = {}
         self._lock = threading.Lock()
 
@@ -57,14 +58,22 @@ class Processes:
     def wait_for_room(self) -> None:
         """Wait until memory holds what the largest job has needed so far, or none runs.
 
-        What those that run have yet to grow to is taken already.
+        What those that run have yet to grow to is taken already. So is then the room of this one:
+        `run` it, or else `leave_room`.
         """
         while not self.stopped:
             with self._lock:
-                growth = sum(max(0.0, self.largest - now) for now in self.needed.values())
-                if not self.needed or available_bytes() >= self.largest + growth:
+                others = [*self.needed.values(), *[0.0] * self._coming]
+                growth = sum(max(0.0, self.largest - now) for now in others)
+                if not others or available_bytes() >= self.largest + growth:
+                    self._coming += 1
                     return
             time.sleep(LOOK_EVERY)
+
+    def leave_room(self) -> None:
+        """Give back the room that was waited for, where no job is started."""
+        with self._lock:
+            self._coming = max(0, self._coming - 1)
 
     def stop(self) -> None:
         """Interrupt all jobs as Ctrl-C does, wait for them to save their state, and start no more.
@@ -105,6 +114,7 @@ class Processes:
                 start_new_session=True,
             )
             self._running[process.pid] = process
+            self._coming = max(0, self._coming - 1)
             self.needed[process.pid] = 0.0
         if self.memory_gb is not None:
             limit = int(self.memory_gb * GB)

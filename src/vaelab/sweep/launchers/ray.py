@@ -51,7 +51,8 @@ class Ray(Launcher):
 
     def launch(self, jobs: Iterable[Job]) -> Iterator[Done]:
         ray = _connected(self.address)
-        jobs, running, more = iter(jobs), {}, True
+        jobs, more = iter(jobs), True
+        running: dict[Any, Job] = {}
         try:
             while True:
                 while more and len(running) < self._room(ray):

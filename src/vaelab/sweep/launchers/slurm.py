@@ -1,6 +1,8 @@
 """Jobs on a SLURM cluster, submitted by submitit."""
 
 import logging
+import shlex
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 
 from vaelab.errors import UserError, require
 from vaelab.files import write_json
+from vaelab.signals import Terminated
 from vaelab.sweep.jobs import Job
 from vaelab.sweep.launchers.base import Done, Launcher
 from vaelab.sweep.launchers.slurm_job import RECORD, run_on_slurm
@@ -16,6 +19,8 @@ from vaelab.sweep.launchers.slurm_queue import ENDED, Queue, job_name, reason
 log = logging.getLogger(__name__)
 
 LOGS = ".slurm"  # in the sweep's folder
+# While Python starts: SLURM requeues a job that it has to kill, and none that SIGTERM ends at once.
+DEAF_TO_SIGTERM = """bash -c 'trap "" TERM; exec "$0" "$@"' """
 SLOW_DISK = 60.0  # seconds that a shared disk may take to show what another machine wrote
 
 
@@ -27,6 +32,8 @@ class Slurm(Launcher):
 
     Args: see conf/hydra/launcher/slurm.yaml.
     """
+
+    finds_running = True
 
     def __init__(
         self,
@@ -81,8 +88,12 @@ class Slurm(Launcher):
                     job, refused = refused or next(waiting, None), None
                     if job is None:
                         break
+                    number = self._queued(queue, job)
+                    if number is None and job.state == "running":
+                        log.warning("%s is left to the process that runs it", job.label)
+                        continue
                     try:
-                        running[queue.find(job) or self._submit(job)] = job
+                        running[number or self._submit(job)] = job
                     except UserError as error:
                         if not running:
                             raise
@@ -101,6 +112,13 @@ class Slurm(Launcher):
                     "%d jobs stay in the queue; the same command waits for them, and this ends "
                     "them: scancel %s", len(running), " ".join(running),
                 )  # fmt: skip
+
+    def _queued(self, queue: Queue, job: Job) -> str | None:
+        """The number of a job that an earlier process of this sweep has submitted."""
+        number = queue.find(job)
+        if number:
+            log.info("job %s, in the queue already: %s", number, job.label)
+        return number
 
     def _submit(self, job: Job) -> str:
         """Hand a job to SLURM; its number there."""
@@ -135,7 +153,10 @@ class Slurm(Launcher):
         deadline = time.monotonic() + SLOW_DISK
         while state == "COMPLETED" and not job.is_complete and time.monotonic() < deadline:
             time.sleep(1)
-        return Done(job, reason(job, state, self.timeout_min, self.mem_gb))
+        why = reason(job, state, self.timeout_min, self.mem_gb)
+        if why and job.folder.status().get("error") == Terminated.__name__:
+            job.folder.set_status("interrupted", error=why)  # says who sent the signal
+        return Done(job, why)
 
 
 def _executor(folder: Path) -> Any:
@@ -145,4 +166,4 @@ def _executor(folder: Path) -> Any:
         raise UserError(
             "hydra/launcher=slurm expects submitit, got none; pip install 'vaelab[slurm]'."
         ) from None
-    return SlurmExecutor(folder.resolve())
+    return SlurmExecutor(folder.resolve(), python=DEAF_TO_SIGTERM + shlex.quote(sys.executable))

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from vaelab.config import plain
-from vaelab.sweep.identity import canonical, differences, job_id
+from vaelab.identity import canonical, differences, job_id
 
 
 @pytest.fixture(scope="module")

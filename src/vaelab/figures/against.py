@@ -1,0 +1,108 @@
+"""Numbers of many runs against a setting: a panel a number, a line with its band, a dot a run."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaelab.figures import page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+PANELS_PER_ROW = 3
+PANEL = 1.62  # inches, the height of one
+LOGARITHMIC_FROM = 10.0  # ratio of the largest to the least positive value
+MANY_DOTS = 300  # from here on they are one image in an SVG
+
+
+class Line(NamedTuple):
+    """One line: its name, and x, centre, low and high of each of its cells."""
+
+    name: str
+    x: Floats
+    centre: Floats
+    low: Floats
+    high: Floats
+
+
+class Panel(NamedTuple):
+    """One number: its label, its lines, and for each line the (x, y) of its runs (R, 2)."""
+
+    label: str
+    lines: Sequence[Line]
+    dots: Sequence[Floats]
+
+
+def against(setting: str, panels: Sequence[Panel], caption: str = "") -> "Figure":
+    """Panels of numbers against a setting, whose axis is logarithmic where it spreads tenfold."""
+    num_columns = PANELS_PER_ROW
+    num_rows = -(-len(panels) // num_columns)
+    names = [line.name for line in panels[0].lines]
+    legend = page.LINE * 1.3 * -(-len(names) // 2) if len(names) > 1 else 0.0
+    figure = page.page(PANEL * num_rows + 0.1 + legend, caption, width=page.WIDE)
+    shown = figure.subplots(num_rows, num_columns, squeeze=False, sharex=True).ravel()
+    for i, (axes, panel) in enumerate(zip(shown, panels, strict=False)):
+        lowest = i + num_columns >= len(panels)
+        _draw(axes, panel)
+        page.dress(axes, setting if i // num_columns == num_rows - 1 else "")
+        axes.set_title(panel.label, fontsize=page.FONT, pad=4, loc="left")
+        if lowest:
+            axes.tick_params(labelbottom=True)
+    for axes in shown[len(panels) :]:
+        axes.set_axis_off()
+    _scale(shown[0], np.concatenate([line.x for panel in panels for line in panel.lines]))
+    if legend:
+        _legend(figure, shown[0], names)
+    return figure
+
+
+def _draw(axes: "Axes", panel: Panel) -> None:
+    num_dots = sum(map(len, panel.dots))
+    for i, (line, dots) in enumerate(zip(panel.lines, panel.dots, strict=True)):
+        colour = page.LINE_COLOURS[i % len(page.LINE_COLOURS)]
+        style: Any = page.LINE_STYLES[i % len(page.LINE_STYLES)]
+        dot: dict[str, Any] = {"s": 5, "alpha": 0.45, "linewidths": 0, "zorder": 2}
+        axes.scatter(*dots.T, color=colour, rasterized=num_dots > MANY_DOTS, **dot)
+        axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
+        look: dict[str, Any] = {"linewidth": 1.1, "marker": "o", "ms": 2.5, "zorder": 3}
+        axes.plot(line.x, line.centre, color=colour, linestyle=style, label=line.name, **look)
+    axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
+def _scale(axes: "Axes", x: Floats) -> None:
+    """Ticks where runs are, as far as their numbers leave each other room."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    values = np.unique(x)
+    logarithmic = is_logarithmic(values)
+    if logarithmic:
+        axes.set_xscale("log")
+    places = np.log(values) if logarithmic else values
+    ticks: list[int] = []
+    gap = np.ptp(places) / 8
+    for i, place in enumerate(places):
+        if not ticks or place - places[ticks[-1]] >= gap:
+            ticks.append(i)
+    axes.xaxis.set_major_locator(FixedLocator(values[ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+
+
+def is_logarithmic(values: Floats) -> bool:
+    """Whether positive values spread so far that equal ratios should have equal distances."""
+    return bool(
+        len(values) and values.min() > 0 and values.max() >= LOGARITHMIC_FROM * values.min()
+    )
+
+
+def _legend(figure: "Figure", axes: "Axes", names: Sequence[str]) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    longest = max(map(page.text_width, names)) + 0.5
+    columns = max(1, min(len(names), int((figure.get_figwidth() - 0.2) / longest)))
+    place: dict[str, Any] = {"loc": "outside upper left", "ncols": columns}
+    figure.legend(handles, labels, fontsize=page.FONT, frameon=False, **place)

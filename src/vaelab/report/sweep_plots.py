@@ -1,0 +1,109 @@
+"""The figures of a group of runs: numbers against settings, rate and distortion, correlations."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vaelab.report.blocks import Picture
+from vaelab.report.study import Floats, Group
+from vaelab.report.titles import cell_name, title, value_name, with_unit
+from vaelab.report.trails import Trail, numeric_settings, trails
+
+if TYPE_CHECKING:
+    from vaelab.figures import Panel
+    from vaelab.figures.page import Figure
+
+DPI = 200
+
+
+def against_setting(group: Group, setting: str, numbers: Sequence[str], name: str) -> Picture:
+    """Panels of numbers against a setting."""
+    from vaelab.figures import against
+
+    lines = trails(group, setting)
+    panels = [_panel(group, lines, number) for number in numbers]
+    what = ", ".join(map(title, numbers))
+    sentence = (
+        f"Lines: {group.statistic} of the runs of a cell. Bands: its 95 % bootstrap interval over "
+        "seeds. Dots: runs."
+    )
+    figure = against(setting, panels)
+    return picture(name, figure, f"Against {setting}", sentence, f"{what} against {setting}.")
+
+
+def _panel(group: Group, lines: Sequence[Trail], number: str) -> "Panel":
+    from vaelab.figures import Line, Panel
+
+    column = group.columns[number]
+    drawn, dots = [], []
+    for line in lines:
+        spreads = [group.spread(column[cell.rows]) for cell in line.cells]
+        ends = [spread.interval or (spread.value, spread.value) for spread in spreads]
+        low, high = np.array(ends, float).reshape(-1, 2).T
+        centre = np.array([spread.value for spread in spreads])
+        drawn.append(Line(line.name, line.x, centre, low, high))
+        pairs = zip(line.x, line.cells, strict=True)
+        dots.append(np.array([(x, y) for x, cell in pairs for y in column[cell.rows]]))
+    return Panel(with_unit(number), drawn, dots)
+
+
+def rate_distortion(group: Group, name: str) -> Picture | None:
+    """KL against reconstruction; None where they were not measured."""
+    from vaelab import figures
+
+    if not {"kl", "reconstruction"} <= group.columns.keys():
+        return None
+    setting = next(iter(numeric_settings(group)), None)
+    lines = (
+        trails(group, setting)
+        if setting
+        else [Trail("runs", np.zeros(0), [cell for cell in group.cells if len(cell.rows)])]
+    )
+    drawn = []
+    for line in lines:
+        kl, cost = (
+            np.array([group.spread(group.columns[number][c.rows]).value for c in line.cells])
+            for number in ("kl", "reconstruction")
+        )
+        drawn.append(figures.Trail(line.name, cost, kl, _labels(setting, line)))
+    runs = np.stack([group.columns["reconstruction"], group.columns["kl"]], 1)
+    figure = figures.rate_distortion(drawn, runs)
+    sentence = (
+        f"Points: {group.statistic} of a cell. Grey dots: runs. Dashed: equal ELBO, in nats per "
+        "image; down and to the left is better."
+    )
+    return picture(name, figure, "Rate and distortion", sentence, "KL against reconstruction.")
+
+
+def _labels(setting: str | None, line: Trail) -> list[str]:
+    if setting is None:
+        return [cell_name(cell.settings) for cell in line.cells]
+    return [value_name(setting, cell.settings[setting]) for cell in line.cells]
+
+
+def correlations(names: Sequence[str], rho: Floats, name: str, sentence: str) -> Picture:
+    """The heat map of rank correlations."""
+    from vaelab.figures import rank_correlation_heat_map
+
+    figure = rank_correlation_heat_map(rho, [title(one) for one in names])
+    alt = "Rank correlation of every two numbers."
+    return picture(name, figure, "Rank correlation", sentence, alt)
+
+
+def variance(names: Sequence[str], parts: dict[str, list[float]], name: str) -> Picture:
+    """Bars of what the variance of each number comes from."""
+    from vaelab.figures import variance_bars
+
+    figure = variance_bars([title(one) for one in names], parts)
+    sentence = "Corrected shares; what is estimated below 0 is drawn as 0, the rest scaled."
+    alt = "Shares of the variance of each number."
+    return picture(name, figure, "Where the variance comes from", sentence, alt)
+
+
+def picture(name: str, figure: "Figure", heading: str, sentence: str, alt: str) -> Picture:
+    """A figure as the page and Markdown need it."""
+    from vaelab.figures import to_png, to_svg
+
+    files: dict[str, Any] = {".svg": to_svg(figure).encode(), ".png": to_png(figure, DPI)}
+    return Picture(name, files, heading, sentence, alt)

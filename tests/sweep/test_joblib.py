@@ -1,0 +1,288 @@
+"""Jobs in processes: how many at once, on what, and what the death of one does to the others."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from hydra import initialize_config_dir
+
+from vaelab.commands import CONF
+from vaelab.errors import UserError
+from vaelab.files import write_json
+from vaelab.run_folder import find_runs
+from vaelab.sweep.jobs import Job, plan
+from vaelab.sweep.launchers import Done, Joblib, Serial
+from vaelab.sweep.launchers import memory as memory_module
+from vaelab.sweep.launchers import processes as processes_module
+from vaelab.sweep.sweep import ended, settle
+
+ALIVE = {"state": "running", "pid": os.getppid()}
+
+# Instead of a training: prints its environment, then does what the job's words say.
+FAKE = """
+    import json, os, sys, time
+    from pathlib import Path
+    folder = Path(sys.argv[1])
+    names = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+    began = time.monotonic()
+    exec(json.loads((folder / "job.json").read_text())["do"])
+    facts = {name: os.environ.get(name) for name in names} | {"began": began}
+    (folder / "facts.json").write_text(json.dumps(facts | {"ended": time.monotonic()}))
+    status = json.loads((folder / "status.json").read_text()) | {"state": "finished"}
+    (folder / "status.json").write_text(json.dumps(status))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(processes_module, "LOOK_EVERY", 0.05)
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    """(code, ...) -> jobs that run it instead of training."""
+    script = tmp_path / "fake.py"
+    script.write_text(textwrap.dedent(FAKE))
+    monkeypatch.setattr(processes_module, "COMMAND", (sys.executable, str(script)))
+
+    def make(*codes, trainer="accelerator: cpu, devices: 1"):
+        made = []
+        for number, code in enumerate(codes):
+            job = Job(str(number), tmp_path / "sweep" / str(number), (f"seed={number}",))
+            job.path.mkdir(parents=True)
+            job.folder.config.write_text(f"trainer: {{{trainer}}}\n")
+            (job.path / "job.json").write_text(json.dumps({"do": code}))
+            job.folder.set_status("planned")
+            made.append(job)
+        return made
+
+    return make
+
+
+def facts(job):
+    return json.loads((job.path / "facts.json").read_text())
+
+
+def most_at_once(jobs):
+    spans = [facts(job) for job in jobs]
+    return max(sum(b["began"] <= a["began"] < b["ended"] for b in spans) for a in spans)
+
+
+def test_a_job_is_taken_when_the_result_before_was_dealt_with(jobs):
+    events, made = [], jobs(*["time.sleep(0.1)", "time.sleep(0.4)"] * 3)
+
+    def taken():
+        for job in made:
+            events.append("take")
+            yield job
+
+    for done in Joblib(num_jobs=2).launch(taken()):
+        assert done.reason is None
+        time.sleep(0.1)
+        events.append("told")
+    assert events[:4] == ["take", "take", "told", "take"]
+    for end in range(len(events)):
+        so_far = events[:end]
+        assert so_far.count("take") - so_far.count("told") <= 2
+    assert events.count("told") == 6
+    assert most_at_once(made) == 2
+
+
+def test_death_of_one_leaves_the_others(jobs):
+    made = jobs(
+        "os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 11)", "sys.exit('no such thing')",
+        "time.sleep(0.5)", "pass",
+    )  # fmt: skip
+    done = {one.job.id: one for one in Joblib(num_jobs=2).launch(made)}
+    states = [settle(done[job.id]) for job in made]
+    assert states == ["failed", "failed", "failed", "finished", "finished"]
+    errors = [str(job.folder.status().get("error")) for job in made]
+    assert "killed by signal 9, probably since memory ran out" in errors[0]
+    assert "hydra.launcher.num_jobs=1" in errors[0]
+    assert errors[1].startswith("killed by signal 11")
+    assert "Segmentation fault" in (made[1].path / "output.log").read_text()
+    assert errors[2] == "ended with exit code 1; output.log ends with: no such thing"
+
+
+def test_every_job_has_gpus_of_its_own(jobs, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    made = jobs(*["time.sleep(0.3)"] * 5, trainer="accelerator: gpu, devices: 1")
+    assert len(list(Joblib(num_jobs=4).launch(made))) == 5
+    assert {facts(job)["CUDA_VISIBLE_DEVICES"] for job in made} == {"GPU-a", "GPU-b"}
+    for one in ("GPU-a", "GPU-b"):
+        assert most_at_once([j for j in made if facts(j)["CUDA_VISIBLE_DEVICES"] == one]) == 1
+    assert most_at_once(made) == 2
+
+
+def test_gpus_of_a_list_are_lent_by_devices(jobs):
+    made = jobs("pass", "pass", trainer="accelerator: gpu, devices: 2")
+    assert [done.reason for done in Joblib(num_jobs=2, gpus=[3, 5]).launch(made)] == [None, None]
+    assert {facts(job)["CUDA_VISIBLE_DEVICES"] for job in made} == {"3,5"}
+    [done] = Joblib(gpus=[3]).launch(made[:1])
+    assert "expects as many GPUs, got 1" in done.reason
+
+
+def test_threads_are_shared_out(jobs, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("vaelab.sweep.launchers.joblib.joblib.cpu_count", lambda: 8)
+    [job] = jobs("pass")
+
+    seen = []
+    for launcher in (Joblib(), Joblib(num_jobs=2), Joblib(num_jobs=2, num_threads=3)):
+        list(launcher.launch([job]))
+        seen.append(facts(job)["OMP_NUM_THREADS"])
+    job.folder.config.write_text("trainer: {accelerator: cpu, devices: 2}\n")
+    list(Joblib(num_jobs=2).launch([job]))
+
+    assert [*seen, facts(job)["OMP_NUM_THREADS"]] == ["1", "4", "3", "2"]
+
+
+def test_zero_jobs_are_refused():
+    with pytest.raises(UserError, match="num_jobs expects 1 or more"):
+        Joblib(num_jobs=0)
+
+
+HOLD = "held = bytearray(300_000_000); time.sleep(0.5)"
+
+
+def test_jobs_wait_for_room_in_memory(jobs, monkeypatch):
+    """Where one fits, they run one by one as soon as it is known what they need."""
+    monkeypatch.setattr(processes_module, "available_bytes", lambda: 200e6)
+    made = jobs(*[HOLD] * 4)
+    assert len(list(Joblib(num_jobs=2).launch(made))) == 4
+    later = sorted(made, key=lambda job: facts(job)["began"])[2:]
+    assert most_at_once(later) == 1
+    monkeypatch.setattr(processes_module, "available_bytes", lambda: 2e9)
+    assert len(list(Joblib(num_jobs=2).launch(made))) == 4
+    assert most_at_once(made) == 2
+
+
+def test_growth_to_come_counts(monkeypatch):
+    processes = processes_module.Processes()
+    processes.largest, processes.needed = 5e9, {1: 1e9}
+    waited = []
+    monkeypatch.setattr(processes_module.time, "sleep", waited.append)
+    monkeypatch.setattr(
+        processes_module, "available_bytes", lambda: 8.9e9 if len(waited) < 3 else 9e9
+    )
+    processes.wait_for_room()
+    assert len(waited) == 3
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_free_memory_is_that_of_the_container(tmp_path, version):
+    for name, text in {
+        "proc/meminfo": "MemTotal: 9000000 kB\nMemAvailable:    8000000 kB\n",
+        "proc/self/cgroup": ("0::/a/b\n" if version == 2 else "3:cpu:/x\n4:memory:/a/b\n"),
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert memory_module.available_bytes(tmp_path) == 8_000_000 * 1024
+    names = {
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        2: ("memory.max", "memory.current", "inactive_file"),
+    }[version]
+    top = tmp_path / "sys/fs/cgroup" / ("memory" if version == 1 else "")
+    for folder, limit in ((top / "a/b", "max"), (top / "a", "4000000000")):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / names[0]).write_text(limit)
+        (folder / names[1]).write_text("3000000000")
+        (folder / "memory.stat").write_text(f"anon 5\n{names[2]} 500000000\n")
+    assert memory_module.available_bytes(tmp_path) == 1.5e9
+
+
+def test_what_a_process_group_needed_is_known():
+    held = bytearray(50_000_000)
+    assert memory_module.needed_bytes(os.getpgid(0)) > len(held)
+    assert memory_module.needed_bytes(2**30) == 0
+
+
+def wait_until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_job_of_another_process_is_left_to_it(jobs, caplog):
+    made = jobs("pass", "pass")
+    write_json(made[0].folder.status_file, made[0].folder.status() | ALIVE)
+    assert list(ended(Joblib(num_jobs=2), made)) == [(made[1], "finished")]
+    assert made[0].folder.status()["pid"] == ALIVE["pid"]
+    assert "seed=0 is left to the process that runs it" in caplog.text
+    # Also where it was begun elsewhere after it was taken here.
+    assert settle(Done(made[0], "ended with exit code 2")) == "running"
+    assert made[0].state == "running"
+
+
+def test_a_job_of_several_devices_leaves_this_process(jobs):
+    made = jobs("pass", trainer="accelerator: cpu, devices: 2")
+    assert [done.reason for done in Serial().launch(made)] == [None]
+    assert facts(made[0])["CUDA_VISIBLE_DEVICES"] == os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@pytest.fixture
+def planned(tiny, tmp_path):
+    """Lists of words -> the jobs of tiny trainings with them."""
+
+    def make(*lines):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return plan(tmp_path / "sweep", [[*tiny, *words] for words in lines], tiny)
+
+    return make
+
+
+def test_memory_limit_stops_one_job_with_a_sentence(planned):
+    small, large = planned(["seed=1"], ["model.hidden=[30000,30000]"])
+    states = {d.job.id: settle(d) for d in Joblib(2, memory_gb=1.5).launch([large, small])}
+    assert states == {small.id: "finished", large.id: "failed"}
+    error = large.folder.status()["error"]
+    assert "expected memory enough for this run" in error
+    assert "use a smaller batch_size or eval_batch_size" in error
+
+
+SWEEP = """
+import sys
+from pathlib import Path
+from vaelab.sweep.jobs import Job
+from vaelab.sweep.launchers import Joblib
+list(Joblib(1).launch([Job("0", Path(sys.argv[1]), ())]))
+"""
+
+
+def test_killed_sweep_takes_its_jobs_along(planned):
+    """kill -9 of the sweep alone: its job is interrupted, and can be gone on with."""
+    [job] = planned(["num_steps=100000"])
+    sweep = subprocess.Popen([sys.executable, "-c", SWEEP, str(job.path)])
+    try:
+        wait_until(job.folder.last_checkpoint.exists)
+        pid = job.folder.status()["pid"]
+    finally:
+        sweep.kill()
+        sweep.wait()
+    wait_until(lambda: job.state == "interrupted")
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    assert job.folder.last_step >= 4
+
+
+def test_control_c_interrupts_the_jobs(command, finish, tiny, tmp_path):
+    folder = tmp_path / "outputs" / "s" / "sweep"
+    words = ("hydra/launcher=joblib", "hydra.launcher.num_jobs=2", "name=s", "seed=0,1")
+    sweep = command("-m", *tiny, *words, "num_steps=100000")
+    wait_until(lambda: len(list(folder.glob("*/checkpoints/last.ckpt"))) == 2)
+    pids = [run.status()["pid"] for run in find_runs(folder)]
+    sweep.send_signal(signal.SIGINT)
+    code, _, err = finish(sweep)
+    assert code == 130
+    assert "the same command goes on with it" in err
+    assert "Traceback" not in err
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    for run in find_runs(folder):
+        assert run.status()["state"] == "interrupted"
+        assert run.last_step >= 4
