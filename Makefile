@@ -1,9 +1,10 @@
 # make train   the environment, then one beta-VAE on rendered dSprites (about 3 minutes on two cores)
+# make sweep   the environment, then nine runs: killed in the middle, gone on with, reported (5 minutes)
 # make test    the environment, then the tests
 PYTHON ?= python3
 STAMP := .venv/.ready
 
-.PHONY: setup train test lint
+.PHONY: setup train sweep test lint
 
 setup: $(STAMP)
 
@@ -18,8 +19,20 @@ $(STAMP): pyproject.toml
 train: setup
 	.venv/bin/python scripts/train.py
 
+SWEEP := .venv/bin/python scripts/train.py -m experiment=tutorial/sweep hydra/launcher=joblib
+
+sweep: setup
+	@echo "-- nine runs, killed after 50 seconds as a machine may"
+	-timeout --signal=KILL 50 $(SWEEP)
+	@echo "-- what is left of it"
+	-sleep 3; .venv/bin/python scripts/sweep.py status outputs/beta_sweep/sweep
+	@echo "-- the same command again"
+	$(SWEEP)
+	.venv/bin/python scripts/evaluate.py run=outputs/beta_sweep/sweep metrics=[udr] figures=false
+	.venv/bin/python scripts/report.py outputs/beta_sweep/sweep
+
 test: setup
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	.venv/bin/ruff check .

@@ -4,7 +4,8 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaelab.errors import UserError
 from vaelab.explain import explain
+from vaelab.programs import as_typed, beside_python, sibling_program, this_program
 
 if TYPE_CHECKING:
     from vaelab.reproduction.command_line import Asked
@@ -41,11 +43,8 @@ def reproduce() -> None:
     from vaelab.reproduction.command_line import read_command
     from vaelab.reproduction.record import listing, read_table
 
-    try:
+    with _sentences():
         asked = read_command(sys.argv[1:], CONF / TARGETS)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     if asked.listing:
         rows = read_table(RECORD.read_text()) if RECORD.exists() else {}
         print(listing(asked.known, rows))
@@ -90,22 +89,16 @@ def report() -> None:
     _use_data_of_checkout()
     from vaelab.report import main
 
-    try:
+    with _sentences():
         main(sys.argv[1:])
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def sweep() -> None:
     """What has become of the jobs of a sweep: scripts/sweep.py, vaelab-sweep."""
     from vaelab.sweep.status import main
 
-    try:
+    with _sentences():
         sys.exit(main(sys.argv[1:]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def benchmark() -> None:
@@ -113,8 +106,15 @@ def benchmark() -> None:
     _use_data_of_checkout()
     from vaelab.benchmark.table import main
 
-    try:
+    with _sentences():
         main()
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """A mistake ends the program with its sentence and exit code 2."""
+    try:
+        yield
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -240,12 +240,7 @@ def _evaluate_job(cfg: DictConfig, failed: list[str]) -> None:
 
 def _output_dir() -> Path:
     """The folder hydra made for this job."""
-    return _as_typed(Path(HydraConfig.get().runtime.output_dir))
-
-
-def _as_typed(path: Path) -> Path:
-    """Relative to the working directory where the path lies below it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return as_typed(Path(HydraConfig.get().runtime.output_dir))
 
 
 def summary(folder: Path, metrics: dict[str, Any], output_root: str) -> str:
@@ -271,32 +266,10 @@ def summary(folder: Path, metrics: dict[str, Any], output_root: str) -> str:
         f"{metrics['images_per_second']:,.0f} images/s",
         *([f"pictures  {folder / 'figures'}"] if (folder / "figures").exists() else []),
         "\nnext",
-        f"  watch it          {_beside_python('tensorboard')} --logdir {output_root}",
-        f"  judge it          {_sibling_program('evaluate')} run={folder}",
-        f"  one page of it    {_sibling_program('report')} {folder}",
-        f"  another objective {_this_program()} objective=factor_vae",
-        f"  a sweep of beta   {_this_program()} -m objective.beta=1,4,16",
+        f"  watch it          {beside_python('tensorboard')} --logdir {output_root}",
+        f"  judge it          {sibling_program('evaluate')} run={folder}",
+        f"  one page of it    {sibling_program('report')} {folder}",
+        f"  another objective {this_program()} objective=factor_vae",
+        f"  a sweep of beta   {this_program()} -m objective.beta=1,4,16",
     ]
     return "\n".join(lines)
-
-
-def _this_program() -> str:
-    """How this program was started, to be typed again: a script by its Python, or a command."""
-    program = Path(sys.argv[0])
-    return f"{_beside_python('python')} {program}" if program.suffix == ".py" else program.name
-
-
-def _sibling_program(name: str) -> str:
-    """Another program of ours, as this one was started."""
-    program = Path(sys.argv[0])
-    if program.suffix == ".py":
-        return f"{_beside_python('python')} {program.with_name(f'{name}.py')}"
-    return f"vaelab-{name}"
-
-
-def _beside_python(name: str) -> str:
-    """A program of this environment as it is typed here."""
-    folder = Path(sys.executable).parent
-    if os.environ.get("PATH", "").split(os.pathsep)[0] == str(folder):
-        return name
-    return str(_as_typed(folder) / name)

@@ -224,10 +224,11 @@ def find_runs(path: str | os.PathLike) -> list[RunFolder]:
             f"expected a run folder or a folder of runs (with config.yaml and status.json), got "
             f"{top}; name a folder that a run printed at its end, such as outputs/main/<time>."
         )
-    return [RunFolder(folder) for folder in sorted(runs, key=_natural)]
+    return [RunFolder(folder) for folder in sorted(runs, key=natural_order)]
 
 
-def _natural(path: Path) -> list[tuple[bool, int, str]]:
+def natural_order(path: str | Path) -> list[tuple[bool, int, str]]:
+    """A key for sorting: job 2 before job 10."""
     words = re.split(r"(\d+)", str(path))
     return [(word.isdigit(), int(word) if word.isdigit() else 0, word) for word in words]
 

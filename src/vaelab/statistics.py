@@ -151,7 +151,7 @@ def variance_shares(values: ArrayLike, factors: Mapping[str, Sequence[Any]]) -> 
             f"variance_shares expects {len(array)} values of each setting but the seed, got "
             f"{len(labels)} of {name}.",
         )
-    kept = np.flatnonzero(np.isfinite(array))
+    kept = np.flatnonzero(np.isfinite(array)).tolist()
     y = array[kept]
     groups = {name: _numbered([labels[i] for i in kept]) for name, labels in factors.items()}
     cells = _numbered([tuple(column[i] for column in groups.values()) for i in range(len(y))])

@@ -88,7 +88,7 @@ def _scale(axes: "Axes", x: Floats) -> None:
     for i, place in enumerate(places):
         if not ticks or place - places[ticks[-1]] >= gap:
             ticks.append(i)
-    axes.xaxis.set_major_locator(FixedLocator(values[ticks]))
+    axes.xaxis.set_major_locator(FixedLocator(values[ticks].tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
 

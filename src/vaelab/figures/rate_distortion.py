@@ -38,7 +38,15 @@ def rate_distortion(paths: Sequence[Trail], runs: Floats, caption: str = "") -> 
     legend = page.LINE * 1.3 * len(paths) if len(paths) > 1 else 0.0
     figure = page.page(HEIGHT + legend, caption)
     axes = figure.add_subplot()
-    axes.scatter(*runs.T, s=5, color="#999999", alpha=0.5, linewidths=0, rasterized=len(runs) > 300)
+    axes.scatter(
+        runs[:, 0],
+        runs[:, 1],
+        s=5,
+        color="#999999",
+        alpha=0.5,
+        linewidths=0,
+        rasterized=len(runs) > 300,
+    )
     for i, path in enumerate(paths):
         colour = page.LINE_COLOURS[i % len(page.LINE_COLOURS)]
         style: Any = page.LINE_STYLES[i % len(page.LINE_STYLES)]

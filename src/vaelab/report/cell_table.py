@@ -63,7 +63,7 @@ def _lacking(group: Group) -> Iterator[Block]:
     """Numbers that some finished runs do not have, or not finite."""
     lacking: dict[tuple[str, ...], list[str]] = {}
     for name, column in group.columns.items():
-        runs = tuple(group.records[i].name for i in np.flatnonzero(~np.isfinite(column)))
+        runs = tuple(group.records[i].name for i in np.flatnonzero(~np.isfinite(column)).tolist())
         if runs:
             lacking.setdefault(runs, []).append(title(name))
     for missing, names in lacking.items():

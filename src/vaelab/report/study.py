@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from vaelab.report.settings import COMPARED, NAMES, comparison, differing, setti
 from vaelab.statistics import bootstrap
 
 Floats = NDArray[np.float64]
-STATISTICS = {"median": np.median, "mean": np.mean}
+STATISTICS: dict[str, Callable[..., Any]] = {"median": np.median, "mean": np.mean}
 MAIN = ("elbo", "reconstruction", "kl", "active_units")
 SEED = "seed"
 

@@ -14,8 +14,10 @@ from vaelab.report.study import Group, spread
 COLUMNS = ("run", "metric", "part", "value", "low", "high", "num_samples", "codes", "step")
 MEASURED_AT_END = ("val/", "test/")
 SAMPLE_SIZES = ("num_samples", "num_test", "num_train")
-OF_A_CELL = ("metric", "n", "mean", "mean_low", "mean_high")
-OF_A_CELL += ("median", "median_low", "median_high", "min", "max")
+OF_A_CELL = (
+    *("metric", "n", "mean", "mean_low", "mean_high"),
+    *("median", "median_low", "median_high", "min", "max"),
+)
 
 
 def tidy_csv(records: Sequence[Record]) -> str:

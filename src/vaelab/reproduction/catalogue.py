@@ -1,7 +1,7 @@
 """Which targets there are, what their headers say, and at which scale they run."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from vaelab.errors import nearest, require
 from vaelab.reproduction.scale import SCALES
+from vaelab.run_folder import natural_order
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def targets(folder: Path) -> dict[str, Target]:
     Args:
         folder: conf/experiment/reproduce.
     """
-    files = sorted(folder.glob("*.yaml"), key=lambda file: _natural(file.stem))
+    files = sorted(folder.glob("*.yaml"), key=lambda file: natural_order(file.stem))
     return {file.stem: _read(file) for file in files}
 
 
@@ -89,8 +90,3 @@ def _read(file: Path) -> Target:
     return Target(
         file.stem, target.scale, target.get("counterpart"), what.partition(": ")[2], facts
     )
-
-
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    parts: Iterable[str] = re.split(r"(\d+)", name)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]

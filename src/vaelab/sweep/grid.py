@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from vaelab.errors import UserError
+from vaelab.programs import beside_python, sibling_program
 from vaelab.sweep.costs import MANY, costs
 from vaelab.sweep.jobs import expand, plan, sole_use
 
@@ -45,6 +46,17 @@ def run_grid(
             print(costs(planned, getattr(chosen, "num_jobs", 1)), flush=True)
         if not plan_only:
             run_sweep(folder, planned, chosen)
+            print(next_steps(folder, len(planned)))
+
+
+def next_steps(folder: Path, num_jobs: int) -> str:
+    """What a sweep prints at its end: where it lies, and what to type next."""
+    return (
+        f"\nsweep     {folder}: {num_jobs} jobs finished\n\nnext\n"
+        f"  its report        {sibling_program('report')} {folder}\n"
+        f"  rank without labels {sibling_program('evaluate')} run={folder} metrics=[udr]\n"
+        f"  watch the runs    {beside_python('tensorboard')} --logdir {folder}"
+    )
 
 
 def combinations(

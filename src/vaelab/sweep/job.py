@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,10 @@ from omegaconf import DictConfig
 
 from vaelab import build
 from vaelab.config import load_current_config, plain
-from vaelab.errors import UserError, known_cause, require, sentence
+from vaelab.errors import known_cause, require, sentence
 from vaelab.identity import job_id
 from vaelab.run_folder import RunFolder, is_main_process
-from vaelab.sweep.jobs import overrides_of, recorded
+from vaelab.sweep.jobs import id_of, overrides_of
 from vaelab.sweep.lifeline import end_with_sweep
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,8 @@ def run_job(path: str | os.PathLike) -> dict[str, Any]:
     with _logged(folder.path / "train.log"):
         if state in ("finished", "pruned"):
             return evaluated(folder, cfg)
-        planned = recorded(folder.path.parent)
         require(
-            job_id(plain(cfg)) in planned,
+            job_id(plain(cfg)) == id_of(folder.path),
             f"a job expects the config it was planned with, got {folder.config}, which was "
             "changed since; type the command of the sweep again, which plans what is new.",
         )
@@ -65,20 +65,31 @@ def evaluated(folder: RunFolder, cfg: DictConfig) -> dict[str, Any]:
     """
     chosen = build.build_metrics(cfg.get("evaluation"))
     if chosen and folder.status()["state"] != "pruned":
-        from vaelab.evaluate import evaluate
-
-        configs: Mapping[str, Any] = plain(cfg)["evaluation"]
-        root = cfg.data_root if cfg.data.root == cfg.data_root else None
-        failed: list[str] = []
-        for one in evaluate(
-            folder.path, chosen, configs, data_root=root, skip_inapplicable=True, figures=False
-        ):
-            failed += one.failed.values()
-        if failed:
-            folder.set_status("failed", error=f"evaluation: {'; '.join(failed)}")
-            raise UserError(f"{folder.path}: {'; '.join(failed)}")
+        try:
+            _evaluate(folder, cfg, chosen)
+        except Exception as error:
+            # Trained it is; what is missing is tried again by the same command.
+            folder.set_status("finished", error=f"evaluation: {sentence(error)}")
+            raise
         folder.set_status("finished", evaluated=sorted(chosen))
+        shutil.rmtree(folder.codes, ignore_errors=True)  # 60 MB a run, for what is done with
     return folder.read_metrics()
+
+
+def _evaluate(folder: RunFolder, cfg: DictConfig, chosen: Mapping[str, Any]) -> None:
+    from vaelab.evaluate import evaluate
+
+    found = evaluate(
+        folder.path,
+        chosen,
+        plain(cfg)["evaluation"],
+        device="cuda" if cfg.trainer.accelerator == "gpu" else "cpu",
+        data_root=cfg.data_root if cfg.data.root == cfg.data_root else None,
+        skip_inapplicable=True,
+        figures=False,
+    )
+    failed = [error for one in found for error in one.failed.values()]
+    require(not failed, "; ".join(failed))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -21,7 +22,7 @@ from vaelab.config import load_config, plain
 from vaelab.errors import UserError
 from vaelab.files import write_atomically, write_json
 from vaelab.identity import differences, job_id
-from vaelab.run_folder import RunFolder
+from vaelab.run_folder import RunFolder, natural_order
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +66,7 @@ class Job:
         status = self.folder.status()
         if status["state"] != "finished":
             return bool(status["state"] == "pruned")
-        asked = load_config(self.folder.config).get("evaluation") or {}
-        return set(asked) <= set(status.get("evaluated", ()))
+        return set(_record(self.path)["evaluation"]) <= set(status.get("evaluated", ()))
 
 
 def expand(words: Iterable[str]) -> list[list[str]]:
@@ -142,34 +142,45 @@ def plan(folder: Path, combinations: Sequence[Sequence[str]], shared: Sequence[s
 def recorded(folder: Path) -> dict[str, Job]:
     """The jobs that lie in a sweep's folder by their ids."""
     jobs = {}
-    for record in sorted(folder.glob(f"*/{RECORD}")):
-        facts = json.loads(record.read_text())
+    for record in sorted(folder.glob(f"*/{RECORD}"), key=natural_order):
+        facts = _record(record.parent)
         jobs[facts["id"]] = Job(facts["id"], record.parent, tuple(facts["words"]))
     return jobs
 
 
 def overrides_of(path: Path) -> list[str]:
     """All words that a job was made from."""
-    return list(json.loads((path / RECORD).read_text())["overrides"])
+    return list(_record(path)["overrides"])
+
+
+def id_of(path: Path) -> str:
+    """The id that a job was planned with."""
+    return str(_record(path)["id"])
+
+
+def _record(path: Path) -> dict[str, Any]:
+    return json.loads((path / RECORD).read_text())
 
 
 def _lay(job: Job, words: Sequence[str], cfg: DictConfig) -> None:
     """Write what the job needs; of one that has begun only the settings of the machine change."""
     folder = job.folder
-    if folder.status_file.exists() and job.state == "running":
+    begun = folder.status_file.exists()
+    if begun and job.state == "running":
         return
     text = OmegaConf.to_yaml(cfg, resolve=True)
+    if begun and folder.config.read_text() == text:
+        return
     write_atomically(folder.config, lambda file: file.write(text.encode()))
-    write_json(
-        job.path / RECORD,
-        {
-            "id": job.id,
-            "words": list(job.words),
-            "overrides": list(words),
-            "command": shlex.join(sys.argv),
-        },
-    )
-    if not folder.status_file.exists():
+    record = {
+        "id": job.id,
+        "words": list(job.words),
+        "overrides": list(words),
+        "evaluation": sorted(map(str, cfg.get("evaluation") or ())),
+        "command": shlex.join(sys.argv),
+    }
+    write_json(job.path / RECORD, record)
+    if not begun:
         folder.set_status("planned")
 
 
@@ -192,11 +203,11 @@ def _warn_of_changes(
         saved = plain(load_config(old.folder.config))
         rows = [f"{k}: {a} -> {b}" for k, (a, b) in differences(saved, plain(cfg)).items()]
         changed.setdefault("; ".join(rows), []).append(old.path.name)
-    for rows, names in changed.items():
+    for change, names in changed.items():
         log.warning(
             "the settings of this sweep have changed since it was begun (%s): %d jobs are run "
             "anew, and what lies in %s, such as %s, stays as it is",
-            rows, len(names), folder, names[0],
+            change, len(names), folder, names[0],
         )  # fmt: skip
 
 

@@ -109,13 +109,12 @@ class Search:
 
     def run(self, launcher: "Launcher") -> None:
         """Train all trials that are left."""
-        from vaelab.sweep.sweep import settle
+        from vaelab.sweep.sweep import ended
 
-        for done in launcher.launch(self.jobs()):
-            state = settle(done)
+        for job, state in ended(launcher, self.jobs()):
             with self.lock:
-                for attempt in self.waiting.pop(done.job.id):
-                    attempt.ended[done.job.id] = state
+                for attempt in self.waiting.pop(job.id):
+                    attempt.ended[job.id] = state
                     self._conclude(attempt)
 
     def jobs(self) -> Iterator[Job]:

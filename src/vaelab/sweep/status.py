@@ -17,6 +17,7 @@ WORDS = {
     "interrupted": "interrupted",
     "pruned": "pruned",
     "planned": "missing",
+    "unscored": "not scored",  # trained, without all the metrics asked for
     "finished": "finished",
 }
 LISTED = 20  # of the finished and the missing, without --all
@@ -60,7 +61,10 @@ def lines(jobs: Sequence[Job], *, everything: bool = False) -> Iterator[str]:
     states: dict[str, list[tuple[Job, dict[str, Any]]]] = {state: [] for state in WORDS}
     for job in jobs:
         status = job.folder.status()
-        states.setdefault(status["state"], []).append((job, status))
+        state = status["state"]
+        if state == "finished" and not job.is_complete:
+            state = "unscored"
+        states.setdefault(state, []).append((job, status))
     counts = [f"{len(ones)} {WORDS.get(state, state)}" for state, ones in states.items() if ones]
     yield f"{jobs[0].path.parent}: {len(jobs)} jobs: {', '.join(counts)}"
     width = max(len(job.label) for job in jobs)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from vaelab import build
 from vaelab.errors import UserError, require
+from vaelab.programs import sibling_program
 from vaelab.sweep.jobs import Job
 from vaelab.sweep.launchers.base import Done, Launcher
 from vaelab.sweep.progress import Progress
@@ -39,7 +40,8 @@ def run_sweep(folder: Path, jobs: Sequence[Job], launcher: Launcher) -> None:
     if unfinished:
         raise SweepFailed(
             f"{len(unfinished)} of {len(jobs)} jobs did not finish, the first of them "
-            f"{failure(unfinished[0])}; the same command goes on with them."
+            f"{failure(unfinished[0])}; {sibling_program('sweep')} status {folder} shows them all, "
+            "and the same command goes on with them."
         )
 
 
