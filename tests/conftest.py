@@ -1,6 +1,7 @@
 """What all tests share: one thread, configs, fixed noise, a small VAE in float64, programs."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,12 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "train.py"
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _programs_hear_control_c():
+    """Which a shell that runs the tests by "&" has them ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

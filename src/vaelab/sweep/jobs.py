@@ -66,7 +66,7 @@ class Job:
         status = self.folder.status()
         if status["state"] != "finished":
             return bool(status["state"] == "pruned")
-        return set(_record(self.path)["evaluation"]) <= set(status.get("evaluated", ()))
+        return set(_record(self.path).get("evaluation", ())) <= set(status.get("evaluated", ()))
 
 
 def expand(words: Iterable[str]) -> list[list[str]]:
