@@ -34,7 +34,12 @@ def canonical(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def job_id(config: Mapping[str, Any]) -> str:
     """The first hexadecimal digits of the SHA-256 of the canonical config."""
-    text = json.dumps(canonical(config), sort_keys=True)
+    return digest(canonical(config))
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """The first hexadecimal digits of the SHA-256 of settings, in whichever order they stand."""
+    text = json.dumps(dict(_leaves(settings)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 

@@ -54,7 +54,7 @@ def next_steps(folder: Path, num_jobs: int) -> str:
     return (
         f"\nsweep     {folder}: {num_jobs} jobs finished\n\nnext\n"
         f"  its report        {sibling_program('report')} {folder}\n"
-        f"  rank without labels {sibling_program('evaluate')} run={folder} metrics=[udr]\n"
+        f"  rank by UDR       {sibling_program('evaluate')} run={folder} metrics=[udr]\n"
         f"  watch the runs    {beside_python('tensorboard')} --logdir {folder}"
     )
 
@@ -64,7 +64,7 @@ def combinations(
 ) -> list[list[str]]:
     """The words of every job in order: line by line of `jobs`, what was typed moving fastest."""
     words = [word for word in typed if not word.lstrip("+~").startswith("hydra")]
-    words = [*(f"{key}={value}" for key, value in params.items()), *words]
+    words = [*(f"{k}={'null' if v is None else v}" for k, v in params.items()), *words]
     combined = []
     for line in jobs:
         others = words

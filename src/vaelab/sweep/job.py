@@ -16,7 +16,7 @@ from vaelab.config import load_current_config, plain
 from vaelab.errors import known_cause, require, sentence
 from vaelab.identity import job_id
 from vaelab.run_folder import RunFolder, is_main_process
-from vaelab.sweep.jobs import id_of, overrides_of
+from vaelab.sweep.jobs import asked_of, id_of, overrides_of
 from vaelab.sweep.lifeline import end_with_sweep
 
 log = logging.getLogger(__name__)
@@ -69,9 +69,11 @@ def evaluated(folder: RunFolder, cfg: DictConfig) -> dict[str, Any]:
             _evaluate(folder, cfg, chosen)
         except Exception as error:
             # Trained it is; what is missing is tried again by the same command.
-            folder.set_status("finished", error=f"evaluation: {sentence(error)}")
+            known = folder.status().get("evaluated", {})
+            folder.set_status("finished", evaluated=known, error=f"evaluation: {sentence(error)}")
             raise
-        folder.set_status("finished", evaluated=sorted(chosen))
+        known = folder.status().get("evaluated", {})
+        folder.set_status("finished", evaluated=known | asked_of(cfg))
         shutil.rmtree(folder.codes, ignore_errors=True)  # 60 MB a run, for what is done with
     return folder.read_metrics()
 

@@ -1,5 +1,6 @@
 """The jobs of a sweep: their settings, their folders, and what has become of each."""
 
+import errno
 import fcntl
 import itertools
 import json
@@ -21,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from vaelab.config import load_config, plain
 from vaelab.errors import UserError
 from vaelab.files import write_atomically, write_json
-from vaelab.identity import differences, job_id
+from vaelab.identity import differences, digest, job_id
 from vaelab.run_folder import RunFolder, natural_order
 
 log = logging.getLogger(__name__)
@@ -58,15 +59,22 @@ class Job:
     @property
     def state(self) -> str:
         """planned, running, finished, failed, interrupted, killed or pruned."""
-        return str(self.folder.status()["state"])
+        return str(self.status()["state"])
+
+    def status(self) -> dict[str, Any]:
+        """What its status.json says; planned where a kill came before it was written."""
+        folder = self.folder
+        laid = folder.status_file.exists() and folder.config.exists()
+        return folder.status() if laid else {"state": "planned"}
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to do: trained and evaluated as its config asks, or pruned."""
-        status = self.folder.status()
+        status = self.status()
         if status["state"] != "finished":
             return bool(status["state"] == "pruned")
-        return set(_record(self.path).get("evaluation", ())) <= set(status.get("evaluated", ()))
+        asked = _record(self.path).get("evaluation", {})
+        return asked.items() <= status.get("evaluated", {}).items()
 
 
 def expand(words: Iterable[str]) -> list[list[str]]:
@@ -158,6 +166,17 @@ def id_of(path: Path) -> str:
     return str(_record(path)["id"])
 
 
+def command_of(path: Path) -> str:
+    """What was typed when the job was planned last."""
+    return str(_record(path).get("command", ""))
+
+
+def asked_of(cfg: DictConfig) -> dict[str, str]:
+    """The metrics of `cfg.evaluation`, each with the digest of its settings."""
+    chosen = plain(cfg).get("evaluation") or {}
+    return {name: digest(settings) for name, settings in chosen.items() if settings is not None}
+
+
 def _record(path: Path) -> dict[str, Any]:
     return json.loads((path / RECORD).read_text())
 
@@ -169,17 +188,18 @@ def _lay(job: Job, words: Sequence[str], cfg: DictConfig) -> None:
     if begun and job.state == "running":
         return
     text = OmegaConf.to_yaml(cfg, resolve=True)
-    if begun and folder.config.read_text() == text:
-        return
-    write_atomically(folder.config, lambda file: file.write(text.encode()))
     record = {
         "id": job.id,
         "words": list(job.words),
         "overrides": list(words),
-        "evaluation": sorted(map(str, cfg.get("evaluation") or ())),
+        "evaluation": asked_of(cfg),
         "command": shlex.join(sys.argv),
     }
+    # Settings last: a kill in between leaves them different, and the next plan writes both.
+    if begun and folder.config.exists() and folder.config.read_text() == text:
+        return
     write_json(job.path / RECORD, record)
+    write_atomically(folder.config, lambda file: file.write(text.encode()))
     if not begun:
         folder.set_status("planned")
 
@@ -198,7 +218,7 @@ def _warn_of_changes(
     changed: dict[str, list[str]] = {}
     for identity, (words, cfg) in planned.items():
         old = before.get(tuple(words))
-        if old is None or old.id == identity or identity in there:
+        if old is None or identity in there or not old.folder.config.exists():
             continue
         saved = plain(load_config(old.folder.config))
         rows = [f"{k}: {a} -> {b}" for k, (a, b) in differences(saved, plain(cfg)).items()]
@@ -222,7 +242,11 @@ def sole_use(folder: Path) -> Iterator[None]:
     with (folder / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                log.warning("%s has no locks: see that no other sweep works there", folder)
+                yield
+                return
             file.seek(0)
             raise UserError(
                 f"a sweep expects a folder to itself, got {folder}, on which process "

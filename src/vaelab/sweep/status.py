@@ -1,13 +1,12 @@
 """What has become of the jobs of a sweep, from their folders: scripts/sweep.py status."""
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vaelab.errors import UserError
-from vaelab.sweep.jobs import RECORD, Job, recorded
+from vaelab.sweep.jobs import Job, command_of, recorded
 
 # In the order of the listing; a job that is planned and has not begun is missing.
 WORDS = {
@@ -21,6 +20,7 @@ WORDS = {
     "finished": "finished",
 }
 LISTED = 20  # of the finished and the missing, without --all
+COMMANDS = 3
 
 
 def main(argv: Sequence[str]) -> int:
@@ -60,7 +60,7 @@ def lines(jobs: Sequence[Job], *, everything: bool = False) -> Iterator[str]:
     """The listing: a count, a line a job, and the command that goes on with them."""
     states: dict[str, list[tuple[Job, dict[str, Any]]]] = {state: [] for state in WORDS}
     for job in jobs:
-        status = job.folder.status()
+        status = job.status()
         state = status["state"]
         if state == "finished" and not job.is_complete:
             state = "unscored"
@@ -76,9 +76,11 @@ def lines(jobs: Sequence[Job], *, everything: bool = False) -> Iterator[str]:
             yield line.rstrip()
         if len(ones) > len(shown):
             yield f"  {WORDS[state]:<11} and {len(ones) - len(shown)} more; --all lists them"
-    command = json.loads((jobs[0].path / RECORD).read_text()).get("command")
-    if command and any(states[state] for state in WORDS if state not in ("finished", "pruned")):
+    commands = dict.fromkeys(command_of(job.path) for job in jobs if not job.is_complete)
+    for command in list(commands)[:COMMANDS]:
         yield f"go on with  {'python ' if '.py ' in command else ''}{command}"
+    if len(commands) > COMMANDS:
+        yield f"            and {len(commands) - COMMANDS} other commands that planned them"
 
 
 def _fact(job: Job, status: dict[str, Any]) -> str:
@@ -92,5 +94,6 @@ def _fact(job: Job, status: dict[str, Any]) -> str:
         seconds = f"{metrics['seconds']:,.0f} s" if "seconds" in metrics else ""
         return "  ".join(word for word in (value, seconds) if word)
     if "step" in status:
-        return f"step {status['step']:,}"
+        of = f" of {status['num_steps']:,}" if "num_steps" in status else ""
+        return f"step {status['step']:,}{of}"
     return ""

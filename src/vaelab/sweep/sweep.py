@@ -97,11 +97,15 @@ def build_launcher(cfg: DictConfig) -> Launcher:
 def settle(done: Done) -> str:
     """The state in which a job has ended, recorded where its process could not."""
     folder = done.job.folder
-    status = folder.status()
+    status = done.job.status()
     state, here = status["state"], status.get("host") == socket.gethostname()
     if state == "running" and here and status["pid"] != os.getpid():
         return "running"  # alive, so it is not the process that has ended
-    if done.job.is_complete or (state == "finished" and not done.reason):
+    if state == "finished" and done.reason and not done.job.is_complete:
+        # Trained it is; what its evaluation ended of is for the next call to know.
+        known = status.get("evaluated", {})
+        folder.set_status("finished", evaluated=known, error=f"evaluation: {done.reason}")
+    if state in ("finished", "pruned"):
         return str(state)
     if state not in ENDED or (done.reason and not status.get("error")):
         state = "killed" if state in ("running", "killed") else "failed"
@@ -111,7 +115,7 @@ def settle(done: Done) -> str:
 
 def failure(job: Job) -> str:
     """A job that did not finish, and why, in one line."""
-    status = job.folder.status()
+    status = job.status()
     error = str(status.get("error", "")).splitlines()
     return f"{job.label} ({status['state']}{': ' + error[0] if error else ''})"
 

@@ -1,0 +1,90 @@
+"""Planned folders: what is left to do in each, also after a kill between two of its files."""
+
+import json
+
+import pytest
+from hydra import initialize_config_dir
+
+from vaelab.commands import CONF
+from vaelab.sweep.grid import combinations
+from vaelab.sweep.job import run_job
+from vaelab.sweep.jobs import plan, recorded
+from vaelab.sweep.launchers import Done
+from vaelab.sweep.status import lines
+from vaelab.sweep.sweep import settle
+
+IMPORTANCE = ("metrics@evaluation=[importance_weighted]", "evaluation.importance_weighted.")
+FEW = (IMPORTANCE[0], f"{IMPORTANCE[1]}num_images=4", f"{IMPORTANCE[1]}num_bootstrap=0")
+
+
+@pytest.fixture
+def job(tiny, tmp_path):
+    """Words -> the job of `tiny` with them, planned."""
+
+    def planned(*words):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return plan(tmp_path / "sweep", [[*tiny, *words]], tiny)[0]
+
+    return planned
+
+
+def test_metric_with_other_settings_is_computed_again(job):
+    first = job(*FEW, f"{IMPORTANCE[1]}num_samples=2")
+    run_job(first.path)
+    assert first.is_complete
+    before = first.folder.read_metrics()
+    again = job(*FEW, f"{IMPORTANCE[1]}num_samples=50")
+    assert (again.path, again.is_complete, again.state) == (first.path, False, "finished")
+    run_job(again.path)
+    assert again.is_complete
+    after = again.folder.read_metrics()
+    assert after["metrics/importance_weighted_bound"] != before["metrics/importance_weighted_bound"]
+    assert after["val/elbo"] == before["val/elbo"]
+
+
+def test_kill_between_two_files_of_a_plan(job):
+    """Before status.json a job is missing; before config.yaml what is asked is not forgotten."""
+    planned = job()
+    planned.folder.status_file.unlink()
+    assert [one.state for one in recorded(planned.path.parent).values()] == ["planned"]
+    assert next(lines([planned])).endswith("1 jobs: 1 missing")
+    planned.folder.config.unlink()
+    assert planned.state == "planned"
+    assert job().path == planned.path
+    run_job(planned.path)
+    before = planned.folder.config.read_text()
+    assert not job(*FEW).is_complete
+    planned.folder.config.write_text(before)  # as if killed after job.json
+    assert not job(*FEW).is_complete
+    run_job(planned.path)
+    assert "metrics/importance_weighted_bound" in planned.folder.read_metrics()
+
+
+def test_trained_run_whose_evaluation_was_killed_stays_trained(job):
+    planned = job(*FEW)
+    run_job(job().path)
+    assert settle(Done(job(*FEW), "killed by signal 9")) == "finished"
+    status = planned.folder.status()
+    assert (status["state"], status["error"]) == ("finished", "evaluation: killed by signal 9")
+    assert "not scored" in list(lines([planned]))[1]
+    run_job(planned.path)
+    assert planned.is_complete
+
+
+def test_listing_names_every_command_that_is_left(job, monkeypatch):
+    planned = []
+    for seed in (0, 1):
+        monkeypatch.setattr("sys.argv", ["train.py", "-m", f"seed={seed}"])
+        planned.append(job(f"seed={seed}"))
+    told = [line for line in lines(planned) if line.startswith("go on with")]
+    assert told == [f"go on with  python train.py -m seed={seed}" for seed in (0, 1)]
+
+
+def test_none_in_a_file_is_null():
+    assert combinations([], {"x": None, "y": [1, 2]}, [[]]) == [["x=null", "y=[1,2]"]]
+
+
+def test_record_says_what_a_job_is_made_of(job):
+    record = json.loads((job("seed=3", *FEW).path / "job.json").read_text())
+    assert record["words"][:1] == ["seed=3"]
+    assert list(record["evaluation"]) == ["importance_weighted"]
