@@ -23,9 +23,9 @@ SWEEP := .venv/bin/python scripts/train.py -m experiment=tutorial/sweep hydra/la
 
 sweep: setup
 	@echo "-- nine runs, killed after 50 seconds as a machine may"
-	-timeout --signal=KILL 50 $(SWEEP)
+	@timeout --signal=KILL 50 $(SWEEP) || echo "-- killed"
 	@echo "-- what is left of it"
-	-sleep 3; .venv/bin/python scripts/sweep.py status outputs/beta_sweep/sweep
+	@sleep 3; .venv/bin/python scripts/sweep.py status outputs/beta_sweep/sweep || true
 	@echo "-- the same command again"
 	$(SWEEP)
 	.venv/bin/python scripts/evaluate.py run=outputs/beta_sweep/sweep metrics=[udr] figures=false

@@ -56,7 +56,12 @@ def _check_numbers(node: Any) -> None:
 
 
 def warn_of_unfinished(cfg: DictConfig) -> None:
-    """Say so where something is to move for more steps than the run has."""
+    """Say so where the run, or something that moves, ends at another step than typed."""
+    if cfg.trainer.max_steps < cfg.num_steps:
+        log.warning(
+            "trainer.max_steps=%s, as of trainer=quick, ends the run before num_steps=%s",
+            f"{cfg.trainer.max_steps:,}", f"{cfg.num_steps:,}",
+        )  # fmt: skip
     found = {"objective.num_steps": cfg.objective.get("num_steps", 0)}
     if "schedule" in cfg.objective:
         found["schedule.num_steps"] = cfg.schedule.get("num_steps", 0)

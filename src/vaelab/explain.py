@@ -25,6 +25,12 @@ def explain(error: BaseException, conf: Path, config_name: str) -> str | None:
     for link in chain:
         if isinstance(link, MissingConfigException) and link.missing_cfg_file:
             return _unknown_option(link, conf)
+        swept = re.match(r"Ambiguous value for argument '([^']+)'", str(link))
+        if swept:
+            return (
+                f"{swept[1]} has several values: with -m (python scripts/train.py -m ...) each is "
+                "a run of a sweep; a list is written in brackets, as in model.hidden=[400,200]."
+            )
         key = re.match(r"Could not override '([^']+)'", str(link))
         if isinstance(link, ConfigCompositionException) and key:
             return _unknown_key(key[1], conf, config_name)
@@ -45,6 +51,8 @@ def _unknown_option(error: MissingConfigException, conf: Path) -> str:
 
 def _unknown_key(key: str, conf: Path, config_name: str) -> str:
     GlobalHydra.instance().clear()
+    if key.startswith("hydra."):
+        return _unknown_key_of_sweep(key, conf)
     # With the options that were chosen, since a key of theirs may have been meant; not with sweeps.
     choice = re.compile(r"([^=]+)=([^,\[\]]+|\[[^\[\]]*\])")
     words = [word for word in map(choice.fullmatch, sys.argv[1:]) if word]
@@ -63,6 +71,25 @@ def _unknown_key(key: str, conf: Path, config_name: str) -> str:
         f"{key} is not a setting of the chosen options{hint}. `--cfg job` shows all settings, and "
         f"`--help` the options."
     )
+
+
+def _unknown_key_of_sweep(key: str, conf: Path) -> str:
+    """For settings of launchers and sweepers, which are no settings of a run."""
+    group, _, last = key.removeprefix("hydra.").partition(".")
+    files = sorted((conf / "hydra" / group).glob("*.yaml"))
+    words = dict(word.split("=", 1) for word in sys.argv[1:] if word.startswith("hydra/"))
+    usual = {"launcher": "serial", "sweeper": "grid"}.get(group)
+    chosen = words.get(f"hydra/{group}", usual)
+    found = {file.stem: [str(name) for name in OmegaConf.load(file)] for file in files}
+    options = {name: [k for k in keys if k != "_target_"] for name, keys in found.items()}
+    known = options.get(str(chosen), [])
+    others = [name for name, keys in options.items() if last in keys]
+    hint = nearest(last, known, 1)
+    sentence = f"{key} is not a setting of hydra/{group}={chosen}, which has "
+    sentence += ", ".join(known) or "none"
+    if others:
+        return f"{sentence}; hydra/{group}={others[0]} has it."
+    return sentence + (f"; did you mean {hint}?" if hint else ".")
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:

@@ -15,14 +15,15 @@ from hydra import initialize_config_dir
 from vaelab.commands import CONF
 from vaelab.errors import UserError
 from vaelab.files import write_json
-from vaelab.run_folder import find_runs
+from vaelab.run_folder import began, find_runs
 from vaelab.sweep.jobs import Job, plan
 from vaelab.sweep.launchers import Done, Joblib, Serial
 from vaelab.sweep.launchers import memory as memory_module
 from vaelab.sweep.launchers import processes as processes_module
+from vaelab.sweep.launchers.devices import wants_gpu
 from vaelab.sweep.sweep import ended, settle
 
-ALIVE = {"state": "running", "pid": os.getppid()}
+ALIVE = {"state": "running", "pid": os.getppid(), "began": began(os.getppid())}
 
 # Instead of a training: prints its environment, then does what the job's words say.
 FAKE = """
@@ -120,7 +121,34 @@ def test_every_job_has_gpus_of_its_own(jobs, monkeypatch):
     assert most_at_once(made) == 2
 
 
-def test_gpus_of_a_list_are_lent_by_devices(jobs):
+def test_jobs_that_take_a_gpu_by_themselves_get_their_own(jobs, monkeypatch):
+    """As trainer=ddp, whose accelerator is auto."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    [one, two] = jobs("pass", "pass", trainer="accelerator: auto, devices: 1")
+    two.folder.config.write_text("trainer: {accelerator: auto, devices: 2}\n")
+    assert [done.reason for done in Joblib(num_jobs=1).launch([one, two])] == [None, None]
+    lent = [facts(job)["CUDA_VISIBLE_DEVICES"].split(",") for job in (one, two)]
+    assert [set(gpus) for gpus in lent] == [{"2"}, {"2", "5"}]
+    # None where there is none, or where none is to be used.
+    assert list(Joblib(num_jobs=1, gpus=0).launch([two])) == [(two, None)]
+    assert facts(two)["CUDA_VISIBLE_DEVICES"] == ""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert list(Joblib(num_jobs=1).launch([two])) == [(two, None)]
+    assert not wants_gpu(two, there=False)
+    assert wants_gpu(two, there=True)
+
+
+@pytest.mark.parametrize("chosen", [3, [0, 0], [0, 2], -1])
+def test_gpus_that_are_hidden_or_named_twice_are_refused(chosen, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with pytest.raises(UserError, match=r"hydra\.launcher\.gpus expects"):
+        Joblib(gpus=chosen)
+    assert Joblib(gpus=1).gpus.names == ["0"]
+    assert Joblib(gpus=[1, "0"]).gpus.names == ["1", "0"]
+
+
+def test_gpus_of_a_list_are_lent_by_devices(jobs, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     made = jobs("pass", "pass", trainer="accelerator: gpu, devices: 2")
     assert [done.reason for done in Joblib(num_jobs=2, gpus=[3, 5]).launch(made)] == [None, None]
     assert {facts(job)["CUDA_VISIBLE_DEVICES"] for job in made} == {"3,5"}
@@ -247,6 +275,10 @@ def test_memory_limit_stops_one_job_with_a_sentence(planned):
     assert "use a smaller batch_size or eval_batch_size" in error
 
 
+# Nothing is saved unless the job is asked to end.
+UNSAVED = ["num_steps=100000", "val_every_n_steps=100000"]
+UNSAVED += ["callbacks.checkpoints.every_n_steps=100000"]
+
 SWEEP = """
 import sys
 from pathlib import Path
@@ -257,25 +289,73 @@ list(Joblib(1).launch([Job("0", Path(sys.argv[1]), ())]))
 
 
 def test_killed_sweep_takes_its_jobs_along(planned):
-    """kill -9 of the sweep alone: its job is interrupted, and can be gone on with."""
-    [job] = planned(["num_steps=100000"])
+    """kill -9 of the sweep alone: its job saves the step it is at, and ends."""
+    [job] = planned(UNSAVED)
     sweep = subprocess.Popen([sys.executable, "-c", SWEEP, str(job.path)])
     try:
-        wait_until(job.folder.last_checkpoint.exists)
+        wait_until(lambda: job.folder.read_curve("train/loss"))
         pid = job.folder.status()["pid"]
     finally:
         sweep.kill()
         sweep.wait()
     wait_until(lambda: job.state == "interrupted")
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
-    assert job.folder.last_step >= 4
+    assert job.folder.last_step >= max(job.folder.read_curve("train/loss"))
+
+
+JOB = """
+import subprocess, sys, time
+from pathlib import Path
+from vaelab.sweep import lifeline
+lifeline.LOOK_EVERY, lifeline.PATIENCE = 0.05, 0.5
+lifeline.end_with_sweep()
+further = subprocess.Popen(["sleep", "1000"])
+Path(sys.argv[1]).write_text(str(further.pid))
+asked = Path(sys.argv[1] + ".asked")
+while True:
+    try:
+        time.sleep(1000)
+    except SystemExit as stop:
+        asked.write_text(str(stop.code))
+        if sys.argv[2] == "good":
+            further.kill()
+            raise
+"""
+PARENT = """
+import os, subprocess, sys, time
+environment = os.environ | {"VAELAB_SWEEP": str(os.getpid())}
+subprocess.Popen([sys.executable, *sys.argv[1:]], env=environment, start_new_session=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("kind", ["good", "stubborn"])
+def test_no_job_outlives_a_killed_sweep_whatever_it_is_at(kind, tmp_path):
+    """Asked first, as in an evaluation; then killed, with the processes that it has started."""
+    (tmp_path / "job.py").write_text(JOB)
+    record = tmp_path / "further"
+    words = [str(tmp_path / "job.py"), str(record), kind]
+    sweep = subprocess.Popen([sys.executable, "-c", PARENT, *words])
+    try:
+        wait_until(lambda: record.exists() and record.read_text())
+    finally:
+        sweep.kill()
+        sweep.wait()
+    further = int(record.read_text())
+    wait_until(lambda: began(further) is None or "Z" in state_of(further), seconds=10)
+    assert (tmp_path / "further.asked").read_text() == "143"
+
+
+def state_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_control_c_interrupts_the_jobs(command, finish, tiny, tmp_path):
     folder = tmp_path / "outputs" / "s" / "sweep"
     words = ("hydra/launcher=joblib", "hydra.launcher.num_jobs=2", "name=s", "seed=0,1")
-    sweep = command("-m", *tiny, *words, "num_steps=100000")
-    wait_until(lambda: len(list(folder.glob("*/checkpoints/last.ckpt"))) == 2)
+    sweep = command("-m", *tiny, *words, *UNSAVED)
+    wait_until(lambda: len(list(folder.glob("*/metrics.csv"))) == 2)
+    wait_until(lambda: all(run.read_curve("train/loss") for run in find_runs(folder)))
     pids = [run.status()["pid"] for run in find_runs(folder)]
     sweep.send_signal(signal.SIGINT)
     code, _, err = finish(sweep)
@@ -285,4 +365,4 @@ def test_control_c_interrupts_the_jobs(command, finish, tiny, tmp_path):
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     for run in find_runs(folder):
         assert run.status()["state"] == "interrupted"
-        assert run.last_step >= 4
+        assert run.last_step >= max(run.read_curve("train/loss"))

@@ -6,6 +6,7 @@ import pytest
 from hydra import initialize_config_dir
 
 from vaelab.commands import CONF
+from vaelab.programs import beside_python
 from vaelab.sweep.grid import combinations
 from vaelab.sweep.job import run_job
 from vaelab.sweep.jobs import plan, recorded
@@ -77,7 +78,9 @@ def test_listing_names_every_command_that_is_left(job, monkeypatch):
         monkeypatch.setattr("sys.argv", ["train.py", "-m", f"seed={seed}"])
         planned.append(job(f"seed={seed}"))
     told = [line for line in lines(planned) if line.startswith("go on with")]
-    assert told == [f"go on with  python train.py -m seed={seed}" for seed in (0, 1)]
+    assert told == [
+        f"go on with  {beside_python('python')} train.py -m seed={seed}" for seed in (0, 1)
+    ]
 
 
 def test_none_in_a_file_is_null():

@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 
 from vaelab.commands import CONF
 from vaelab.errors import UserError
-from vaelab.sweep.jobs import plan
+from vaelab.sweep.jobs import Job, plan
 from vaelab.sweep.launchers import Ray
 from vaelab.sweep.sweep import settle
 
@@ -86,6 +86,28 @@ def test_a_lost_node_and_a_failure_leave_the_other_jobs(cluster, tiny, tmp_path)
     assert seen[long.id] == {"1", "2", None}
     assert "going on with" in (long.path / "train.log").read_text()
     assert long.folder.read_metrics()["num_steps"] == 1000
+
+
+class TwoGPUs:
+    """All that is asked of Ray to know what a job needs."""
+
+    def cluster_resources(self):
+        return {"CPU": 4.0, "GPU": 2.0}
+
+
+def test_a_job_has_the_cores_that_ray_keeps_and_a_gpu_if_it_takes_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # of this machine
+    monkeypatch.setenv("VAELAB_DATA_DIR", "/data")
+    job = Job("0", tmp_path, ())
+    launcher = Ray(num_cpus=4)
+    needs, threads = [], []
+    for trainer in ("accelerator: cpu, devices: 1", "accelerator: auto, devices: 2"):
+        job.folder.config.write_text(f"trainer: {{{trainer}}}\n")
+        environment = launcher._environment(job)
+        assert environment["VAELAB_DATA_DIR"] == "/data"
+        needs.append(launcher._needs(TwoGPUs(), job)["GPU"])
+        threads.append(environment["OMP_NUM_THREADS"])
+    assert (needs, threads) == ([0, 2], ["4", "2"])
 
 
 def test_an_address_where_nobody_answers_is_told_at_once():

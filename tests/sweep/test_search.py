@@ -14,14 +14,17 @@ from hydra import initialize_config_dir
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from vaelab.callbacks.pruning import below_median, below_rung
+from vaelab.callbacks.pruning import Pruning, below_median, below_rung
 from vaelab.commands import CONF, register_resolvers
 from vaelab.config import load_config
 from vaelab.errors import UserError
 from vaelab.files import write_json
 from vaelab.run_folder import RunFolder, find_runs
+from vaelab.sweep.jobs import asked_of
 from vaelab.sweep.launchers import Done, Launcher, Serial
+from vaelab.sweep.launchers.slurm import Slurm
 from vaelab.sweep.search import run_search
+from vaelab.sweep.search_settings import SearchSettings, require_room
 from vaelab.sweep.space import parse
 from vaelab.sweep.sweep import SweepFailed
 from vaelab.train import train
@@ -78,6 +81,27 @@ class Pretend(Launcher):
             job.folder.add_metrics({"val/elbo": value, "num_steps": 3})
             job.folder.set_status("finished")
         return Done(job)
+
+
+class Scores(Pretend):
+    """As if trained and evaluated: metrics/mig for all but some of those launched."""
+
+    def __init__(self, *, without=(), stop_in_evaluation=False, **settings):
+        super().__init__(**settings)
+        self.without, self.stop_in_evaluation = without, stop_in_evaluation
+
+    def end(self, job):
+        if self.stop_in_evaluation:
+            job.folder.set_status("finished")
+            raise Killed
+        if len(self.launched) not in self.without:
+            job.folder.add_metrics({"metrics/mig": len(self.launched) / 10})
+        job.folder.set_status("finished", evaluated=asked_of(load_config(job.folder.config)))
+        return Done(job)
+
+
+MIG = {"metric": "metrics/mig", "num_trials": 3}
+SCORED = [BETA, "metrics@evaluation=[mig]"]
 
 
 @pytest.fixture(scope="session")
@@ -304,6 +328,84 @@ def test_mistaken_metric_can_be_mended(search):
     assert len(launcher.launched) == 4
 
 
+def test_stopped_in_its_evaluation_it_is_evaluated(search):
+    first, second = Scores(stop_in_evaluation=True), Scores()
+    with pytest.raises(Killed):
+        search(first, *SCORED, **MIG)
+    assert states(search(second, *SCORED, **MIG)) == {"COMPLETE": 3}
+    assert second.launched[:1] == first.launched
+    assert len(second.launched) == 3
+
+
+def test_trial_without_the_metric_has_failed_alone(search):
+    launcher = Scores(without={2})
+    with pytest.raises(SweepFailed, match=r"1 of 3 trials .*objective.beta=.* got metrics/mig"):
+        search(launcher, *SCORED, **MIG)
+    assert len(launcher.launched) == 3
+
+
+def test_metric_that_no_trial_has_is_told_at_the_first_and_at_the_end(search, tmp_path):
+    first, second = Scores(without={1, 2, 3}), Scores(without={1, 2, 3})
+    for launcher, num in ((first, 1), (second, 2)):
+        with pytest.raises(UserError, match=r"hydra.sweeper.metric expects .* got metrics/mig"):
+            search(launcher, *SCORED, **MIG)
+        assert len(launcher.launched) == num
+    assert states(study_of(tmp_path / "sweep")) == {"FAIL": 4}
+
+
+def test_first_trial_without_the_metric_stops_no_search_typed_again(search):
+    with pytest.raises(UserError, match="got metrics/mig"):
+        search(Scores(without={1}), *SCORED, **MIG)
+    with pytest.raises(SweepFailed, match="1 of 3 trials"):
+        search(Scores(), *SCORED, **MIG)
+
+
+def test_other_settings_of_the_metric_are_another_search(search):
+    search(Scores(), *SCORED, **MIG)
+    with pytest.raises(UserError, match=r"got evaluation.mig.num_bins: 20 -> 10; choose another"):
+        search(Scores(), *SCORED, "evaluation.mig.num_bins=10", **MIG)
+
+
+def test_settings_of_metrics_are_nothing_to_a_search_by_validations(search):
+    search(Pretend(), *SCORED, num_trials=1)
+    search(Pretend(), *SCORED, "evaluation.mig.num_bins=10", num_trials=1)
+
+
+def test_trial_left_to_another_process_has_not_finished(search, tmp_path):
+    search(Pretend(), BETA, num_trials=2)
+    run = find_runs(tmp_path / "sweep")[0]
+    run.set_status("running")
+    (tmp_path / "sweep" / "study.db").unlink()
+    with pytest.raises(SweepFailed, match=r"1 of 2 trials .* objective.beta=.* \(running\)"):
+        search(Pretend(), BETA, num_trials=2)
+    assert states(study_of(tmp_path / "sweep")) == {"COMPLETE": 1, "RUNNING": 1}
+    run.set_status("finished")
+    assert states(search(Pretend(), BETA, num_trials=2)) == {"COMPLETE": 2}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["metrics@evaluation=mig,nope"],
+        ["init=glorot,nope", "+sizes={glorot:1}", "+size='${sizes.${init}}'"],
+    ],
+)
+def test_trial_that_hydra_refuses_has_failed_alone(search, tmp_path, words):
+    key, _, values = words[0].partition("=")
+    with pytest.raises(SweepFailed, match=f"of 4 trials .* {key}=nope \\(.*nope"):
+        search(Pretend(), *words, num_trials=4)
+    told = {(t.params[key], t.state.name) for t in study_of(tmp_path / "sweep").trials}
+    assert told == {(values.split(",")[0], "COMPLETE"), ("nope", "FAIL")}
+
+
+def test_launcher_without_a_limit_is_refused(search, tmp_path):
+    with pytest.raises(UserError, match=r"expects a limit .* set hydra.launcher.num_jobs=4"):
+        search(Slurm(), BETA, sampler="tpe")
+    assert not (tmp_path / "sweep").exists()
+    require_room(SearchSettings(**SETTINGS | {"sampler": "tpe"}), Slurm(num_jobs=4))
+    require_room(SearchSettings(**SETTINGS | {"sampler": "random"}), Slurm())
+
+
 def test_broken_database_is_a_sentence(search, tmp_path):
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "study.db").write_text("no database " * 100)
@@ -363,6 +465,28 @@ def test_rules_are_those_of_optuna(rule, direction):
     assert 10 < sum(decisions) < 60
 
 
+def neighbour(path, value):
+    """A finished run that is pruned by val/elbo and had `value` all along."""
+    run = RunFolder(path)
+    write_json(run.path / "job.json", {"overrides": ["callbacks.pruning={metric:val/elbo,}"]})
+    run.config.write_text("")
+    rows = [f"{step},val/elbo,{value}\n" for step in (4, 8, 12)]
+    run.curves.write_text("step,metric,value\n" + "".join(rows))
+    run.set_status("finished")
+
+
+@pytest.mark.parametrize("pruner", ["median", "halving"])
+def test_neighbour_that_cannot_be_read_is_left_out(tmp_path, caplog, pruner):
+    for name, value in (("a", -1.0), ("b", -2.0), ("c", "no number")):
+        neighbour(tmp_path / name, value)
+    for n_startup, is_behind in ((2, True), (3, False)):
+        rule = Pruning(RunFolder(tmp_path / "own"), pruner=pruner, n_startup_trials=n_startup)
+        caplog.clear()
+        assert [rule.is_behind(4, -3.0), rule.is_behind(4, -3.0)] == [is_behind] * 2
+        assert rule.is_behind(4, 0.0) is False
+        assert caplog.text.count("pruning goes on without c: expected rows") == 1
+
+
 @pytest.fixture
 def beside(compose, tiny, tmp_path):
     """(value of the others, words) -> a run that was trained beside two that have ended."""
@@ -372,14 +496,7 @@ def beside(compose, tiny, tmp_path):
 
     def run(value, *words):
         for name in ("a", "b"):
-            other = RunFolder(tmp_path / name)
-            write_json(
-                other.path / "job.json", {"overrides": ["callbacks.pruning={metric:val/elbo,}"]}
-            )
-            other.config.write_text("")
-            rows = [f"{step},val/elbo,{value}\n" for step in (4, 8, 12)]
-            other.curves.write_text("step,metric,value\n" + "".join(rows))
-            other.set_status("finished")
+            neighbour(tmp_path / name, value)
         train(compose(*tiny, word, *words), tmp_path / "own", [])
         return RunFolder(tmp_path / "own")
 

@@ -51,7 +51,7 @@ def test_typed_twice_trains_once_and_what_is_new(sweep, folder):
     assert len(first) == 4
     code, _, err = sweep("objective.beta=1.0,4,8", "seed=0,1")
     assert code == 0
-    assert "6 jobs: 4 finished, 2 planned" in err
+    assert "6 jobs: 4 finished, 2 missing" in err
     second = times(folder)
     assert len(second) == 6
     assert {name: second[name] for name in first} == first

@@ -1,13 +1,16 @@
 """When to give a job of a sweep up: its validations are worse than those of the jobs beside it."""
 
+import logging
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
 
-from vaelab.errors import require
+from vaelab.errors import UserError, nearest, require
 from vaelab.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 Curve = Mapping[int, float]  # step -> value, higher is better
 
@@ -48,12 +51,19 @@ class Pruning(pl.Callback):
         self.n_startup_trials, self.n_warmup_steps = n_startup_trials, n_warmup_steps
         self.stopped: tuple[int, float] | None = None
         self._ended: dict[Path, Curve] = {}
+        self._unreadable: set[Path] = set()
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         step = trainer.global_step
         if trainer.state.fn != "fit" or trainer.sanity_checking or step == trainer.max_steps:
             return
-        value = float(module.evaluated["val"][1][self.metric])  # type: ignore[index]
+        values = module.evaluated["val"][1]  # type: ignore[index]
+        require(
+            self.metric in values,
+            f"hydra.sweeper.metric expects a number of validations, got {self.metric}; nearest: "
+            f"{nearest(self.metric, values) or 'none'}.",
+        )
+        value = float(values[self.metric])
         # One process decides for all that train this model, since files change meanwhile.
         if trainer.strategy.broadcast(trainer.is_global_zero and self.is_behind(step, value)):
             self.stopped = step, value
@@ -65,12 +75,23 @@ class Pruning(pl.Callback):
         own = {at: v for at, v in own.items() if at <= step}
         if step < self.n_warmup_steps:
             return False
-        beside = [RunFolder(path) for path in self._beside()]
+        others = list(self._others())
         if self.pruner == "median":
-            ended = [self._curve(run) for run in beside if run.status()["state"] == "finished"]
+            ended = [curve for state, curve in others if state == "finished"]
             return below_median(own, ended, self.n_startup_trials)
         first = max(self.n_warmup_steps, min(own))
-        return below_rung(own, [self._curve(r) for r in beside], self.n_startup_trials, first)
+        return below_rung(own, [curve for _, curve in others], self.n_startup_trials, first)
+
+    def _others(self) -> Iterator[tuple[str, Curve]]:
+        """State and curve of the runs beside; one that can't be read is nothing to fail over."""
+        for path in self._beside():
+            run = RunFolder(path)
+            try:
+                yield run.status()["state"], self._curve(run)
+            except (UserError, OSError, UnicodeDecodeError) as error:
+                if path not in self._unreadable:
+                    log.warning("pruning goes on without %s: %s", path.name, error)
+                self._unreadable.add(path)
 
     def _beside(self) -> Sequence[Path]:
         """The other runs of the sweep that are pruned by this metric."""

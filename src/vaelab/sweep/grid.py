@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from vaelab.errors import UserError
 from vaelab.programs import beside_python, sibling_program
 from vaelab.sweep.costs import MANY, costs
-from vaelab.sweep.jobs import expand, plan, sole_use
+from vaelab.sweep.jobs import composed, expand, lay, sole_use
 
 
 def run_grid(
@@ -37,26 +37,32 @@ def run_grid(
     lines = combinations(typed, params or {}, jobs or [[]])
     shared = set.intersection(*map(set, lines)) if lines else set()
     with sole_use(folder):
-        planned = plan(folder, sliced(lines, slice), sorted(shared))
+        planned = composed(folder, sliced(lines, slice), sorted(shared))
         # Not before all jobs could be composed: torch takes seconds to import.
         from vaelab.sweep.sweep import build_launcher, run_sweep
 
         chosen = build_launcher(launcher)
-        if plan_only or len(planned) > MANY:
-            print(costs(planned, getattr(chosen, "num_jobs", 1)), flush=True)
+        lay(planned)
+        found = [one.job for one in planned]
+        if plan_only or len(found) > MANY:
+            print(costs(found, getattr(chosen, "num_jobs", 1)), flush=True)
         if not plan_only:
-            run_sweep(folder, planned, chosen)
-            print(next_steps(folder, len(planned)))
+            run_sweep(folder, found, chosen)
+            print(next_steps(folder, len(found)))
 
 
 def next_steps(folder: Path, num_jobs: int) -> str:
     """What a sweep prints at its end: where it lies, and what to type next."""
-    return (
-        f"\nsweep     {folder}: {num_jobs} jobs finished\n\nnext\n"
-        f"  its report        {sibling_program('report')} {folder}\n"
-        f"  rank by UDR       {sibling_program('evaluate')} run={folder} metrics=[udr]\n"
-        f"  watch the runs    {beside_python('tensorboard')} --logdir {folder}"
-    )
+    lines = [
+        f"\nsweep     {folder}: {num_jobs} jobs finished\n\nnext",
+        f"  its report        {sibling_program('report')} {folder}",
+        f"  watch the runs    {beside_python('tensorboard')} --logdir {folder}",
+    ]
+    if num_jobs > 1:
+        lines.append(
+            f"  rank by UDR       {sibling_program('evaluate')} run={folder} metrics=[udr]"
+        )
+    return "\n".join(lines)
 
 
 def combinations(

@@ -90,7 +90,15 @@ def _evaluate(folder: RunFolder, cfg: DictConfig, chosen: Mapping[str, Any]) -> 
         skip_inapplicable=True,
         figures=False,
     )
-    failed = [error for one in found for error in one.failed.values()]
+    failed: list[str] = []
+    for one in found:
+        failed += one.failed.values()
+        for why, names in (
+            ("the data has no factors", one.skipped),
+            ("q(z|x) or p(z) has no density", one.undefined),
+        ):
+            if names:
+                log.warning("left out, since %s: %s", why, ", ".join(names))
     require(not failed, "; ".join(failed))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -116,8 +116,25 @@ def configs(combinations: Iterable[Sequence[str]]) -> Iterator[DictConfig]:
         yield cfg
 
 
+class Planned(NamedTuple):
+    """A job, all words that make it, and its config."""
+
+    job: Job
+    words: list[str]
+    cfg: DictConfig
+
+
 def plan(folder: Path, combinations: Sequence[Sequence[str]], shared: Sequence[str]) -> list[Job]:
-    """Give every combination of words its job, and lay those that are new into `folder`.
+    """`composed`, then `lay`."""
+    planned = composed(folder, combinations, shared)
+    lay(planned)
+    return [one.job for one in planned]
+
+
+def composed(
+    folder: Path, combinations: Sequence[Sequence[str]], shared: Sequence[str]
+) -> list[Planned]:
+    """Give every combination of words its job in `folder`, where nothing is written yet.
 
     A job that is there already keeps its folder, whichever words led to it.
 
@@ -127,7 +144,7 @@ def plan(folder: Path, combinations: Sequence[Sequence[str]], shared: Sequence[s
         shared: the words that all jobs have, which need not be in their names.
 
     Raises:
-        UserError: settings that can't be composed; nothing was written then.
+        UserError: settings that can't be composed.
     """
     planned: dict[str, tuple[list[str], DictConfig]] = {}
     for words, cfg in zip(combinations, configs(combinations), strict=True):
@@ -137,14 +154,18 @@ def plan(folder: Path, combinations: Sequence[Sequence[str]], shared: Sequence[s
         planned.setdefault(identity, (list(words), cfg))
     there = recorded(folder)
     _warn_of_changes(folder, planned, there)
-    jobs = []
+    found = []
     for identity, (words, cfg) in planned.items():
         own = tuple(word for word in words if word not in shared)
         path = there[identity].path if identity in there else folder / _name(own, identity)
-        job = Job(identity, path, own)
+        found.append(Planned(Job(identity, path, own), words, cfg))
+    return found
+
+
+def lay(planned: Iterable[Planned]) -> None:
+    """Write the folders of jobs that are new, and what has changed in those of others."""
+    for job, words, cfg in planned:
         _lay(job, words, cfg)
-        jobs.append(job)
-    return jobs
 
 
 def recorded(folder: Path) -> dict[str, Job]:
@@ -193,13 +214,15 @@ def _lay(job: Job, words: Sequence[str], cfg: DictConfig) -> None:
         "words": list(job.words),
         "overrides": list(words),
         "evaluation": asked_of(cfg),
-        "command": shlex.join(sys.argv),
+        "command": shlex.join(w for w in sys.argv if not w.startswith("hydra.sweeper.plan_only")),
     }
-    # Settings last: a kill in between leaves them different, and the next plan writes both.
-    if begun and folder.config.exists() and folder.config.read_text() == text:
+    same = begun and folder.config.exists() and folder.config.read_text() == text
+    if same and (job.is_complete or _record(job.path) == record):
         return
     write_json(job.path / RECORD, record)
-    write_atomically(folder.config, lambda file: file.write(text.encode()))
+    # Settings last: a kill in between leaves them different, and the next plan writes both.
+    if not same:
+        write_atomically(folder.config, lambda file: file.write(text.encode()))
     if not begun:
         folder.set_status("planned")
 

@@ -1,33 +1,47 @@
 """Jobs that end with the sweep that started them, so that none runs on unnoticed."""
 
-import ctypes
 import os
 import signal
-import sys
+import threading
+import time
 
-SWEEP = "VAELAB_SWEEP"  # the process number of the sweep, for the job that it starts
-PR_SET_PDEATHSIG = 1
+from vaelab.signals import Terminated, end_on_sigterm
+
+SWEEP = "VAELAB_SWEEP"  # the process number of the one that starts a job, for that job
+PATIENCE = 60.0  # seconds that a job has to save its state when it is asked to end
+LOOK_EVERY = 1.0  # seconds
 
 
 def end_with_sweep() -> None:
-    """Have this process interrupted when the one that started it ends, however that ends (Linux).
+    """Have this process end soon after the one that started it, however that ended.
 
     A sweep that is killed can stop nothing. Its jobs would hold memory and GPUs that the next one
-    counts on; interrupted, they go on from their checkpoints. Elsewhere they run on, and are
-    recognised as running by the number of their process.
+    counts on; asked by SIGTERM they save their state, from which they go on. What has not ended a
+    minute later is killed.
 
     Raises:
-        KeyboardInterrupt: it has ended already.
+        Terminated: the sweep has ended already.
     """
-    sweep = os.environ.get(SWEEP)
-    if sweep is None:
+    started_by = os.environ.get(SWEEP)
+    if started_by is None:
         return
-    # A shell that starts a program by "&" has it ignore Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     first = "LOCAL_RANK" not in os.environ
-    if sys.platform == "linux":
-        # Further processes of one training have nothing to save when the first is gone.
-        end = signal.SIGINT if first else signal.SIGKILL
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(end))
-    if first and os.getppid() != int(sweep):
-        raise KeyboardInterrupt
+    if first:
+        end_on_sigterm()
+        # The further processes of one training, which Lightning starts, end with this one.
+        os.environ[SWEEP] = str(os.getpid())
+    if os.getppid() != int(started_by):
+        raise Terminated
+    watch = threading.Thread(target=_watch, args=(int(started_by), first), daemon=True)
+    watch.start()
+
+
+def _watch(parent: int, first: bool) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY)
+    if first:  # the others have nothing to save when the first is gone
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE)
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)

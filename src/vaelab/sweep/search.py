@@ -5,14 +5,17 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
+from vaelab.errors import UserError
 from vaelab.sweep import study as studies
+from vaelab.sweep.attempt import Attempt
 from vaelab.sweep.jobs import Job, plan, sole_use
-from vaelab.sweep.search_settings import SearchSettings, check, facts
+from vaelab.sweep.search_settings import SearchSettings, check, facts, require_room
 from vaelab.sweep.space import Space, parse
 
 if TYPE_CHECKING:
@@ -40,7 +43,8 @@ def run_search(
         params, settings: see conf/hydra/sweeper/optuna.yaml.
 
     Raises:
-        UserError: a space that can't be, a setting out of range, or another search in the folder.
+        UserError: a space that can't be, a setting out of range, another search in the folder, a
+            launcher without a limit, or a metric that no trial has.
         SweepFailed: trials that did not finish, after all were tried.
     """
     studies.require_optuna()
@@ -49,14 +53,17 @@ def run_search(
     space = parse([*(f"{key}={value}" for key, value in (params or {}).items()), *words])
     studies.sampler(chosen.sampler, chosen.sampler_seed, 0)
     example = check(space, chosen)
-    from vaelab.sweep.sweep import SweepFailed, build_launcher
+    from vaelab.sweep.sweep import SweepFailed, build_launcher  # here, since torch comes with it
 
+    built = build_launcher(launcher)
+    require_room(chosen, built)
     with sole_use(folder):
-        built = build_launcher(launcher)
         study = studies.open_study(folder, chosen.direction, facts(space, chosen, example))
         search = Search(folder, space, chosen, study)
         search.run(built)
         print(studies.best_trials(study, folder, chosen.metric))
+    if search.missing and not studies.has_values(study):
+        raise search.missing
     if search.lost:
         raise SweepFailed(
             f"{len(search.lost)} of {chosen.num_trials} trials did not finish, the first of them "
@@ -65,38 +72,12 @@ def run_search(
 
 
 @dataclass
-class Attempt:
-    """A trial and its jobs.
-
-    Attributes:
-        to_lay: seeds without a job as yet; None is the seed of the config.
-        ended: the jobs that have, and in which state.
-        is_told: whether the study knows how it ended, or that it is to go on another time.
-    """
-
-    trial: "Trial"
-    to_lay: list[int | None]
-    jobs: list[Job] = field(default_factory=list)
-    ended: dict[str, str] = field(default_factory=dict)
-    is_told: bool = False
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether a job did not finish, so that those of other seeds need not begin."""
-        return any(state != "finished" for state in self.ended.values())
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more comes."""
-        return len(self.ended) == len(self.jobs) and (self.is_decided or not self.to_lay)
-
-
-@dataclass
 class Search:
     """The loop between Optuna, which says what to try, and a launcher, which has it trained.
 
     Attributes:
-        lost: the trials of this loop that failed or were stopped, in words.
+        lost: the trials of this loop that did not finish, in words.
+        missing: the sentence of the last trial that lacks the metric.
     """
 
     folder: Path
@@ -104,18 +85,23 @@ class Search:
     settings: SearchSettings
     study: "Study"
     lost: list[str] = field(default_factory=list)
+    missing: UserError | None = None
     waiting: dict[str, list[Attempt]] = field(default_factory=dict)
     lock: Any = field(default_factory=threading.RLock)  # launchers may ask in a thread of theirs
 
     def run(self, launcher: "Launcher") -> None:
         """Train all trials that are left."""
-        from vaelab.sweep.sweep import ended
+        from vaelab.sweep.sweep import ended, failure
 
         for job, state in ended(launcher, self.jobs()):
             with self.lock:
                 for attempt in self.waiting.pop(job.id):
                     attempt.ended[job.id] = state
                     self._conclude(attempt)
+        # Left to processes of others.
+        left = {attempt.trial.number: id for id in self.waiting for attempt in self.waiting[id]}
+        known = {job.id: job for there in self.waiting.values() for a in there for job in a.jobs}
+        self.lost += [failure(known[identity]) for identity in left.values()]
 
     def jobs(self) -> Iterator[Job]:
         """The next job to run, drawn when it is asked for.
@@ -127,8 +113,13 @@ class Search:
             attempt = Attempt(trial, seeds)
             while attempt.to_lay and not attempt.is_decided:
                 with self.lock:
-                    job = self._lay(attempt)
-                    if job.state in ("finished", "pruned"):
+                    try:
+                        job = self._lay(attempt)
+                    except (HydraException, OmegaConfBaseException) as error:
+                        label = " ".join(self.space.words(trial.params))
+                        self._lose(attempt, f"{label} ({str(error).splitlines()[0]})")
+                        break
+                    if job.is_complete:
                         attempt.ended[job.id] = job.state
                         continue
                     waiting = self.waiting.setdefault(job.id, [])
@@ -175,43 +166,48 @@ class Search:
         return job
 
     def _conclude(self, attempt: Attempt) -> None:
-        """Tell the study how the trial ended; one whose process was stopped is left to go on."""
+        """Tell the study how the trial ended, as soon as all its jobs have."""
         from optuna.trial import TrialState
-
-        from vaelab.sweep.sweep import failure
 
         if attempt.is_told or not attempt.is_over:
             return
+        trial, metric, label = attempt.trial, self.settings.metric, attempt.jobs[0].label
+        if attempt.failure:
+            self._lose(attempt, attempt.failure)
+            return
+        try:
+            curve = attempt.curve(metric)
+            value = None if attempt.is_decided else attempt.value(metric)
+        except UserError as error:
+            self._lose(attempt, f"{label} (finished: {error})", error)
+            return
         attempt.is_told = True
-        trial, states, value = attempt.trial, set(attempt.ended.values()), float("nan")
-        if states <= {"finished", "pruned"}:
-            for step, mean in self._curve(attempt).items():
-                trial.report(mean, step)
-        if states == {"finished"}:
-            value = fmean(self._value(job) for job in attempt.jobs)
-        label = attempt.jobs[0].label
-        if value == value:
-            self.study.tell(trial, value)
-            log.info("trial %d: %s %.4f: %s", trial.number, self.settings.metric, value, label)
-        elif states <= {"finished", "pruned"} and "pruned" in states:
+        for step, mean in curve.items():
+            trial.report(mean, step)
+        if value is None:
             self.study.tell(trial, state=TrialState.PRUNED)
             log.info("trial %d: pruned: %s", trial.number, label)
         else:
-            if not states & {"killed", "interrupted"}:
-                self.study.tell(trial, state=TrialState.FAIL)
-            ended = attempt.ended
-            bad = [job for job in attempt.jobs if ended[job.id] not in ("finished", "pruned")]
-            self.lost.append(failure([*bad, attempt.jobs[0]][0]))
-            log.info("trial %d: %s", trial.number, self.lost[-1])
+            self.study.tell(trial, value)
+            log.info("trial %d: %s %.4f: %s", trial.number, metric, value, label)
 
-    def _value(self, job: Job) -> float:
-        metrics = job.folder.read_metrics()
-        if self.settings.metric not in metrics:
-            raise studies.missing_metric(self.settings.metric, metrics)
-        return float(metrics[self.settings.metric])
+    def _lose(self, attempt: Attempt, why: str, error: UserError | None = None) -> None:
+        """Tell the study of a failure; one whose process was stopped is left to go on.
 
-    def _curve(self, attempt: Attempt) -> dict[int, float]:
-        """The metric by step, the mean over the seeds where all have it."""
-        curves = [job.folder.read_curve(self.settings.metric) for job in attempt.jobs]
-        steps = sorted(set.intersection(*map(set, curves)))
-        return {step: fmean(curve[step] for curve in curves) for step in steps}
+        Raises:
+            MissingMetric: no trial has shown that the metric exists, nor was this said before.
+        """
+        from optuna.trial import TrialState
+
+        attempt.is_told = True
+        self.lost.append(why)
+        log.info("trial %d: %s", attempt.trial.number, why)
+        if attempt.can_go_on:
+            return
+        is_news = False
+        if isinstance(error, studies.MissingMetric):
+            self.missing, is_news = error, not studies.knows_of_lack(self.study)
+            attempt.trial.set_user_attr(studies.LACKS, self.settings.metric)
+        self.study.tell(attempt.trial, state=TrialState.FAIL)
+        if error and is_news:
+            raise error

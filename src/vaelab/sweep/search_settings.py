@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 from vaelab.config import plain
 from vaelab.errors import require
 from vaelab.identity import canonical
+from vaelab.sweep.launchers import Launcher
+from vaelab.sweep.launchers.slurm import Slurm
 from vaelab.sweep.space import Space
 from vaelab.sweep.study import missing_metric
 
@@ -97,12 +99,32 @@ def check(space: Space, settings: SearchSettings) -> DictConfig:
     return cfg
 
 
+def require_room(settings: SearchSettings, launcher: Launcher) -> None:
+    """Refuse to draw all trials at once, before any can tell the sampler something.
+
+    Ray without num_jobs has as many at once as there are cores.
+
+    Raises:
+        UserError: the launcher takes whatever there is.
+    """
+    unlimited = isinstance(launcher, Slurm) and launcher.num_jobs is None
+    require(
+        not unlimited or settings.sampler == "random",
+        f"a search by {settings.sampler} learns from the trials that have ended and expects a "
+        "limit of how many run at once, got hydra.launcher.num_jobs=null; set "
+        "hydra.launcher.num_jobs=4, or hydra.sweeper.sampler=random, which learns nothing.",
+    )
+
+
 def facts(space: Space, settings: SearchSettings, example: DictConfig) -> dict[str, Any]:
     """What must stay for trials to be comparable: the space, the value, and all that is fixed."""
+    # Scores of other settings are other numbers; those of validations don't depend on them.
+    scored = plain(example).get("evaluation") if "metrics/" in settings.metric else None
     return {
         **{f"the space of {key}": str(one) for key, one in space.distributions.items()},
         "hydra.sweeper.metric": settings.metric,
         "hydra.sweeper.direction": settings.direction,
         "hydra.sweeper.seeds": list(settings.seeds or []),
         **canonical(plain(example)),
+        **{f"evaluation.{key}": value for key, value in canonical(scored or {}).items()},
     }

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import UserError
-from vaelab.sweep.jobs import Job, command_of, recorded
+from vaelab.programs import beside_python
+from vaelab.sweep.jobs import Job, command_of, overrides_of, recorded
 
 # In the order of the listing; a job that is planned and has not begun is missing.
 WORDS = {
@@ -67,20 +68,30 @@ def lines(jobs: Sequence[Job], *, everything: bool = False) -> Iterator[str]:
         states.setdefault(state, []).append((job, status))
     counts = [f"{len(ones)} {WORDS.get(state, state)}" for state, ones in states.items() if ones]
     yield f"{jobs[0].path.parent}: {len(jobs)} jobs: {', '.join(counts)}"
-    width = max(len(job.label) for job in jobs)
+    labels = dict(zip((job.id for job in jobs), _labels(jobs), strict=True))
+    width = max(map(len, labels.values()))
     for state, ones in states.items():
         few = state not in ("finished", "planned") or everything
         shown = ones if few else ones[:LISTED]
         for job, status in shown:
-            line = f"  {WORDS.get(state, state):<11} {job.label:<{width}}  {_fact(job, status)}"
+            line = (
+                f"  {WORDS.get(state, state):<11} {labels[job.id]:<{width}}  {_fact(job, status)}"
+            )
             yield line.rstrip()
         if len(ones) > len(shown):
             yield f"  {WORDS[state]:<11} and {len(ones) - len(shown)} more; --all lists them"
     commands = dict.fromkeys(command_of(job.path) for job in jobs if not job.is_complete)
     for command in list(commands)[:COMMANDS]:
-        yield f"go on with  {'python ' if '.py ' in command else ''}{command}"
+        yield f"go on with  {beside_python('python') + ' ' if '.py ' in command else ''}{command}"
     if len(commands) > COMMANDS:
         yield f"            and {len(commands) - COMMANDS} other commands that planned them"
+
+
+def _labels(jobs: Sequence[Job]) -> list[str]:
+    """What tells the jobs of a folder apart, which may have been planned by several commands."""
+    words = [overrides_of(job.path) for job in jobs]
+    shared = set.intersection(*map(set, words))
+    return [" ".join(w for w in own if w not in shared) or jobs[0].id for own in words]
 
 
 def _fact(job: Job, status: dict[str, Any]) -> str:

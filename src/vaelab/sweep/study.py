@@ -23,6 +23,11 @@ SAMPLERS = {
 NUM_BEST = 5
 ENOUGH_FOR_IMPORTANCE = 10  # finished trials; of fewer the forest sees noise
 FACTS = "search"
+LACKS = "lacks"  # of a trial that was judged by a number that it has not
+
+
+class MissingMetric(UserError):
+    """A run lacks the number it is to be judged by."""
 
 
 def require_optuna() -> None:
@@ -65,7 +70,7 @@ def open_study(
             storage=storage, study_name="search", direction=direction, load_if_exists=True
         )
         there = study.user_attrs.get(FACTS, facts)
-        if there != facts and not any(t.state.name in ("COMPLETE", "PRUNED") for t in study.trials):
+        if there != facts and not has_values(study):
             # Nothing was learnt yet: whatever was wrong may be mended.
             optuna.delete_study(study_name="search", storage=storage)
             study = optuna.create_study(storage=storage, study_name="search", direction=direction)
@@ -83,6 +88,18 @@ def open_study(
     )
     study.set_user_attr(FACTS, facts)
     return study
+
+
+def has_values(study: "Study") -> bool:
+    """Whether a trial came as far as to have the number that is searched by."""
+    trials = study.get_trials(deepcopy=False)
+    return any(trial.state.name in ("COMPLETE", "PRUNED") for trial in trials)
+
+
+def knows_of_lack(study: "Study") -> bool:
+    """Whether a trial without the number is no news: others have it, or it was said before."""
+    trials = study.get_trials(deepcopy=False)
+    return has_values(study) or any(LACKS in trial.user_attrs for trial in trials)
 
 
 def sampler(name: str, seed: int, number: int) -> "BaseSampler":
@@ -110,10 +127,10 @@ def sampler(name: str, seed: int, number: int) -> "BaseSampler":
         raise UserError(f"hydra.sweeper.sampler={name} expects another package: {error}") from error
 
 
-def missing_metric(metric: str, known: Mapping[str, Any]) -> UserError:
+def missing_metric(metric: str, known: Mapping[str, Any]) -> MissingMetric:
     """The sentence for a run that lacks the number it is to be judged by."""
     hint = nearest(metric, known)
-    return UserError(
+    return MissingMetric(
         f"hydra.sweeper.metric expects a number of metrics.json, got {metric}, which this run does "
         f"not have{f'; nearest: {hint}' if hint else ''}. Models without an ELBO are compared by "
         "hydra.sweeper.metric=val/reconstruction hydra.sweeper.direction=minimize."

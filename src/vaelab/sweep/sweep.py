@@ -16,6 +16,7 @@ from vaelab.programs import sibling_program
 from vaelab.sweep.jobs import Job
 from vaelab.sweep.launchers.base import Done, Launcher
 from vaelab.sweep.progress import Progress
+from vaelab.sweep.status import WORDS
 
 log = logging.getLogger(__name__)
 
@@ -123,4 +124,5 @@ def failure(job: Job) -> str:
 def counted(jobs: Sequence[Job]) -> str:
     """How many jobs are in which state: "9 jobs: 4 finished, 5 planned"."""
     states = Counter(job.state for job in jobs)
-    return f"{len(jobs)} jobs: " + ", ".join(f"{num} {state}" for state, num in states.items())
+    counts = (f"{num} {WORDS.get(state, state)}" for state, num in states.items())
+    return f"{len(jobs)} jobs: {', '.join(counts)}"

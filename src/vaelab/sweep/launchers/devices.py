@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from vaelab.config import load_config
+from vaelab.errors import require
 from vaelab.sweep.jobs import Job
 
 
@@ -19,9 +20,10 @@ def num_devices(job: Job) -> int:
     return len(devices)
 
 
-def wants_gpu(job: Job) -> bool:
-    """Whether the job's config names a GPU."""
-    return str(load_config(job.folder.config).trainer.get("accelerator")) in ("gpu", "cuda")
+def wants_gpu(job: Job, *, there: bool) -> bool:
+    """Whether the job's config names a GPU, or takes one by itself where there is one."""
+    accelerator = str(load_config(job.folder.config).trainer.get("accelerator", "auto"))
+    return accelerator in ("gpu", "cuda") or (accelerator == "auto" and there)
 
 
 def thread_settings(num_cores: int, num_threads: int | None, num_processes: int) -> dict[str, str]:
@@ -43,8 +45,11 @@ class GPUs:
     """The GPUs of this machine, lent to jobs.
 
     Args:
-        chosen: "auto" (those there are, for jobs that name a GPU), how many, or their names as in
+        chosen: "auto" (those there are, for jobs that use a GPU), how many, or their names as in
             CUDA_VISIBLE_DEVICES; the last two are lent to every job.
+
+    Raises:
+        UserError: more than this process sees, or one of them twice.
     """
 
     def __init__(self, chosen: Literal["auto"] | int | Sequence[int | str] = "auto"):
@@ -52,9 +57,9 @@ class GPUs:
         if isinstance(chosen, str):
             self.names = _visible()
         elif isinstance(chosen, int):
-            self.names = [*_visible(), *map(str, range(chosen))][:chosen]
+            self.names = _first(chosen)
         else:
-            self.names = [str(name) for name in chosen]
+            self.names = _named([str(name) for name in chosen])
         self._free = list(self.names)
         self._changed = threading.Condition()
         self._closed = False
@@ -65,7 +70,7 @@ class GPUs:
         Raises:
             LookupError: there are fewer.
         """
-        if not (self.for_all and self.names) and not wants_gpu(job):
+        if not (self.for_all and self.names) and not wants_gpu(job, there=bool(self.names)):
             return []
         num = num_devices(job)
         if num > len(self.names):
@@ -91,11 +96,44 @@ class GPUs:
             self._changed.notify_all()
 
 
+def _first(number: int) -> list[str]:
+    visible = _visible()
+    require(
+        0 <= number <= len(visible),
+        f"hydra.launcher.gpus expects as many as this process sees, which is {len(visible)}, got "
+        f"{number}; use gpus=auto, or let CUDA_VISIBLE_DEVICES show more.",
+    )
+    return visible[:number]
+
+
+def _named(names: list[str]) -> list[str]:
+    require(
+        len(set(names)) == len(names),
+        f"hydra.launcher.gpus expects every GPU once, got [{','.join(names)}]; no GPU is lent to "
+        "two jobs at once.",
+    )
+    shown = _shown()
+    require(
+        shown is None or set(names) <= set(shown),
+        f"hydra.launcher.gpus expects GPUs that CUDA_VISIBLE_DEVICES={','.join(shown or ())} "
+        f"shows, got [{','.join(names)}]; name those, or let it show more.",
+    )
+    return names
+
+
+def _shown() -> list[str] | None:
+    """What CUDA_VISIBLE_DEVICES names; None where it is not set."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return None
+    return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
+
+
 def _visible() -> list[str]:
     """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
+    shown = _shown()
+    if shown is not None:
+        return shown
     import torch
 
     return [str(number) for number in range(torch.cuda.device_count())]

@@ -22,8 +22,9 @@ class Joblib(Launcher):
     Args:
         num_jobs: at most at once; -1 for the cores that joblib counts, which respects containers.
         num_threads: of torch in each job; None for OMP_NUM_THREADS or else cores / num_jobs.
-        gpus: "auto" (those there are, for jobs with trainer.accelerator=gpu), how many, or a list
-            of their names as in CUDA_VISIBLE_DEVICES. Every job gets as many as it has devices.
+        gpus: "auto" (those there are, for jobs with trainer.accelerator gpu or auto), how many, or
+            a list of their names as in CUDA_VISIBLE_DEVICES. Every job gets as many as it has
+            devices.
         memory_gb: what one job may take, in 10^9 bytes; None for what there is.
     """
 
@@ -92,4 +93,6 @@ class Joblib(Launcher):
 
     def _environment(self, job: Job, gpus: list[str]) -> dict[str, str]:
         threads = thread_settings(self.num_cores, self.num_threads, num_devices(job))
-        return threads | ({"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {})
+        # Also where every job is to have none.
+        shown = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus or self.gpus.for_all else {}
+        return threads | shown

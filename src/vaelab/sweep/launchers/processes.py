@@ -12,11 +12,10 @@ from collections.abc import Mapping
 
 from vaelab.sweep.jobs import Job
 from vaelab.sweep.launchers.memory import GB, available_bytes, needed_bytes
-from vaelab.sweep.lifeline import SWEEP
+from vaelab.sweep.lifeline import PATIENCE, SWEEP
 
 OUTPUT = "output.log"  # of a run folder: what its process printed
 LOOK_EVERY = 1.0  # seconds
-PATIENCE = 60.0  # seconds that interrupted jobs have to save their state
 
 COMMAND = (sys.executable, "-m", "vaelab.sweep.job")
 
@@ -76,15 +75,15 @@ class Processes:
             self._coming = max(0, self._coming - 1)
 
     def stop(self) -> None:
-        """Interrupt all jobs as Ctrl-C does, wait for them to save their state, and start no more.
+        """Ask all jobs to end, wait for them to save their state, and start no more.
 
-        Pressing Ctrl-C again, or a minute, ends the waiting.
+        Pressing Ctrl-C, or a minute, ends the waiting; then they are killed.
         """
         with self._lock:
             self.stopped = True
             running = list(self._running.values())
         for process in running:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
         end = time.monotonic() + PATIENCE
         try:
             for process in running:
@@ -109,8 +108,8 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # Ctrl-C of the terminal reaches the sweep, which passes it on once: a second one
-                # would cut off what the first made the job save.
+                # Ctrl-C of the terminal reaches the sweep, which asks its jobs: a second one would
+                # cut off what the first made the job save.
                 start_new_session=True,
             )
             self._running[process.pid] = process
@@ -140,7 +139,7 @@ def run_alone(
     cwd: str | None = None,
     memory_gb: float | None = None,
 ) -> str | None:
-    """Run one job in a process that is interrupted when this is; see `Processes.run`."""
+    """Run one job in a process that is asked to end when this ends; see `Processes.run`."""
     processes = Processes(memory_gb)
     try:
         return processes.run(job, environment or {}, cwd)

@@ -13,12 +13,13 @@ from vaelab.errors import UserError, require
 from vaelab.sweep.jobs import Job
 from vaelab.sweep.launchers.base import Done, Launcher
 from vaelab.sweep.launchers.devices import num_devices, thread_settings, wants_gpu
-from vaelab.sweep.launchers.processes import PATIENCE, run_alone
+from vaelab.sweep.launchers.processes import run_alone
+from vaelab.sweep.lifeline import PATIENCE
 
 CONNECT_SECONDS = 5.0
 LOCAL = "local"
 # What the processes of the jobs must find as it is here.
-PASSED_ON = ("PYTHONPATH", "VAELAB_DATA_DIR", "OMP_NUM_THREADS")
+PASSED_ON = ("PYTHONPATH", "VAELAB_DATA_DIR")
 
 
 class Ray(Launcher):
@@ -67,7 +68,7 @@ class Ray(Launcher):
                     yield Done(running.pop(ref), _outcome(ray, ref))
         finally:
             for ref in running:
-                ray.cancel(ref)  # as Ctrl-C; the job saves its state
+                ray.cancel(ref)  # interrupts `_run`, which asks the job to save its state and end
             if running:
                 ray.wait(list(running), num_returns=len(running), timeout=PATIENCE)
             ray.shutdown()
@@ -79,11 +80,7 @@ class Ray(Launcher):
 
     def _submit(self, ray: Any, job: Job) -> Any:
         job = dataclasses.replace(job, path=job.path.absolute())
-        needs = self._needs(job)
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment |= thread_settings(self.num_cpus, None, num_devices(job))
-        # The same name at every try: who finds it in status.json knows that the one before is gone.
-        environment["VAELAB_TASK"] = f"ray-{uuid.uuid4().hex[:12]}"
+        needs = self._needs(ray, job)
         task = ray.remote(max_calls=1)(_run).options(
             num_cpus=needs["CPU"],
             num_gpus=needs["GPU"],
@@ -91,13 +88,24 @@ class Ray(Launcher):
             max_retries=self.num_tries - 1,
             name=job.label,
         )
-        return task.remote(job, environment, os.getcwd(), self.memory_gb)
+        return task.remote(job, self._environment(job), os.getcwd(), self.memory_gb)
 
-    def _needs(self, job: Job) -> dict[str, float]:
+    def _environment(self, job: Job) -> dict[str, str]:
+        # What OMP_NUM_THREADS says here is of this machine, where the job may not run.
+        own = max(1, self.num_cpus // num_devices(job))
+        return {
+            **_passed_on(),
+            **thread_settings(self.num_cpus, own, num_devices(job)),
+            # The same at every try: who finds it in status.json knows the one before to be gone.
+            "VAELAB_TASK": f"ray-{uuid.uuid4().hex[:12]}",
+        }
+
+    def _needs(self, ray: Any, job: Job) -> dict[str, float]:
         """What Ray is to keep for a job."""
+        there = ray.cluster_resources().get("GPU", 0) >= 1
         return {
             "CPU": self.num_cpus,
-            "GPU": num_devices(job) if wants_gpu(job) else 0,
+            "GPU": num_devices(job) if wants_gpu(job, there=there) else 0,
             "memory": int((self.memory_gb or 0) * 1e9),
         }
 
@@ -147,12 +155,11 @@ def _connected(address: str) -> Any:
             "pip install 'vaelab[ray]'."
         ) from None
     _knock(address)
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     own = {"include_dashboard": False} if address == LOCAL else {}
     try:
         ray.init(
             address=address,
-            runtime_env={"env_vars": passed},
+            runtime_env={"env_vars": _passed_on()},
             log_to_driver=False,
             logging_level="ERROR",
             **own,
@@ -160,6 +167,10 @@ def _connected(address: str) -> Any:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise _unreachable(address, error) from error
     return ray
+
+
+def _passed_on() -> dict[str, str]:
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
 
 def _knock(address: str) -> None:
