@@ -73,6 +73,20 @@ def test_old_content_is_readable_until_the_new_is_whole(path):
     assert path.read_bytes() == b"half"
 
 
+def test_processes_of_one_number_do_not_meet(path):
+    """As on two machines, or in two containers: here it is the same process twice."""
+
+    def write(file):
+        file.write(b"first, ")
+        write_atomically(path, lambda other: other.write(b"second"))
+        assert path.read_bytes() == b"second"
+        file.write(b"whole")
+
+    write_atomically(path, write)
+    assert path.read_bytes() == b"first, whole"
+    assert only(path)
+
+
 def test_no_space_leaves_the_old_file_and_says_what_to_do(path):
     def write(file):
         file.write(b"half")

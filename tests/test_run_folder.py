@@ -15,7 +15,7 @@ import torch
 from vaelab.errors import UserError
 from vaelab.files import write_json
 from vaelab.heartbeat import beating
-from vaelab.run_folder import SILENCE, RunFolder, provenance
+from vaelab.run_folder import SILENCE, RunFolder, began, provenance
 
 
 @pytest.fixture
@@ -84,11 +84,24 @@ def test_a_run_killed_right_after_its_claim_counts_as_failed(folder):
 
 
 def test_a_living_process_of_this_host_is_not_robbed(folder):
-    pretend(folder, pid=os.getppid())
+    pretend(folder, pid=os.getppid(), began=began(os.getppid()))
     before = snapshot(folder)
     with pytest.raises(UserError, match=f"process {os.getppid()} is still working"):
         folder.reopen()
     assert snapshot(folder) == before
+
+
+def test_a_process_that_has_the_number_of_a_dead_one_is_not_the_run(folder):
+    assert folder.status()["began"] == began(os.getpid()) > began(1)
+    pretend(folder, pid=os.getppid(), began=began(os.getppid()) - 1)
+    assert folder.status()["state"] == "killed"
+    folder.reopen()
+    assert folder.status()["pid"] == os.getpid()
+
+
+def test_a_run_of_a_system_that_tells_no_beginnings_lives_by_its_number(folder):
+    pretend(folder, pid=os.getppid(), began=None)
+    assert folder.status()["state"] == "running"
 
 
 def test_a_killed_run_may_be_reopened(folder, dead_pid):
@@ -116,6 +129,13 @@ def test_a_run_on_another_host_that_fell_silent_was_killed(folder):
     assert folder.status()["state"] == "killed"
     folder.reopen()
     assert folder.status()["pid"] == os.getpid()
+
+
+def test_a_sign_of_life_from_the_future_lasts_no_longer(folder):
+    pretend(folder, pid=os.getppid(), host="elsewhere", time=long_ago(20 - SILENCE))
+    assert folder.status()["state"] == "running"
+    pretend(folder, pid=os.getppid(), host="elsewhere", time=long_ago(-SILENCE - 20))
+    assert folder.status()["state"] == "killed"
 
 
 def test_a_task_that_is_started_again_need_not_wait(folder, monkeypatch):

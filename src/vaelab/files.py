@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +26,8 @@ def write_atomically(
         UserError: the disk is full or can't be written, with `advice`; what was at `path` before is
             still there.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # By chance, since processes of two machines or containers may have one number.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:

@@ -140,7 +140,7 @@ class RunFolder:
             status = {"state": "failed", "error": f"{self.status_file} is no JSON: {error}"}
         if status["state"] == "running":
             here = status.get("host") == socket.gethostname()
-            if not (_is_alive(status["pid"]) if here else _is_recent(status["time"])):
+            if not (_is_alive(status) if here else _is_recent(status["time"])):
                 status["state"] = "killed"
         return status
 
@@ -148,6 +148,7 @@ class RunFolder:
         """Record `state` with the time, the process and any facts (step, error)."""
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         known = {"state": state, "time": now, "pid": os.getpid(), "host": socket.gethostname()}
+        known["began"] = began(os.getpid())
         if _task():
             known["task"] = _task()
         write_json(self.status_file, known | facts)
@@ -301,14 +302,26 @@ def _task() -> str | None:
 def _is_recent(time: str) -> bool:
     """Whether a sign of life of another machine is recent; clocks may differ by some seconds."""
     written = datetime.fromisoformat(time).astimezone()
-    return (datetime.now().astimezone() - written).total_seconds() < SILENCE
+    # In the future, since its clock was set wrong, it may be by as much and no longer.
+    return abs((datetime.now().astimezone() - written).total_seconds()) < SILENCE
 
 
-def _is_alive(pid: int) -> bool:
+def began(pid: int) -> int | None:
+    """When a process of this machine began, in ticks since the machine did; None where unknown."""
     try:
-        os.kill(pid, 0)
+        # After the name, which may hold anything, comes the third of proc(5)'s numbers.
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[22 - 3])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _is_alive(status: dict[str, Any]) -> bool:
+    """Whether the process that wrote the status lives; another may have its number by now."""
+    try:
+        os.kill(status["pid"], 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass
-    return True
+    then, now = status.get("began"), began(status["pid"])
+    return None in (then, now) or then == now

@@ -1,7 +1,9 @@
 """DCI: its arithmetic by hand, known codes, negative controls, learners, intervals, processes."""
 
+import joblib
 import numpy as np
 import pytest
+import torch
 from scipy.stats import entropy
 
 from vaelab.errors import UserError
@@ -162,6 +164,23 @@ def test_processes_change_nothing(few):
     noisy = codes + 0.5 * np.random.default_rng(1).standard_normal(codes.shape)
     one, two = (dci(noisy[:150], factors[:150], num_jobs=jobs, num_blocks=2) for jobs in (1, 2))
     assert one == two
+
+
+def test_as_many_processes_as_threads(few, monkeypatch):
+    """Of which each job of a sweep has its share."""
+    asked = []
+
+    class Parallel(joblib.Parallel):
+        def __init__(self, num_jobs, **options):
+            asked.append(num_jobs)
+            super().__init__(1, **options)
+
+    monkeypatch.setattr(joblib, "Parallel", Parallel)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    options = {"learner": "lasso", "num_blocks": 0, "num_bootstrap": 0}
+    by_threads, by_choice = (dci(*few, **options, num_jobs=jobs) for jobs in (None, 2))
+    assert asked == [3, 2]
+    assert values(by_threads) == values(by_choice)
 
 
 def test_same_generator_same_number(few):

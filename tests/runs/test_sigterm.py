@@ -1,4 +1,4 @@
-"""SIGTERM ends training in good order: saved at the step, and gone on with bit for bit."""
+"""SIGTERM and Ctrl-C end training in good order: saved at the step, gone on with bit for bit."""
 
 import os
 import signal
@@ -18,6 +18,10 @@ SPARSE = ("callbacks.checkpoints.every_n_steps=100", "trainer.log_every_n_steps=
 
 def terminate():
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def press_control_c():
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def content(folder):
@@ -52,6 +56,65 @@ def test_step_is_finished_saved_and_gone_on_with(step, run, at_step, resume, tmp
     assert parts.status()["state"] == "interrupted"
     assert parts.last_step == step + 1
     assert_uninterrupted(resume(parts), whole)
+
+
+def test_control_c_saves_the_step_too(run, at_step, resume, tmp_path, capfd):
+    whole = run(*MOVING, *SPARSE, name="whole")
+    at_step(5, press_control_c)
+    with pytest.raises(Terminated) as ended:
+        run(*MOVING, *SPARSE, name="parts")
+    at_step(5, lambda: None)
+    assert ended.value.code == 130
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert "pressed again it ends at once" in capfd.readouterr().err
+    parts = RunFolder(tmp_path / "parts")
+    assert parts.status()["state"] == "interrupted"
+    assert parts.last_step == 6
+    assert_uninterrupted(resume(parts), whole)
+
+
+def test_control_c_pressed_twice_does_not_wait_for_the_step(run, at_step, tmp_path):
+    def twice():
+        press_control_c()
+        press_control_c()
+
+    at_step(5, twice)
+    with pytest.raises(SystemExit):  # Lightning makes it of KeyboardInterrupt
+        run(*SPARSE)
+    parts = RunFolder(tmp_path / "run")
+    assert parts.status()["state"] == "interrupted"
+    assert parts.last_step == 4
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_control_c_that_a_shell_ignores_stays_ignored(run, at_step):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        at_step(5, press_control_c)
+        assert run(*SPARSE).status()["state"] == "finished"
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("ask", [terminate, press_control_c])
+def test_the_test_of_the_final_weights_ends_at_once(ask, run, resume, tmp_path, monkeypatch):
+    seen, whole = [], TrainingModule.test_step
+
+    def test_step(module, x, batch_idx):
+        seen.append(batch_idx)
+        ask()
+        return whole(module, x, batch_idx)
+
+    monkeypatch.setattr(TrainingModule, "test_step", test_step)
+    words = (*SPARSE, "eval_batch_size=5")
+    with pytest.raises(SystemExit):
+        run(*words)
+    folder = RunFolder(tmp_path / "run")
+    assert seen == [0]
+    assert (folder.status()["state"], folder.last_step) == ("interrupted", 12)
+    monkeypatch.setattr(TrainingModule, "test_step", whole)
+    assert "test/elbo" in resume(folder).read_metrics()
 
 
 def test_validation_is_finished_first(run, resume, tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """Checkpoints: the last, to resume from, and the best."""
 
 import io
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +15,7 @@ from vaelab.errors import require
 from vaelab.files import write_atomically
 from vaelab.models import VAE
 from vaelab.run_folder import RunFolder
-from vaelab.signals import Terminated, answer_sigterm
+from vaelab.signals import Terminated, answer_at_step
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -36,7 +38,7 @@ class Checkpoints(pl.Callback):
     skips the validation (ModelCheckpoint saves before it, and Lightning's resumed run skips it).
 
     SIGTERM, by which a cluster announces that it takes the machine away, ends training after the
-    step or the validation in which it came, saved: no step is lost.
+    step or the validation in which it came, saved: no step is lost. So does Ctrl-C, once.
 
     Args:
         folder: the run's.
@@ -57,7 +59,9 @@ class Checkpoints(pl.Callback):
         self.last, self.best = folder.last_checkpoint, folder.best_checkpoint
         self.best_score, self.best_step = -float("inf"), -1
         self.monitor = "val/elbo"
-        self._asked_to_end = self._ends = False
+        self._asked_by: int | None = None  # the number of a signal
+        self._ends = False
+        self._answer_as_before: Callable[[], None] = lambda: None
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         if not cast(VAE, module.model).posterior.has_density:
@@ -70,16 +74,18 @@ class Checkpoints(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         # In place of Lightning's, which would end a validation in its middle.
-        answer_sigterm(self._ask_to_end)
+        self._answer_as_before = answer_at_step(self._ask_to_end)
 
     def on_train_batch_start(self, *_: Any) -> None:
         # Here and not where it was saved: Lightning logs the step after on_train_batch_end.
         if self._ends:
-            raise Terminated
+            raise self._ending()
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # The validation and the test of the final weights have nothing to save: they end at once.
+        self._answer_as_before()
         if self._is_to_end(trainer):
-            raise Terminated
+            raise self._ending()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         step = trainer.global_step
@@ -106,14 +112,18 @@ class Checkpoints(pl.Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best_score, self.best_step = state["best_score"], state["best_step"]
 
-    def _ask_to_end(self, *_: Any) -> None:
-        self._asked_to_end = True
+    def _ask_to_end(self, number: int) -> None:
+        self._asked_by = number
+
+    def _ending(self) -> Terminated:
+        return Terminated(self._asked_by or signal.SIGTERM)
 
     def _is_to_end(self, trainer: pl.Trainer) -> bool:
         """Whether any of the processes was asked to: signals come at different steps to each."""
+        asked = self._asked_by is not None
         if trainer.world_size == 1:
-            return self._asked_to_end
-        return trainer.strategy.reduce_boolean_decision(self._asked_to_end, all=False)
+            return asked
+        return trainer.strategy.reduce_boolean_decision(asked, all=False)
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule, path: Path) -> None:
         for logger in trainer.loggers:

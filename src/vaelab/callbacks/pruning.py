@@ -57,7 +57,7 @@ class Pruning(pl.Callback):
         step = trainer.global_step
         if trainer.state.fn != "fit" or trainer.sanity_checking or step == trainer.max_steps:
             return
-        values = module.evaluated["val"][1]  # type: ignore[index]
+        values: Mapping[str, float] = module.evaluated["val"][1]  # type: ignore[index,assignment]
         require(
             self.metric in values,
             f"hydra.sweeper.metric expects a number of validations, got {self.metric}; nearest: "

@@ -45,16 +45,18 @@ def against(setting: str, panels: Sequence[Panel], caption: str = "") -> "Figure
     legend = page.LINE * 1.3 * -(-len(names) // 2) if len(names) > 1 else 0.0
     figure = page.page(PANEL * num_rows + 0.1 + legend, caption, width=page.WIDE)
     shown = figure.subplots(num_rows, num_columns, squeeze=False, sharex=True).ravel()
+    every_x = np.concatenate([line.x for panel in panels for line in panel.lines])
+    label = f"{setting} (log scale)" if is_logarithmic(np.unique(every_x)) else setting
     for i, (axes, panel) in enumerate(zip(shown, panels, strict=False)):
         lowest = i + num_columns >= len(panels)
         _draw(axes, panel)
-        page.dress(axes, setting if i // num_columns == num_rows - 1 else "")
+        page.dress(axes, label if lowest else "")
         axes.set_title(panel.label, fontsize=page.FONT, pad=4, loc="left")
         if lowest:
             axes.tick_params(labelbottom=True)
     for axes in shown[len(panels) :]:
         axes.set_axis_off()
-    _scale(shown[0], np.concatenate([line.x for panel in panels for line in panel.lines]))
+    _scale(shown[0], every_x)
     if legend:
         _legend(figure, shown[0], names)
     return figure

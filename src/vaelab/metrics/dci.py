@@ -52,7 +52,7 @@ def dci(
         num_train: images to fit on, drawn from the N; the others are tested on. Default N * 2/3.
         num_blocks: 0 for no interval of disentanglement and completeness.
         num_bootstrap: resamples behind the interval of informativeness; 0 for none.
-        num_jobs: processes; None for one a core. The scores don't depend on it.
+        num_jobs: processes; None for as many as torch has threads. The scores don't depend on it.
         names: of the factors.
 
     Returns:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from vaelab.metrics.boosted_trees import BoostedTrees
@@ -46,7 +47,8 @@ def fit_all(
         return delayed(_fit)(learner, x[blocks[b]], y[blocks[b], f], seed, parts)
 
     with parallel_config("loky", inner_max_num_threads=1):
-        parallel = Parallel(num_jobs or -1, batch_size=1, pre_dispatch="all")
+        # As many as threads, of which each job of a sweep has its share.
+        parallel = Parallel(num_jobs or torch.get_num_threads(), batch_size=1, pre_dispatch="all")
         done = dict(zip(order.tolist(), parallel(call(t) for t in order.tolist()), strict=True))
     results = [done[task] for task in range(len(tasks))]
     shape = (len(blocks), y.shape[1], x.shape[1])

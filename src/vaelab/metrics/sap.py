@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
@@ -197,8 +198,9 @@ def _classified(
         return model.predict(test_codes[:, [j]]) == test_factors[:, f]
 
     shape = (codes.shape[1], factors.shape[1])
-    # Threads, since liblinear lets go of Python's lock.
-    columns = Parallel(-1, prefer="threads")(delayed(told)(*place) for place in np.ndindex(shape))
+    # Threads, since liblinear lets go of Python's lock; as many as torch may have.
+    threads = Parallel(torch.get_num_threads(), prefer="threads")
+    columns = threads(delayed(told)(*place) for place in np.ndindex(shape))
     return np.stack(columns, axis=1).reshape(len(test_codes), *shape)
 
 

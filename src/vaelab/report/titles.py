@@ -13,9 +13,12 @@ IN_NATS = ("elbo", "reconstruction", "kl")
 
 
 def title(number: str) -> str:
-    """elbo -> ELBO, metrics/mig -> MIG, val/elbo -> validation ELBO."""
-    if number in MAIN or "metrics/" in number:
-        return MAIN.get(number) or metric_title(number)
+    """elbo -> ELBO, metrics/mig -> MIG, metrics/elbo -> ELBO (evaluated)."""
+    if number in MAIN:
+        return MAIN[number]
+    if "metrics/" in number:
+        measured_twice = number.rpartition("/")[2] in MAIN  # in training and by evaluation
+        return metric_title(number) + (" (evaluated)" if measured_twice else "")
     split, _, name = number.rpartition("/")
     words = {"val": "validation ", "test": "test ", "": ""}.get(split, f"{split} ")
     return words + (MAIN.get(name) or name.replace("_", " "))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from vaelab import build
@@ -81,11 +82,12 @@ def evaluated(folder: RunFolder, cfg: DictConfig) -> dict[str, Any]:
 def _evaluate(folder: RunFolder, cfg: DictConfig, chosen: Mapping[str, Any]) -> None:
     from vaelab.evaluate import evaluate
 
+    has_gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     found = evaluate(
         folder.path,
         chosen,
         plain(cfg)["evaluation"],
-        device="cuda" if cfg.trainer.accelerator == "gpu" else "cpu",
+        device="cuda" if has_gpu else "cpu",
         data_root=cfg.data_root if cfg.data.root == cfg.data_root else None,
         skip_inapplicable=True,
         figures=False,
