@@ -10,6 +10,7 @@ from vaelab.report.choice import higher_is_better, ranked
 from vaelab.report.record import read_all
 from vaelab.report.settings import differing
 from vaelab.report.study import groups
+from vaelab.report.sweep_plots import against_setting, rate_distortion
 from vaelab.report.titles import title, value_name, with_unit
 from vaelab.report.trails import trails
 from vaelab.run_folder import find_runs
@@ -62,6 +63,73 @@ def test_groups_are_of_one_data_set_with_cells_in_order(study):
         assert sorted(np.concatenate([cell.rows for cell in group.cells])) == list(range(8))
 
 
+@pytest.fixture
+def changed(write_sweep):
+    """(old, new) text of the configs of the runs of beta 1 -> the groups of the sweep."""
+
+    def read(old, new):
+        folder, runs = write_sweep(betas=(1, 4), seeds=(0, 1))
+        for run in runs[:2]:
+            text = (run / "config.yaml").read_text()
+            assert old in text
+            (run / "config.yaml").write_text(text.replace(old, new))
+        return groups(read_all(find_runs(folder), folder)[0])
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "labels"),
+    [
+        ("num_val: 10000", "num_val: 500", {"num val 500", "num val 10000"}),
+        ("num_val: 10000", "num_val: 10000\n  image_size: 32", {"image size 32", "no image size"}),
+        (
+            "num_val: 10000",
+            "num_val: 10000\n  factor_sizes: [3, 2]",
+            {"factor sizes [3, 2]", "no factor sizes"},
+        ),
+        ("vaelab.data.MNIST", "mine.MNIST", {"mine.MNIST", "vaelab.data.MNIST"}),
+        ("\npixels: ", "\npixels: un", None),
+    ],
+)
+def test_runs_of_other_images_are_not_compared(changed, old, new, labels):
+    found = changed(old, new)
+    assert [len(group.records) for group in found] == [2, 2]
+    assert labels is None or {group.label for group in found} == labels
+
+
+def test_where_images_are_fetched_from_makes_no_group(changed):
+    (group,) = changed("num_val: 10000", "num_val: 10000\n  url: elsewhere")
+    assert group.label == ""
+
+
+EMA = "callbacks:\n  ema:\n    _target_: pytorch_lightning.callbacks.EMAWeightAveraging\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "values"),
+    [
+        ("callbacks:\n", EMA, {"EMAWeightAveraging", None}),
+        ("    every_n_steps: 500", "    every_n_steps: 7", None),
+        ("vaelab.objectives.BetaVAE", "mine.Other", {"Other", "BetaVAE"}),
+        (
+            "vaelab.objectives.BetaVAE",
+            "mine.BetaVAE",
+            {"mine.BetaVAE", "vaelab.objectives.BetaVAE"},
+        ),
+    ],
+)
+def test_what_changes_a_number_makes_a_cell(changed, old, new, values):
+    """All runs have one beta, so that only the change tells them apart."""
+    (group,) = changed(old, new)
+    rows = [row | {"objective.beta": 1} for row in group.rows]
+    (group,) = (type(group)(group.label, group.records, rows, group.statistic),)
+    assert [len(cell.rows) for cell in group.cells] == ([2, 2] if values else [4])
+    if values:
+        (told,) = group.varied.values()
+        assert set(told) == values
+
+
 def test_numbers_of_one_split_are_compared(study):
     _, (group,) = study(betas=(1,), seeds=(0, 1))
     tested = group.column("test/elbo").tolist()
@@ -83,6 +151,16 @@ def test_more_trails_than_colours_are_pooled(study):
     _, (group,) = study(betas=(1, 4), latents=range(1, 9), seeds=(0, 1))
     (trail,) = trails(group, "objective.beta")
     assert [len(cell.rows) for cell in trail.cells] == [16, 16]
+    caption = against_setting(group, "objective.beta", ["elbo"], "x").sentence
+    assert "median of all runs of one objective.beta, whatever their other settings" in caption
+    assert "over seeds" not in caption
+    assert "of all runs of one objective.beta" in rate_distortion(group, "x").sentence
+
+
+def test_caption_of_lines_of_cells(study):
+    _, (group,) = study(betas=(1, 4), latents=(2, 4), seeds=(0, 1))
+    caption = against_setting(group, "objective.beta", ["elbo"], "x").sentence
+    assert "median of the runs of a cell. Bands: its 95 % bootstrap interval over seeds" in caption
 
 
 def test_metrics_say_what_is_better(study):

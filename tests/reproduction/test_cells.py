@@ -49,6 +49,16 @@ def test_single_run_has_the_interval_of_its_score():
     assert two["metrics/mig at 1"].interval == (0.3, 0.3)
 
 
+def test_median_with_a_number_that_could_not_be_measured_is_none():
+    """Wherever it stands in the list."""
+    for values in ([1, 2, float("nan")], [float("nan"), 1, 2], [1, float("nan"), 2]):
+        found = medians(runs(dict(zip(((1, 0), (1, 1), (1, 2)), values, strict=True))), ["beta"])
+        assert np.isnan(found["x at 1"].value)
+        assert found["x at 1"].interval is None
+        cell = table(runs({(1, seed): x for seed, x in enumerate(values)}), ["beta"], ["x"])
+        assert cell.endswith("| 1 | 3 | nan [nan, nan] |")
+
+
 def test_difference_resamples_the_seeds_in_pairs():
     """The seed moves both cells by up to 100, their difference is 1 or 2."""
     values = {(1, seed): 100.0 * seed for seed in range(5)}

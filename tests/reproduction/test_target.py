@@ -9,7 +9,7 @@ from vaelab import commands
 from vaelab.reproduction.number import Number
 from vaelab.reproduction.record import read_table
 from vaelab.reproduction.scale import smoke_words
-from vaelab.reproduction.verdict import Outcome, Verdict, verdict
+from vaelab.reproduction.verdict import SIDES, Outcome, Verdict, verdict
 
 TARGETS = sorted(path.stem for path in (commands.CONF / commands.TARGETS).glob("*.yaml"))
 
@@ -30,6 +30,11 @@ def test_verdict_is_a_comparison_with_the_tolerance(measured, reached):
         ({"at_least": 2}, 1.99, False),
         ({"at_most": 2}, 2.0, True),
         ({"at_most": 2}, 2.01, False),
+        ({"above": 0}, 0.0, False),
+        ({"above": 0}, 1e-300, True),
+        ({"below": 0.4}, 0.4, False),
+        ({"below": 0.4}, 0.3999, True),
+        ({"above": -1, "below": 1}, -1.0, False),
         ({"at_least": 1, "at_most": 2}, 1.5, True),
         ({"at_least": 1, "at_most": 2}, math.nan, False),
     ],
@@ -37,7 +42,7 @@ def test_verdict_is_a_comparison_with_the_tolerance(measured, reached):
 def test_verdict_of_one_side_or_both(row, measured, reached):
     one = verdict(row, "x", Number(measured))
     assert one.reached is reached
-    assert all(f"at {side}" in str(one) for side in ("least", "most") if f"at_{side}" in row)
+    assert all(f"{side.replace('_', ' ')} {row[side]:g}" in str(one) for side in row)
 
 
 @pytest.mark.parametrize("value", [0.24, 0.26])
@@ -59,13 +64,18 @@ MISSED, REACHED = Verdict("a", 2, 1, 1, "1"), Verdict("b", 1, 1, 1, "1")
         (Outcome("c1", [REACHED, MISSED]), 1, "C1 NOT reached: 1 of 2 numbers"),
         (Outcome("c1", [REACHED], ["seed=3 (killed)"]), 2, "C1 incomplete: 1 of 1 numbers"),
         (Outcome("c1", [MISSED], smoke=True), 0, "C1 smoke: 1 numbers of small runs, not judged"),
+        (
+            Outcome("c1", [MISSED], smoke=True, absent=["val/elbow"]),
+            *(1, "C1 smoke: 1 numbers of small runs, not judged"),
+        ),
     ],
 )
 def test_outcome_counts_what_was_reached(outcome, code, last):
     lines = str(outcome).splitlines()
     assert (outcome.exit_code, lines[-1]) == (code, last)
     assert ("  MISSING  seed=3 (killed)" in lines) == bool(outcome.failures)
-    assert ("MISSED" in str(outcome)) == (code == 1)
+    assert ("MISSED" in str(outcome)) == (code == 1 and not outcome.smoke)
+    assert ("ABSENT   val/elbow" in str(outcome)) == bool(outcome.absent)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -73,10 +83,8 @@ def test_every_target_composes_and_says_where_it_comes_from(compose, name):
     cfg = compose(f"experiment=reproduce/{name}")
     assert len(cfg.target.expected) >= 1
     for row in cfg.target.expected:
-        assert {"value", "tolerance"} <= set(row) or {"at_least", "at_most"} & set(row)
-        assert set(row) <= {
-            *("number", "minus", "step", "value", "tolerance", "at_least", "at_most"),
-        }
+        assert {"value", "tolerance"} <= set(row) or set(SIDES) & set(row)
+        assert set(row) <= {"number", "minus", "step", "value", "tolerance", *SIDES}
     assert cfg.name == name
     compose(f"experiment=reproduce/{name}", *smoke_words(cfg))
 
@@ -105,6 +113,14 @@ def test_a_target_that_is_missed_ends_with_exit_code_1(monkeypatch, tmp_path, ca
     words = ["e5", "target.measure.models=[burgess]", f"hydra.run.dir={tmp_path}/run"]
     assert reproduce(monkeypatch, tmp_path, *words) == 1
     assert "E5 NOT reached: 2 of 4 numbers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "code"), [("burgess", 0), ("burges", 1)])
+def test_small_runs_find_a_number_that_is_misspelt(name, code, monkeypatch, tmp_path, capsys):
+    row = f"target.expected=[{{number: {name}, value: 0, tolerance: 0}}]"
+    words = ["e5", "--scale", "smoke", row, "target.measure.models=[burgess]"]
+    assert reproduce(monkeypatch, tmp_path, *words) == code
+    assert ("ABSENT   burges:" in capsys.readouterr().out) == (code == 1)
 
 
 def test_a_target_that_fails_does_not_stop_the_next(monkeypatch, tmp_path, capsys):

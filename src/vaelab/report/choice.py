@@ -8,7 +8,7 @@ import numpy as np
 from vaelab import metrics
 from vaelab.errors import UserError, nearest
 from vaelab.report.record import Record, score_key
-from vaelab.report.settings import settings
+from vaelab.report.settings import settings, shown
 from vaelab.report.study import Floats, Group
 
 LOWER_IS_BETTER = ("reconstruction", "kl", "loss", "bits_per_dim", "seconds")
@@ -18,7 +18,8 @@ DEFAULTS = ("val/elbo", "val/reconstruction")  # autoencoders have no ELBO
 def where(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
     """The runs whose settings are as conditions such as objective.beta=4 say.
 
-    Names of classes may be typed as on the command line of train.py: data=fashion_mnist.
+    Names of classes may be typed as on the command line of train.py, data=fashion_mnist, or in
+    full.
 
     Raises:
         UserError: no setting of that name, or no run is left.
@@ -34,7 +35,7 @@ def where(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
                 f"--where expects setting=value, got {condition}, and no run has a setting {name}; "
                 f"{'did you mean ' + near if near else 'see config.yaml of a run'}."
             )
-        values = sorted({str(rows[i].get(name)) for i in kept})
+        values = sorted({str(shown(rows[i].get(name))) for i in kept})
         kept = [i for i in kept if _same(rows[i].get(name), value)]
         if not kept:
             raise UserError(
@@ -48,7 +49,7 @@ def _same(value: Any, typed: str) -> bool:
     try:
         return float(value) == float(typed)
     except (TypeError, ValueError):
-        return _bare(value) == _bare(typed)
+        return _bare(typed) in (_bare(value), _bare(shown(value)))
 
 
 def _bare(value: Any) -> str:

@@ -16,7 +16,7 @@ from vaelab.report.markup import (
 from vaelab.report.pictures import gallery
 from vaelab.report.record import Record
 from vaelab.report.score_tables import scores
-from vaelab.report.settings import settings
+from vaelab.report.settings import settings, shown
 from vaelab.report.summary import key_numbers, sentences, state_note
 
 # A page that asks the network for anything is a bug: the browser then refuses and complains.
@@ -76,7 +76,7 @@ def config(record: Record) -> str:
     # A resumed run repeats what it was started with.
     starts = (entry.get("overrides") or [] for entry in record.provenance)
     typed = dict.fromkeys(word for overrides in starts for word in overrides)
-    chosen = settings(record)
+    chosen = {name: shown(value) for name, value in settings(record).items()}
     rows = [(escape(name), f"<code>{escape(value)}</code>") for name, value in chosen.items()]
     first = f"Set on the command line: <code>{escape(' '.join(typed)) or 'nothing'}</code>."
     text = record.folder.config.read_text(encoding="utf-8")

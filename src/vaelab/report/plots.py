@@ -18,7 +18,7 @@ def plots(group: Group, prefix: str) -> Iterator[Block]:
         file = f"{prefix}against_{setting.replace('.', '_')}"
         drawn = sweep_plots.against_setting(group, setting, numbers[:MAX_PANELS], file)
         yield Pictures([drawn], wide=True)
-        if len(trails(group, setting)) == 1 and len(group.varied) > 1:
+        if any(line.pooled for line in trails(group, setting)):
             others = ", ".join(quoted(name) for name in group.varied if name != setting)
             yield Words(f"One line over all values of {others}, which are too many.", "small")
     left_out = [quoted(name) for name in settings[MAX_SETTINGS:]]

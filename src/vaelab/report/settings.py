@@ -6,25 +6,38 @@ from typing import Any
 from vaelab.identity import canonical
 from vaelab.report.record import Record
 
-GROUPS = ("callbacks.", "logger.", "hydra.")  # what was drawn and logged changes no number
-COMPARED = ("data", "data.root", "likelihood", "pixels")  # what ELBOs must share to compare
+# What was saved, drawn and logged changes no number; other callbacks, such as ema, do.
+NO_NUMBERS = (
+    *("callbacks.checkpoints.", "callbacks.figures.", "callbacks.progress.", "callbacks.pruning."),
+    *("logger.", "hydra."),
+)
+COMPARED = ("data", "likelihood", "pixels")  # what ELBOs must share to compare,
+SAME_IMAGES = ("data.url",)  # with all settings of the data but where they are fetched from
 NAMES = {"BetaVAE": "beta-VAE", "DSprites": "dSprites", "FashionMNIST": "Fashion-MNIST"}
 
 
+class ClassPath(str):
+    """The full name of a class, of which a reader sees the last part: see `shown`."""
+
+
 def settings(record: Record) -> dict[str, Any]:
-    """All settings with dotted names that may change a number; classes by their short names."""
+    """All settings with dotted names that may change a number; classes as `ClassPath`."""
     return {
-        key.removesuffix("._target_"): _short(key, value)
+        key.removesuffix("._target_"): _value(key, value)
         for key, value in canonical(record.config).items()
-        if not key.startswith(GROUPS) and not key.endswith("_partial_")
+        if not key.startswith(NO_NUMBERS) and not key.endswith("_partial_")
     }
 
 
-def _short(key: str, value: Any) -> Any:
-    """A class by its name, a list as text."""
+def _value(key: str, value: Any) -> Any:
     if key.endswith("._target_"):
-        return str(value).rpartition(".")[2]
+        return ClassPath(value)
     return str(value) if isinstance(value, list) else value
+
+
+def shown(value: Any) -> Any:
+    """A class by its last name, anything else as it is."""
+    return value.rpartition(".")[2] if isinstance(value, ClassPath) else value
 
 
 def differing(rows: Sequence[Mapping[str, Any]], but: Collection[str] = ()) -> dict[str, list[Any]]:
@@ -33,7 +46,7 @@ def differing(rows: Sequence[Mapping[str, Any]], but: Collection[str] = ()) -> d
     Settings that differ in the same way, such as model.hidden and what is interpolated from it,
     are one column, under the shortest name. Those of a part that differs as a whole, such as
     data.num_val of other data, are left out where the part tells them. A run without the setting
-    has None.
+    has None. Classes have their last names, unless two of a column share one.
 
     Args:
         rows: `settings` of each run.
@@ -49,7 +62,12 @@ def differing(rows: Sequence[Mapping[str, Any]], but: Collection[str] = ()) -> d
         parts = [column for part, column in columns.items() if name.startswith(f"{part}.")]
         if not any(_tells(part, values) for part in parts):
             columns[name] = values
-    return columns
+    return {name: _shortened(values) for name, values in columns.items()}
+
+
+def _shortened(values: list[Any]) -> list[Any]:
+    classes = {value for value in values if isinstance(value, ClassPath)}
+    return list(map(shown, values)) if len(set(map(shown, classes))) == len(classes) else values
 
 
 def _tells(part: Sequence[Any], values: Sequence[Any]) -> bool:
@@ -58,9 +76,16 @@ def _tells(part: Sequence[Any], values: Sequence[Any]) -> bool:
     return all(known.setdefault(p, v) == v for p, v in zip(part, values, strict=True))
 
 
-def comparison(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What two runs must share for their ELBOs to compare: data set, likelihood, pixels."""
-    return tuple(row.get(name) for name in COMPARED)
+def comparison(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What two runs must share for their ELBOs to compare: likelihood, pixels, and the data.
+
+    Of the data all settings: they say which images there are, and which of them are held out.
+    """
+    return {
+        name: value
+        for name, value in row.items()
+        if (name in COMPARED or name.startswith("data.")) and name not in SAME_IMAGES
+    }
 
 
 def is_numeric(values: Sequence[Any]) -> bool:

@@ -27,8 +27,8 @@ def states(
         yield Words("No run has finished, so that there are no numbers yet.", "note")
     elif num_groups > 1:
         yield Words(
-            "ELBOs don't compare between data sets, pixels or likelihoods, so that each has its "
-            "own tables and plots."
+            "ELBOs don't compare between data sets, their splits, pixels or likelihoods, so that "
+            "each has its own tables and plots."
         )
     rows = [(quoted(name), State(UNREADABLE), quoted(s)) for name, s in unreadable.items()]
     rows += [

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaelab.report.record import Record
-from vaelab.report.settings import COMPARED, NAMES, comparison, differing, settings
+from vaelab.report.settings import comparison, differing, settings
+from vaelab.report.titles import value_name
 from vaelab.statistics import bootstrap
 
 Floats = NDArray[np.float64]
@@ -41,7 +42,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """Runs whose ELBOs compare: of one data set, likelihood and kind of pixels.
+    """Runs whose ELBOs compare: of the same images and splits, likelihood and kind of pixels.
 
     Attributes:
         label: what tells the group from others; "" where there is one.
@@ -124,18 +125,25 @@ def groups(records: Sequence[Record], statistic: str = "median") -> list[Group]:
     # Finished ones first, as `Group.rows` has them.
     for record in sorted(records, key=lambda record: record.state != "finished"):
         row = settings(record)
-        if record.state == "finished" or comparison(row) in members:
-            members[comparison(row)].append((record, row))
-    told = [i for i in range(len(COMPARED)) if len({key[i] for key in members}) > 1]
+        key = json.dumps(comparison(row), sort_keys=True, default=str)
+        if record.state == "finished" or key in members:
+            members[key].append((record, row))
+    told = differing([comparison(runs[0][1]) for runs in members.values()])
     return [
         Group(
-            ", ".join(NAMES.get(str(key[i]), str(key[i])) for i in told if key[i] is not None),
+            _label({name: values[i] for name, values in told.items()}),
             [record for record, _ in runs if record.state == "finished"],
             [row for _, row in runs],
             statistic,
         )
-        for key, runs in members.items()
+        for i, runs in enumerate(members.values())
     ]
+
+
+def _label(told: dict[str, Any]) -> str:
+    """What tells a group from others; settings that it lacks only where it has none of them."""
+    given = {name: value for name, value in told.items() if value is not None} or told
+    return ", ".join(value_name(name, value) for name, value in given.items())
 
 
 def sortable(value: Any) -> tuple[int, float, str]:

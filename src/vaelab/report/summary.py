@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from vaelab.report.markup import duration, escape, interval, number
 from vaelab.report.record import Record, is_collapsed
-from vaelab.report.settings import NAMES, settings
+from vaelab.report.settings import NAMES, settings, shown
 
 STATES = {
     "running": "The run is going on since {time}. Numbers and figures are those of the last "
@@ -69,7 +69,7 @@ def metric_title(key: str) -> str:
 
 
 def _training(record: Record) -> Iterator[str]:
-    chosen = settings(record)
+    chosen = {key: shown(value) for key, value in settings(record).items()}
     word = {key: NAMES.get(str(value), str(value)) for key, value in chosen.items()}
     name = word.get("objective", "model")
     article = "An" if name[0] in VOWELS or name in SPELLED_WITH_VOWELS else "A"

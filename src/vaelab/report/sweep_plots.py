@@ -24,12 +24,24 @@ def against_setting(group: Group, setting: str, numbers: Sequence[str], name: st
     lines = trails(group, setting)
     panels = [_panel(group, lines, number) for number in numbers]
     what = ", ".join(map(title, numbers))
+    over = "those runs, seeds and settings alike" if _pooled(lines) else "seeds"
     sentence = (
-        f"Lines: {group.statistic} of the runs of a cell. Bands: its 95 % bootstrap interval over "
-        "seeds. Dots: runs."
+        f"Lines: {_centre(group, lines, setting)}. Bands: its 95 % bootstrap interval over {over}. "
+        "Dots: runs."
     )
     figure = against(setting, panels)
     return picture(name, figure, f"Against {setting}", sentence, f"{what} against {setting}.")
+
+
+def _pooled(lines: Sequence[Trail]) -> bool:
+    return any(line.pooled for line in lines)
+
+
+def _centre(group: Group, lines: Sequence[Trail], setting: str | None) -> str:
+    """What a point of a line stands for, in words."""
+    if _pooled(lines):
+        return f"{group.statistic} of all runs of one {setting}, whatever their other settings"
+    return f"{group.statistic} of the runs of a cell"
 
 
 def _panel(group: Group, lines: Sequence[Trail], number: str) -> "Panel":
@@ -70,8 +82,8 @@ def rate_distortion(group: Group, name: str) -> Picture | None:
     runs = np.stack([group.columns["reconstruction"], group.columns["kl"]], 1)
     figure = figures.rate_distortion(drawn, runs)
     sentence = (
-        f"Points: {group.statistic} of a cell. Grey dots: runs. Dashed: equal ELBO, in nats per "
-        "image; down and to the left is better."
+        f"Points: {_centre(group, lines, setting)}. Grey dots: runs. Dashed: equal ELBO, in nats "
+        "per image; down and to the left is better."
     )
     return picture(name, figure, "Rate and distortion", sentence, "KL against reconstruction.")
 

@@ -14,11 +14,15 @@ MAX_LINES = 7  # colours that tell lines apart
 
 
 class Trail(NamedTuple):
-    """Cells that agree in all settings but one, in its order; of a pool, its rows are joined."""
+    """Cells that agree in all settings but one, in its order.
+
+    pooled: each "cell" holds all runs of a value of that setting, whatever the others are.
+    """
 
     name: str
     x: Floats
     cells: Sequence[Cell]
+    pooled: bool = False
 
 
 def numeric_settings(group: Group) -> list[str]:
@@ -33,12 +37,14 @@ def trails(group: Group, setting: str) -> list[Trail]:
         if len(cell.rows) and cell.settings[setting] is not None:
             rest = {k: v for k, v in cell.settings.items() if k != setting}
             members[cell_name(rest)].append(cell)
-    if len(members) > MAX_LINES:
+    pooled = len(members) > MAX_LINES
+    if pooled:
         members = defaultdict(list, {"all settings": _pooled(group, setting)})
     found = []
     for name, cells in members.items():
         ordered = sorted(cells, key=lambda cell: sortable(cell.settings[setting]))
-        found.append(Trail(name, np.array([float(c.settings[setting]) for c in ordered]), ordered))
+        x = np.array([float(cell.settings[setting]) for cell in ordered])
+        found.append(Trail(name, x, ordered, pooled))
     return found
 
 

@@ -4,7 +4,8 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
-from statistics import median
+
+import numpy as np
 
 from vaelab.reproduction.number import Number, median_of
 from vaelab.reproduction.runs import TargetRun
@@ -102,4 +103,4 @@ def _own_interval(runs: Sequence[TargetRun], name: str) -> tuple[float, float] |
 def _entry(values: Sequence[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:.4g}"
-    return f"{median(values):.4g} [{min(values):.4g}, {max(values):.4g}]"
+    return f"{np.median(values):.4g} [{np.min(values):.4g}, {np.max(values):.4g}]"  # or nan

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import median
 
 import numpy as np
 
@@ -56,8 +55,11 @@ class Number:
 
 
 def median_of(values: Mapping[str, float], own: Interval | None = None) -> Number:
-    """The median over runs with its bootstrap interval; of a single run with its `own`."""
-    middle = float(median(values.values()))
+    """The median over runs with its bootstrap interval; of a single run with its `own`.
+
+    NaN if that of any run is, which then has no place in an order.
+    """
+    middle = float(np.median(list(values.values())))
     if len(values) == 1:
         return Number(middle, own, values)
     if not all(map(math.isfinite, values.values())):

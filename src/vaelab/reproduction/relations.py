@@ -44,28 +44,35 @@ def shares(runs: Sequence[TargetRun], metrics: Sequence[str]) -> dict[str, float
 
     Returns:
         For each metric: "<metric> share of method", "... of strength" (of the cells beyond their
-        method) and "... of seed" (eta^2, see `statistics.variance_shares`); "spread of seeds in
-        <metric>", the median over cells of the interquartile range; and "gap of methods in
-        <metric>", the median over pairs of methods of the distance of their medians.
+        method) and "... of seed", corrected for how many groups there are (epsilon^2), and with
+        "raw share" instead of "share" as the study shows them (eta^2, to which noise alone adds),
+        see `statistics.variance_shares`; "spread of seeds in <metric>", the median over cells of
+        the interquartile range; and "gap of methods in <metric>", the median over pairs of methods
+        of the distance of their medians.
     """
     methods = [_method(run) for run in runs]
     cells = [_cell(run) for run in runs]
     numbers: dict[str, float] = {}
+    parts = ("method", "cell", "seed")
     for name in metrics:
         values = _column(runs, name)
         explained = variance_shares(values, {"method": methods, "cell": cells})
-        of_method, of_cell = explained["method"].raw, explained["cell"].raw
         medians = [np.median(group) for group in _grouped(values, methods)]
         gaps = [abs(a - b) for a, b in combinations(medians, 2)]
         ranges = [np.subtract(*np.percentile(g, [75, 25])) for g in _grouped(values, cells)]
         numbers |= {
-            f"{name} share of method": of_method,
-            f"{name} share of strength": of_cell - of_method,
-            f"{name} share of seed": explained["seed"].raw,
+            **_shares(f"{name} share", [explained[one].corrected for one in parts]),
+            **_shares(f"{name} raw share", [explained[one].raw for one in parts]),
             f"spread of seeds in {name}": float(np.median(ranges)) if ranges else np.nan,
             f"gap of methods in {name}": float(np.median(gaps)) if gaps else np.nan,
         }
     return numbers
+
+
+def _shares(what: str, parts: Sequence[float]) -> dict[str, float]:
+    method, cell, seed = parts
+    named = {"method": method, "strength": cell - method, "seed": seed}
+    return {f"{what} of {part}": value for part, value in named.items()}
 
 
 def _column(runs: Sequence[TargetRun], name: str) -> np.ndarray:

@@ -1,21 +1,18 @@
 """The runs of a target, as jobs of a sweep: trained once, and gone on with at the next call."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
 from omegaconf import DictConfig
 
-from vaelab import build
 from vaelab.config import plain
 from vaelab.errors import UserError, require
-from vaelab.evaluate import evaluate
-from vaelab.reproduction.scale import make_small
 from vaelab.run_folder import RunFolder
-from vaelab.sweep.jobs import Job, expand, plan, recorded, sole_use
+from vaelab.sweep.job import evaluated
+from vaelab.sweep.jobs import Job, expand, plan, sole_use
 from vaelab.sweep.launchers import Launcher
 from vaelab.sweep.sweep import SweepFailed, failure, run_sweep
 
@@ -74,31 +71,6 @@ def own_runs(
     return [read(job, choice.rpartition("/")[2]) for job in finished], failures
 
 
-def others_runs(cfg: DictConfig, *, smoke: bool = False) -> tuple[list[TargetRun], list[str]]:
-    """The finished runs of the targets `cfg.target.of`, and a sentence for each that lacks some.
-
-    Args:
-        smoke: those that show that a target works, see `reproduction.scale`.
-    """
-    runs, missing = [], []
-    for name in cfg.target.get("of", []):
-        other = compose("train", overrides=[f"experiment=reproduce/{name}"])
-        other.output_root = cfg.output_root
-        if smoke:
-            make_small(other)
-        folder = sweep_folder(other)
-        num_wanted = len(combinations(other))
-        # Of runs with the same words and other settings beside them, such as the trainer, one.
-        jobs = {job.words: job for job in recorded(folder).values() if job.state == "finished"}
-        runs += [read(job, name) for job in jobs.values()]
-        if len(jobs) < num_wanted:
-            missing.append(
-                f"{name.upper()}: {num_wanted - len(jobs)} of {num_wanted} runs are missing in "
-                f"{folder}; train them by reproduce.py {name}{' --scale smoke' if smoke else ''}"
-            )
-    return runs, missing
-
-
 def sweep_folder(cfg: DictConfig) -> Path:
     """Where the runs of a target lie."""
     return Path(cfg.output_root) / cfg.name / "sweep"
@@ -125,15 +97,18 @@ def complete(folder: RunFolder, cfg: DictConfig) -> None:
     """Compute those metrics of `cfg.evaluation` that a finished run lacks or has otherwise.
 
     Its job computed them after training; their settings may have changed since.
+
+    Args:
+        cfg: of the target: device and data root are those of this call.
     """
-    wanted = plain(cfg).get("evaluation") or {}
+    if lacking(folder, plain(cfg).get("evaluation") or {}):
+        evaluated(folder, cfg)
+
+
+def lacking(folder: RunFolder, evaluation: Mapping[str, Any]) -> list[str]:
+    """The metrics of `evaluation` whose scores a run lacks, or has with other settings."""
     there = folder.read_metrics().get("evaluations", {})
-    missing = {n: c for n, c in wanted.items() if there.get(n, {}).get("config") != c}
-    if missing:
-        metrics = build.build_metrics(cfg.evaluation)
-        chosen = {name: metrics[name] for name in missing}
-        for one in evaluate(folder.path, chosen, missing, skip_inapplicable=True, figures=False):
-            require(not one.failed, "; ".join(one.failed.values()))
+    return [n for n, config in evaluation.items() if there.get(n, {}).get("config") != config]
 
 
 def read(job: Job, target: str) -> TargetRun:

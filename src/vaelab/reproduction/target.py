@@ -13,7 +13,8 @@ from vaelab import build
 from vaelab.files import write_json
 from vaelab.reproduction.cells import table
 from vaelab.reproduction.number import Number
-from vaelab.reproduction.runs import others_runs, own_runs
+from vaelab.reproduction.others import others_runs
+from vaelab.reproduction.runs import TargetRun, own_runs
 from vaelab.reproduction.scale import make_small, smoke_words
 from vaelab.reproduction.verdict import Outcome, Verdict, shown, verdict
 from vaelab.run_folder import RunFolder
@@ -36,8 +37,8 @@ def reproduce(
     reads, or both; or `train: true`, one run in `path`; or none of them. Its `measure` gets the
     runs, the path of the run, or the config, and returns numbers by name. A row of `expected` names
     a number, or one logged at a `step`; with `minus`, the difference of two; and what it should be,
-    see `verdict`. `printed` names numbers that nothing is expected of. Verdicts go into
-    verdicts.json.
+    see `verdict`. `printed` names numbers that nothing is expected of. A name that nothing was
+    measured under is told, in small runs too. Verdicts go into verdicts.json.
 
     Args:
         cfg: the config of the experiment.
@@ -53,6 +54,7 @@ def reproduce(
         make_small(cfg)
     target, seeds = cfg.target, {str(cfg.seed): None}
     failures: list[str] = []
+    runs: list[TargetRun] = []
     measure = build.build(target.measure, _partial_=True)
     if target.get("runs") or target.get("of"):
         others, missing = others_runs(cfg, smoke=smoke)
@@ -69,10 +71,37 @@ def reproduce(
         one = _number(numbers, name)
         print(f"           {name:<48} {shown(one.value, one.interval):>28}")
     verdicts = [_verdict(row, numbers, path) for row in target.expected]
-    outcome = Outcome(choice.rpartition("/")[2], verdicts, failures, list(seeds), smoke)
+    unknown = [] if failures else absent(target, numbers, runs, RunFolder(path))
+    outcome = Outcome(choice.rpartition("/")[2], verdicts, failures, list(seeds), smoke, unknown)
     path.mkdir(parents=True, exist_ok=True)
     write_json(path / "verdicts.json", [asdict(v) | {"reached": v.reached} for v in verdicts])
     return outcome
+
+
+def absent(
+    target: Mapping[str, Any],
+    numbers: Mapping[str, Any],
+    runs: Sequence[TargetRun],
+    folder: RunFolder,
+) -> list[str]:
+    """The names in `expected`, `printed` and `shown` that nothing was measured under.
+
+    Args:
+        target: of the config.
+        numbers: by name, as measured.
+        runs: whose own numbers are `shown`.
+        folder: of the single run, whose curves are asked for at a step.
+    """
+    wanted = list(target.get("printed", []))
+    unknown = []
+    for row in target["expected"]:
+        if "step" not in row:
+            wanted += [row[key] for key in ("number", "minus") if key in row]
+        elif not folder.read_curve(row["number"]):
+            unknown.append(row["number"])
+    unknown += [name for name in wanted if name not in numbers]
+    unknown += [n for n in target.get("shown", []) if not any(n in run.numbers for run in runs)]
+    return list(dict.fromkeys(unknown))
 
 
 def _verdict(row: Mapping[str, Any], numbers: Mapping[str, Any], path: Path) -> Verdict:

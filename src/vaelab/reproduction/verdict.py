@@ -7,6 +7,8 @@ from typing import Any
 
 from vaelab.reproduction.number import Interval, Number
 
+SIDES = ("at_least", "above", "at_most", "below")
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -53,6 +55,7 @@ class Outcome:
         failures: sentences about runs that did not finish; what there is was measured without.
         seeds: of the runs.
         smoke: nothing is judged, since the runs were made small.
+        absent: names in the target's file that nothing was measured under.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Outcome:
     failures: Sequence[str] = ()
     seeds: Sequence[str] = ()
     smoke: bool = False
+    absent: Sequence[str] = ()
 
     @property
     def num_reached(self) -> int:
@@ -77,12 +81,13 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """2 if runs did not finish, 1 if numbers were missed, else 0."""
-        return 2 if self.failures else int(self.word == "NOT reached")
+        """2 if runs did not finish, 1 if numbers were missed or are no numbers at all, else 0."""
+        return 2 if self.failures else int(self.word == "NOT reached" or bool(self.absent))
 
     def __str__(self) -> str:
         lines = [one.line("") if self.smoke else str(one) for one in self.verdicts]
         lines += [f"  MISSING  {sentence}" for sentence in self.failures]
+        lines += [f"  ABSENT   {name}: nothing of that name was measured" for name in self.absent]
         of = f"{self.num_reached} of {len(self.verdicts)} numbers"
         if self.smoke:
             of = f"{len(self.verdicts)} numbers of small runs, not judged"
@@ -90,16 +95,21 @@ class Outcome:
 
 
 def verdict(row: Mapping[str, Any], name: str, number: Number) -> Verdict:
-    """From a row of `target.expected`: `value` and `tolerance`, or `at_least` and/or `at_most`."""
+    """From a row of `target.expected`: `value` and `tolerance`, or one or two of `SIDES`.
+
+    `above` and `below` leave out the number that they name.
+    """
     if "value" in row:
         value, tolerance = float(row["value"]), float(row["tolerance"])
         low, high, words = value - tolerance, value + tolerance, f"{value:,.10g} +- {tolerance:g}"
     else:
-        low, high = float(row.get("at_least", -math.inf)), float(row.get("at_most", math.inf))
-        sides = {"at least": low, "at most": high}
-        words = ", ".join(
-            f"{side} {end:,.10g}" for side, end in sides.items() if math.isfinite(end)
-        )
+        ends = {side: float(row[side]) for side in SIDES if side in row}
+        low, high = ends.get("at_least", -math.inf), ends.get("at_most", math.inf)
+        if "above" in ends:
+            low = math.nextafter(ends["above"], math.inf)
+        if "below" in ends:
+            high = math.nextafter(ends["below"], -math.inf)
+        words = ", ".join(f"{side.replace('_', ' ')} {end:,.10g}" for side, end in ends.items())
     return Verdict(name, number.value, low, high, words, number.interval, number.num_runs)
 
 
