@@ -1,5 +1,7 @@
 """Hydra's sweepers of vaelab. Hydra finds them by this folder's name; they must import quickly."""
 
+from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,39 +12,42 @@ from omegaconf import DictConfig
 
 
 class VaelabSweeper(Sweeper):
-    """What all share: the config, and where the sweep lies. The launcher is one of vaelab's."""
+    """What all share: settings of conf/hydra/sweeper/, and where the sweep lies.
+
+    The launcher is one of vaelab's.
+    """
+
+    def __init__(self, **settings: Any):
+        self.settings = settings
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         self.hydra = config.hydra
 
-    @property
-    def folder(self) -> Path:
-        return Path(self.hydra.sweep.dir)
+    def sweep(self, arguments: list[str]) -> None:
+        configure_log(self.hydra.hydra_logging, self.hydra.verbose)
+        folder = Path(self.hydra.sweep.dir)
+        self.runner()(folder, arguments, self.hydra.launcher, **self.settings)
+
+    @abstractmethod
+    def runner(self) -> Callable[..., None]:
+        """The function that sweeps, imported when it is needed."""
 
 
 class Grid(VaelabSweeper):
     """Every combination of the values typed; see conf/hydra/sweeper/grid.yaml."""
 
-    def __init__(self, **settings: Any):
-        self.settings = settings
-
-    def sweep(self, arguments: list[str]) -> None:
+    def runner(self) -> Callable[..., None]:
         from vaelab.sweep.grid import run_grid
 
-        configure_log(self.hydra.hydra_logging, self.hydra.verbose)
-        run_grid(self.folder, arguments, self.hydra.launcher, **self.settings)
+        return run_grid
 
 
 class Search(VaelabSweeper):
     """What Optuna proposes, trial by trial; see conf/hydra/sweeper/optuna.yaml."""
 
-    def __init__(self, **settings: Any):
-        self.settings = settings
-
-    def sweep(self, arguments: list[str]) -> None:
+    def runner(self) -> Callable[..., None]:
         from vaelab.sweep.search import run_search
 
-        configure_log(self.hydra.hydra_logging, self.hydra.verbose)
-        run_search(self.folder, arguments, self.hydra.launcher, **self.settings)
+        return run_search

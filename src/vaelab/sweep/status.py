@@ -22,6 +22,10 @@ WORDS = {
 }
 LISTED = 20  # of the finished and the missing, without --all
 COMMANDS = 3
+# What ends a run that is asked to end, in words.
+SIGNALS = {"Terminated": "by Ctrl-C or SIGTERM", "SystemExit": "by Ctrl-C"} | {
+    "KeyboardInterrupt": "by Ctrl-C"
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -97,7 +101,8 @@ def _labels(jobs: Sequence[Job]) -> list[str]:
 def _fact(job: Job, status: dict[str, Any]) -> str:
     """What there is to say of a job in a few words."""
     if status.get("error"):
-        return str(status["error"]).splitlines()[0]
+        error = str(status["error"])
+        return SIGNALS.get(error, error).splitlines()[0]
     if status["state"] in ("finished", "pruned"):
         metrics = job.folder.read_metrics()
         name = "val/elbo" if "val/elbo" in metrics else "val/reconstruction"
