@@ -1,5 +1,6 @@
 """What all tests share: one thread, configs, fixed noise, a small VAE in float64, programs."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -32,6 +33,17 @@ def _one_thread():
 def _programs_hear_control_c():
     """Which a shell that runs the tests by "&" has them ignore."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _close_logs():
+    """Hydra leaves train.log open until the program ends, which is after all tests."""
+    yield
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, logging.FileHandler) and handler.baseFilename.endswith("train.log"):
+            root.removeHandler(handler)
+            handler.close()
 
 
 @pytest.fixture(autouse=True)
