@@ -14,7 +14,16 @@ SRC = Path(vaelab.__file__).parent
 
 # Each part of the package, after all those that it may import: the whole of it in one order ...
 ORDER = (
-    *("errors", "config", "identity", "programs", "statistics", "seeding", "allocator"),
+    *(
+        "errors",
+        "config",
+        "identity",
+        "programs",
+        "provenance",
+        "statistics",
+        "seeding",
+        "allocator",
+    ),
     *("term_means", "files"),
     *("checkpoint", "run_folder", "heartbeat", "signals"),
     *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "schedules"),

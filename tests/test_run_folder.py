@@ -15,7 +15,8 @@ import torch
 from vaelab.errors import UserError
 from vaelab.files import write_json
 from vaelab.heartbeat import beating
-from vaelab.run_folder import SILENCE, RunFolder, began, provenance
+from vaelab.provenance import provenance
+from vaelab.run_folder import SILENCE, RunFolder, began
 
 
 @pytest.fixture

@@ -206,9 +206,9 @@ def _train_job(cfg: DictConfig) -> float:
 
 def _reproduce_job(cfg: DictConfig, asked: "Asked") -> "Outcome":
     """One target, its verdict printed and, if asked, recorded."""
+    from vaelab.provenance import machine
     from vaelab.reproduction.record import record, row_of
     from vaelab.reproduction.target import reproduce
-    from vaelab.run_folder import machine
     from vaelab.sweep.sweep import build_launcher
 
     hydra_cfg = HydraConfig.get()

@@ -20,7 +20,9 @@ from vaelab.errors import sentence
 from vaelab.files import write_atomically, write_json
 from vaelab.heartbeat import Heartbeat, beating
 from vaelab.loggers import log_hparams
-from vaelab.run_folder import RunFolder, is_main_process, provenance
+from vaelab.models import VAE
+from vaelab.provenance import provenance
+from vaelab.run_folder import RunFolder, is_main_process
 from vaelab.seeding import derive_seed
 from vaelab.signals import ending_on_sigterm
 from vaelab.training_module import TrainingModule
@@ -61,17 +63,7 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         if is_main:
             _add_provenance(folder, overrides, data.splits.checksum)
         stopwatch = Stopwatch()
-        # Checkpoints last: they hold what the other callbacks did in the step (averaged weights).
-        chosen = [
-            *build.metrics_callback(
-                cfg,
-                folder,
-                has_factors=data.splits.factors is not None,
-                has_density=model.posterior.has_density,
-            ),
-            *build.build_all(cfg.callbacks, folder),
-        ]
-        callbacks = [stopwatch, *sorted(chosen, key=lambda one: isinstance(one, Checkpoints))]
+        callbacks = [stopwatch, *_callbacks(cfg, folder, model, data)]
         trainer = build.build_trainer(cfg, callbacks, build.build_all(cfg.logger, folder))
         heart.watch(trainer)
         checkpoint = folder.last_checkpoint if folder.last_step else None
@@ -91,6 +83,20 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
                 step, value = callback.stopped
                 heart.ending = {"state": "pruned", "step": step, callback.metric: value}
         return metrics
+
+
+def _callbacks(
+    cfg: DictConfig, folder: RunFolder, model: VAE, data: build.ImageDataModule
+) -> list[pl.Callback]:
+    """Those of the config; checkpoints last, for they hold what the others did in the step."""
+    measuring = build.metrics_callback(
+        cfg,
+        folder,
+        has_factors=data.splits.factors is not None,
+        has_density=model.posterior.has_density,
+    )
+    chosen = [*measuring, *build.build_all(cfg.callbacks, folder)]
+    return sorted(chosen, key=lambda one: isinstance(one, Checkpoints))
 
 
 @contextmanager

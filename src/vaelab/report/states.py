@@ -15,6 +15,7 @@ UNREADABLE = "unreadable"
 def states(
     records: Sequence[Record], unreadable: Mapping[str, str], num_groups: int
 ) -> Iterator[Block]:
+    """How many runs are in which state, what they differ in, and those without numbers."""
     counts = Counter(record.state for record in records)
     counts.update({UNREADABLE: len(unreadable)} if unreadable else {})
     total = len(records) + len(unreadable)
