@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml
 train: setup
 	.venv/bin/python scripts/train.py
 
-SWEEP := .venv/bin/python scripts/train.py -m experiment=tutorial/sweep hydra/launcher=joblib
+SWEEP := .venv/bin/python scripts/train.py -m experiment=tutorial/sweep hydra/launcher=local
 
 sweep: setup
 	@echo "-- nine runs, killed after 50 seconds as a machine may"

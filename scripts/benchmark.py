@@ -1,6 +1,6 @@
 """Speed against a plain PyTorch loop: python scripts/benchmark.py (see docs/benchmark.md)."""
 
-from vaelab.commands import benchmark
+from vaelab.cli.hydra_app import benchmark
 
 if __name__ == "__main__":
     benchmark()

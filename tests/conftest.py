@@ -14,7 +14,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from torch.distributions import MultivariateNormal
 
-from vaelab.commands import CONF, register_resolvers
+from vaelab.cli.hydra_app import CONF, register_resolvers
 from vaelab.likelihoods import Bernoulli
 from vaelab.likelihoods import Gaussian as GaussianPixels
 from vaelab.models import VAE, MLPDecoder, MLPEncoder

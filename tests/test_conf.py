@@ -9,10 +9,10 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from vaelab import build
-from vaelab.commands import CONF
-from vaelab.config import plain
+from vaelab.cli.hydra_app import CONF
 from vaelab.data import Images, Splits, Subset
-from vaelab.run_folder import RunFolder
+from vaelab.runs.config import to_container
+from vaelab.runs.folder import RunFolder
 
 MANY = ("callbacks", "logger", "metrics")
 OPTIONS = sorted(
@@ -83,7 +83,7 @@ def no_images(data):
 
 @every_option
 def test_yaml_keys_are_the_arguments_of_its_class(group, option, chosen):
-    for node in targets(plain(chosen(group, option))):
+    for node in targets(to_container(chosen(group, option))):
         name, keys = node["_target_"], {key for key in node if not key.startswith("_")}
         parameters = inspect.signature(get_object(name)).parameters
         assert keys <= set(parameters), name

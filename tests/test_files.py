@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from vaelab.callbacks import AtomicCheckpointIO
 from vaelab.errors import UserError
 from vaelab.files import write_atomically, write_json
+from vaelab.training.callbacks import AtomicCheckpointIO
 
 
 @pytest.fixture

@@ -14,54 +14,42 @@ SRC = Path(vaelab.__file__).parent
 
 # Each part of the package, after all those that it may import: the whole of it in one order ...
 ORDER = (
-    *(
-        "errors",
-        "config",
-        "identity",
-        "programs",
-        "provenance",
-        "statistics",
-        "seeding",
-        "allocator",
-    ),
-    *("term_means", "files"),
-    *("checkpoint", "run_folder", "heartbeat", "signals"),
-    *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "schedules"),
-    *("objectives", "data", "metrics", "scores", "figures", "gallery", "loggers", "callbacks"),
-    *("training_module",),
-    *("build", "resume", "train", "load", "evaluate", "report", "sweep", "reproduction"),
-    *("benchmark", "explain", "commands"),
+    *("errors", "files", "seeding", "terminal", "distributed"),
+    *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "elbo_statistics"),
+    *("kl_penalties", "objectives", "data", "metrics", "figures", "visualize"),
+    *("runs", "training", "build", "load", "train", "evaluate", "run"),
+    *("report", "sweep", "reproduction", "benchmark", "cli"),
 )
 # ... but these import no more than this.
 ONLY = {
-    "distributions": set(),
+    "distributed": set(),
+    "distributions": {"distributed"},
     "likelihoods": {"errors", "distributions"},
-    "posteriors": {"errors", "distributions"},
+    "posteriors": {"errors", "distributions", "distributed"},
     "priors": {"errors", "distributions"},
     "models": {"errors", "likelihoods", "posteriors", "priors"},
     "elbo": {"distributions", "models"},
-    "schedules": {"errors", "distributions", "elbo"},
-    "objectives": {"errors", "distributions", "models", "elbo", "schedules"},
-    "metrics": {"errors", "seeding", "files", "distributions", "models", "elbo", "data"},
+    "elbo_statistics": {"elbo", "distributions"},
+    "kl_penalties": {"errors", "distributed", "distributions", "elbo"},
+    "objectives": {"errors", "distributed", "distributions", "models", "elbo", "kl_penalties"},
+    "metrics": {"errors", "seeding", "files", "distributions", "models", "elbo", "data"}
+    | {"elbo_statistics"},
     "data": {"errors", "files", "seeding"},
     "figures": {"files"},
-    "gallery": {"errors", "seeding", "distributions", "models", "data", "metrics", "figures"},
-    "term_means": set(),
-    "config": {"errors"},
-    "identity": set(),
-    "explain": {"errors"},
+    "visualize": {"errors", "seeding", "distributions", "models", "data", "metrics", "figures"}
+    | {"elbo_statistics"},
 }
 # Who imports what the mathematics does without; `data.datamodule` is a module of a part.
 FRAMEWORKS = {
-    "hydra": {"build", "resume", "sweep", "reproduction", "benchmark", "explain", "commands"},
-    "omegaconf": {"config", "build", "resume", "train", "load", "evaluate", "sweep", "reproduction"}
-    | {"benchmark", "explain", "commands"},
-    "pytorch_lightning": {"data.datamodule", "loggers", "callbacks", "training_module"}
-    | {"build", "train", "benchmark"},
+    "hydra": {"build", "runs.resume", "sweep", "reproduction", "benchmark", "cli"},
+    "omegaconf": {"runs.config", "runs.resume", "build", "train", "load", "evaluate", "run"}
+    | {"sweep", "reproduction", "benchmark", "cli"},
+    "pytorch_lightning": {"data.datamodule", "runs.loggers", "training", "build", "train"}
+    | {"benchmark"},
     "sklearn": {"metrics"},
     "matplotlib": {"figures"},
     "zuko": {"distributions"},
-    "tensorboard": {"loggers"},
+    "tensorboard": {"runs.loggers"},
 }
 
 

@@ -48,7 +48,7 @@ def test_scripts_exist_and_are_short(command):
 
 
 def test_options_that_the_readme_lists_exist():
-    groups = ("data", "model", "likelihood", "objective", "schedule", "trainer")
+    groups = ("data", "model", "likelihood", "objective", "kl_penalty", "trainer")
     for group in groups:
         row = next(line for line in README.splitlines() if line.startswith(f"| `{group}` |"))
         known = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}

@@ -48,6 +48,6 @@ class Search(VaelabSweeper):
     """What Optuna proposes, trial by trial; see conf/hydra/sweeper/optuna.yaml."""
 
     def runner(self) -> Callable[..., None]:
-        from vaelab.sweep.search import run_search
+        from vaelab.sweep.search.optimize import run_search
 
         return run_search

@@ -12,16 +12,16 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
-from vaelab.callbacks import AtomicCheckpointIO, Metrics
-from vaelab.config import plain
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.distributions import kl_divergence
 from vaelab.errors import UserError, require
-from vaelab.metrics import AnyMetric, Metric, SweepMetric, require_applicable
+from vaelab.metrics import AnyMetric, Metric, MultiRunMetric, require_applicable
 from vaelab.models import VAE
 from vaelab.objectives import Objective
-from vaelab.run_folder import RunFolder
-from vaelab.training_module import TrainingModule
+from vaelab.runs.config import to_container
+from vaelab.runs.folder import RunFolder
+from vaelab.training.callbacks import AtomicCheckpointIO, Metrics
+from vaelab.training.module import TrainingModule
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,8 @@ def warn_of_unfinished(cfg: DictConfig) -> None:
             f"{cfg.trainer.max_steps:,}", f"{cfg.num_steps:,}",
         )  # fmt: skip
     found = {"objective.num_steps": cfg.objective.get("num_steps", 0)}
-    if "schedule" in cfg.objective:
-        found["schedule.num_steps"] = cfg.schedule.get("num_steps", 0)
+    if "kl_penalty" in cfg.objective:
+        found["kl_penalty.num_steps"] = cfg.kl_penalty.get("num_steps", 0)
     if cfg.lr_scheduler is not None:
         milestones = cfg.lr_scheduler.get("milestones") or [0]
         found["lr_scheduler.milestones"] = max(milestones)
@@ -109,14 +109,14 @@ def build_objective(cfg: DictConfig, num_train: int) -> Objective:
     Those that are `_partial_` in the config depend on the number of images and get it here.
 
     Raises:
-        UserError: a schedule was chosen that the objective would not use.
+        UserError: a kl_penalty was chosen that the objective would not use.
     """
-    constant = cfg.schedule._target_.endswith(".Constant")
+    constant = cfg.kl_penalty._target_.endswith(".Constant")
     name = cfg.objective._target_.rpartition(".")[2]
     require(
-        constant or "schedule" in cfg.objective,
-        f"schedule= moves the cost of the KL, got it with objective {name}, which has no such cost "
-        "to move; leave schedule= out, or use objective=beta_vae.",
+        constant or "kl_penalty" in cfg.objective,
+        f"kl_penalty= moves the cost of the KL, got it with objective {name}, which has no such cost "
+        "to move; leave kl_penalty= out, or use objective=beta_vae.",
     )
     objective = build(cfg.objective)
     return objective(num_train=num_train) if isinstance(objective, partial) else objective
@@ -135,7 +135,7 @@ def build_training_module(
         lr_scheduler=build(cfg.lr_scheduler),
         seed=cfg.seed,
         channels_last=cfg.channels_last,
-        config=plain(cfg),
+        config=to_container(cfg),
     )
     if cfg.compile:
         # The whole objective in one graph, so that the likelihood's arithmetic is fused as well. In
@@ -198,14 +198,14 @@ def metrics_callback(
     """
     metrics = build_metrics(cfg.metrics)
     require_applicable(metrics, has_factors, has_density)
-    sweeping = [name for name, metric in metrics.items() if isinstance(metric, SweepMetric)]
+    sweeping = [name for name, metric in metrics.items() if isinstance(metric, MultiRunMetric)]
     require(
         not sweeping,
         f"metrics= of a run in training expects metrics of one model, got {', '.join(sweeping)}, "
         "which compares runs; use it with evaluate on the folder of the sweep.",
     )
     of_a_model = {n: metric for n, metric in metrics.items() if isinstance(metric, Metric)}
-    configs = plain(cfg)["metrics"]
+    configs = to_container(cfg)["metrics"]
     every = cfg.metrics_every_n_steps
     return [Metrics(folder, of_a_model, configs, every)] if of_a_model else []
 

@@ -1,7 +1,9 @@
 """The one exception type for what a user can cause and mend."""
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 
 class UserError(ValueError):
@@ -55,3 +57,54 @@ def require(condition: bool, message: str) -> None:
     """Raise `UserError(message)` unless `condition` holds."""
     if not condition:
         raise UserError(message)
+
+
+def require_range(
+    name: str,
+    value: Any,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    integer: bool = False,
+    unit: str = "",
+    example: Any = None,
+) -> None:
+    """Require a finite number, or an integer, within the bounds given.
+
+    Args:
+        name: of the argument, without the path of a config: `build` puts that before it.
+        unit: what the number counts or measures, such as "steps" or "nats per image".
+        example: a usual value, for the end of the message: "beta expects a number of at least 0,
+            got -1; try 4."
+
+    Raises:
+        UserError: another type, NaN, an infinity, or a number out of bounds.
+    """
+    bounds = {"of at least": at_least, "above": above, "of at most": at_most, "below": below}
+    ok = isinstance(value, int if integer else int | float) and not isinstance(value, bool)
+    ok = ok and math.isfinite(value)
+    ok = ok and (at_least is None or value >= at_least) and (above is None or value > above)
+    ok = ok and (at_most is None or value <= at_most) and (below is None or value < below)
+    if not ok:
+        kind = "an integer" if integer else "a number"
+        limits = " and ".join(
+            f"{word} {bound}" for word, bound in bounds.items() if bound is not None
+        )
+        expected = " ".join(filter(None, (kind, limits, f"({unit})" if unit else "")))
+        raise UserError(f"{name} expects {expected}, got {value!r}; try {example!r}.")
+
+
+def require_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Require one of `choices`.
+
+    Raises:
+        UserError: "estimator expects one of mss, mws, got 'msw'; did you mean mss?"
+    """
+    known = list(choices)
+    if value not in known:
+        listed = ", ".join(map(str, known))
+        hint = nearest(value, map(str, known), 1) if isinstance(value, str) else ""
+        ending = f"did you mean {hint}?" if hint else f"try {known[0]}."
+        raise UserError(f"{name} expects one of {listed}, got {value!r}; {ending}")

@@ -1,6 +1,5 @@
 """Judging finished runs: scores into metrics.json and TensorBoard, pictures into figures/."""
 
-import json
 import logging
 import time
 from collections import defaultdict
@@ -15,16 +14,18 @@ from omegaconf import DictConfig
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from vaelab import build, gallery
-from vaelab.config import plain
+from vaelab import build
 from vaelab.errors import UserError
-from vaelab.identity import canonical
 from vaelab.load import Run, load_run
-from vaelab.loggers import keep_picture
-from vaelab.metrics import AnyMetric, Metric, Score, SweepMetric, require_applicable
-from vaelab.metrics.probe import Probe
-from vaelab.run_folder import RunFolder, find_runs
-from vaelab.scores import is_recorded, name_prefix, record_scores, score_identity
+from vaelab.metrics import AnyMetric, Metric, MultiRunMetric, Score, require_applicable
+from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.runs.config import to_container
+from vaelab.runs.config_hash import SEED, canonical, key, without
+from vaelab.runs.folder import RunFolder, find_runs
+from vaelab.runs.loggers import save_and_log_figure
+from vaelab.runs.score_records import is_recorded, name_prefix, record_scores, score_identity
+from vaelab.runs.status import State
+from vaelab.visualize import model as gallery
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def evaluate_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Iterator[
     return evaluate(
         cfg.run,
         build.build_metrics(cfg.metrics),
-        plain(cfg)["metrics"],
+        to_container(cfg)["metrics"],
         checkpoint=cfg.checkpoint,
         device=device,
         data_root=cfg.data_root,
@@ -108,7 +109,7 @@ def evaluate(
         UserError: there is no run, or a metric makes no sense for its data or posterior.
     """
     single = {name: metric for name, metric in metrics.items() if isinstance(metric, Metric)}
-    over_runs = {n: metric for n, metric in metrics.items() if isinstance(metric, SweepMetric)}
+    over_runs = {n: metric for n, metric in metrics.items() if isinstance(metric, MultiRunMetric)}
     paths = _evaluable(Path(path))
     if over_runs and len(paths) < 2:
         raise UserError(
@@ -128,14 +129,14 @@ def evaluate(
             evaluation.failed["the run"] = str(error)
             yield evaluation
             continue
-        probe = run.probe(progress=_bar)
+        encoded = run.encoded_dataset(progress=_bar)
         try:
-            _score_run(run, probe, chosen, configs, evaluation, force=force)
+            _score_run(run, encoded, chosen, configs, evaluation, force=force)
         finally:  # what was computed before an interruption is in metrics.json, too
             _plot(run, evaluation.scores)
         if figures:
-            draw(run, probe)
-        cells[_cell(run)].append(one)
+            draw(run, encoded)
+        cells[key(without(canonical(to_container(run.config)), SEED))].append(one)
         if single:
             yield evaluation
     for members in cells.values() if over_runs else ():
@@ -157,7 +158,7 @@ def _evaluable(path: Path) -> list[Path]:
     runs = find_runs(path)
     if len(runs) == 1:
         return [runs[0].path]
-    finished = [run.path for run in runs if run.status()["state"] == "finished"]
+    finished = [run.path for run in runs if run.status()["state"] == State.FINISHED]
     if not finished:
         raise UserError(
             f"expected finished runs below {path}, got {len(runs)} of which none has; go on with "
@@ -174,7 +175,7 @@ def _applicable(
     if not skip:
         require_applicable(metrics, has_factors, run.model.posterior.has_density)
     with_data = {n: m for n, m in metrics.items() if has_factors or not m.needs_factors}
-    allowed = {n: m for n, m in with_data.items() if not skip or m.suits(run.model)}
+    allowed = {n: m for n, m in with_data.items() if not skip or m.supports(run.model)}
     evaluation.skipped = [name for name in metrics if name not in with_data]
     evaluation.undefined = [name for name in with_data if name not in allowed]
     return allowed
@@ -182,7 +183,7 @@ def _applicable(
 
 def _score_run(
     run: Run,
-    probe: Probe,
+    encoded: EncodedDataset,
     metrics: Mapping[str, Metric],
     configs: Mapping[str, Any],
     evaluation: Evaluation,
@@ -200,25 +201,25 @@ def _score_run(
         bar.set_postfix_str(name)
         start = time.perf_counter()
         try:
-            scores = metrics[name](probe)
+            scores = metrics[name](encoded)
         except UserError as error:
             evaluation.failed[name] = str(error)
             continue
         _record(run, name, configs[name], scores, time.perf_counter() - start)
-        probe.save()
+        encoded.save()
         evaluation.scores |= scores
 
 
 def _score_cell(
-    metrics: Mapping[str, SweepMetric], configs: Mapping[str, Any], runs: Sequence[Run]
+    metrics: Mapping[str, MultiRunMetric], configs: Mapping[str, Any], runs: Sequence[Run]
 ) -> list[Evaluation]:
     """Scores that compare the runs of one cell of a sweep."""
     evaluations = [Evaluation(run.folder) for run in runs]
-    probes = [run.probe(progress=_bar) for run in runs]
+    encoded_datasets = [run.encoded_dataset(progress=_bar) for run in runs]
     for name, metric in metrics.items():
         start = time.perf_counter()
         try:
-            results = metric(probes)
+            results = metric(encoded_datasets)
         except UserError as error:
             for evaluation in evaluations:
                 evaluation.failed[name] = str(error)
@@ -252,13 +253,7 @@ def _identity(run: Run, config: Any) -> dict[str, Any]:
     return score_identity(config, run.weights_digest, checksum, run.checkpoint.stem)
 
 
-def _cell(run: Run) -> str:
-    """The settings of a run but for its seed: what runs of one cell of a sweep share."""
-    settings = {k: v for k, v in canonical(plain(run.config)).items() if k != "seed"}
-    return json.dumps(settings, sort_keys=True, default=str)
-
-
-def draw(run: Run, probe: Probe) -> None:
+def draw(run: Run, encoded: EncodedDataset) -> None:
     """Pictures that the run lacks and those of its scores, into figures/ and TensorBoard."""
     prefix = name_prefix(run.checkpoint.stem).replace("/", "_")
     there = {file.stem for file in run.folder.figures.glob("*")}
@@ -269,8 +264,8 @@ def draw(run: Run, probe: Probe) -> None:
     numbers = {name.removeprefix(flat): v for name, v in known.items() if name.startswith(flat)}
     with SummaryWriter(str(run.folder.path)) as writer:
         pictures = gallery.model_pictures(run.model, run.data.splits, when, names=names)
-        for name, picture in chain(pictures, gallery.score_pictures(probe, numbers, when)):
-            keep_picture(f"{prefix}{name}", picture, run.folder, run.step, [writer])
+        for name, picture in chain(pictures, gallery.score_pictures(encoded, numbers, when)):
+            save_and_log_figure(f"{prefix}{name}", picture, run.folder, run.step, [writer])
 
 
 def table(evaluation: Evaluation) -> str:

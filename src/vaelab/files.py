@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -51,3 +52,9 @@ def write_json(path: Path, value: Any) -> None:
 def not_written(path: Path, error: OSError, advice: str = RUN_ADVICE) -> UserError:
     """The sentence for a file that could not be written."""
     return UserError(f"Expected to write {path} but got: {error.strerror or error}. {advice}")
+
+
+def natural_order(path: str | Path) -> list[tuple[bool, int, str]]:
+    """A key for sorting: job 2 before job 10."""
+    words = re.split(r"(\d+)", str(path))
+    return [(word.isdigit(), int(word) if word.isdigit() else 0, word) for word in words]

@@ -13,13 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from vaelab import build
-from vaelab.checkpoint import load_checkpoint, weights_digest
-from vaelab.config import require_current
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import UserError
-from vaelab.metrics.probe import Probe
+from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.models import VAE
-from vaelab.run_folder import RunFolder
+from vaelab.runs.checkpoint import load_checkpoint, weights_digest
+from vaelab.runs.config import require_current
+from vaelab.runs.folder import RunFolder
 from vaelab.seeding import random_stream
 
 BATCH = 500
@@ -67,11 +67,11 @@ class Run:
         """Changes with any weight."""
         return weights_digest(self.model)
 
-    def probe(self, **options: Any) -> Probe:
+    def encoded_dataset(self, **options: Any) -> EncodedDataset:
         """The run as metrics see it; what it encodes is kept in the folder's codes/."""
         cache = self.folder.codes / f"{self.checkpoint.stem}.npz"
         key = f"{self.weights_digest}-{self.data.splits.checksum}-{self.data.pixels}"
-        return Probe(self.model, self.data.splits, cache, key, **options)
+        return EncodedDataset(self.model, self.data.splits, cache, key, **options)
 
     def encode(self, x: ArrayLike) -> Code:
         """Mean and standard deviation of q(z|x): (N, C, H, W) -> two (N, L)."""

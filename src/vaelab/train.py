@@ -14,18 +14,19 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from vaelab import build
-from vaelab.allocator import keep_freed_memory
-from vaelab.callbacks import Checkpoints, Pruning, Stopwatch
 from vaelab.errors import sentence
 from vaelab.files import write_atomically, write_json
-from vaelab.heartbeat import Heartbeat, beating
-from vaelab.loggers import log_hparams
 from vaelab.models import VAE
-from vaelab.provenance import provenance
-from vaelab.run_folder import RunFolder, is_main_process
+from vaelab.runs.folder import RunFolder
+from vaelab.runs.heartbeat import Heartbeat, heartbeat
+from vaelab.runs.loggers import log_hparams
+from vaelab.runs.process import is_main_process, tune_malloc
+from vaelab.runs.provenance import provenance
+from vaelab.runs.signals import ending_on_sigterm
+from vaelab.runs.status import State
 from vaelab.seeding import derive_seed
-from vaelab.signals import ending_on_sigterm
-from vaelab.training_module import TrainingModule
+from vaelab.training.callbacks import Checkpoints, Pruning, Stopwatch
+from vaelab.training.module import TrainingModule
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
             text = OmegaConf.to_yaml(cfg, resolve=True)
             write_atomically(folder.config, lambda file: file.write(text.encode()))
         _quieten()
-        keep_freed_memory()
+        tune_malloc()
         if cfg.num_threads:
             torch.set_num_threads(cfg.num_threads)
         build.warn_of_unfinished(cfg)
@@ -81,7 +82,7 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         for callback in callbacks:
             if isinstance(callback, Pruning) and callback.stopped:
                 step, value = callback.stopped
-                heart.ending = {"state": "pruned", "step": step, callback.metric: value}
+                heart.ending = {"state": State.PRUNED, "step": step, callback.metric: value}
         return metrics
 
 
@@ -110,14 +111,14 @@ def _recorded(folder: RunFolder, *, resume: bool, is_main: bool) -> Iterator[Hea
     else:
         folder.claim()
     try:
-        with beating(folder) as heart:
+        with heartbeat(folder) as heart:
             yield heart
     except (KeyboardInterrupt, SystemExit) as stop:
-        folder.set_status("interrupted", error=type(stop).__name__)
+        folder.set_status(State.INTERRUPTED, error=type(stop).__name__)
         log.warning("interrupted; go on with it by resume=%s", folder.path)
         raise
     except BaseException as error:
-        folder.set_status("failed", error=sentence(error))
+        folder.set_status(State.FAILED, error=sentence(error))
         raise
     folder.set_status(**heart.ending)
 
@@ -163,7 +164,7 @@ def _hparams(cfg: DictConfig) -> dict[str, Any]:
     names = ("seed", "latent_dim", "batch_size", "num_steps", "init", "pixels")
     parts = {
         name: cfg[name]
-        for name in ("data", "posterior", "prior", "likelihood", "objective", "schedule")
+        for name in ("data", "posterior", "prior", "likelihood", "objective", "kl_penalty")
     }
     scalars = int | float | str
     return (

@@ -4,7 +4,7 @@ import pytest
 
 from vaelab import figures
 
-PARTS = {
+REQUIRED_KEYS = {
     "reconstruction": 80.0,
     "mutual information": 9.0,
     "total correlation": 2.0,
@@ -17,7 +17,7 @@ def bars(axes):
 
 
 def test_parts_are_stacked_and_add_up(words):
-    outer, inner = figures.elbo_decomposition(PARTS).axes
+    outer, inner = figures.elbo_decomposition(REQUIRED_KEYS).axes
     assert bars(outer) == [(0, 80.0), (80.0, 15.0)]
     assert bars(inner) == [(0, 9.0), (9.0, 2.0), (11.0, 4.0)]
     assert words(outer.get_yticklabels()) == ["\N{MINUS SIGN}ELBO\n95"]
@@ -26,12 +26,12 @@ def test_parts_are_stacked_and_add_up(words):
 
 
 def test_negative_parts_lie_left_of_zero():
-    _, inner = figures.elbo_decomposition(PARTS | {"total correlation": -1.5}).axes
+    _, inner = figures.elbo_decomposition(REQUIRED_KEYS | {"total correlation": -1.5}).axes
     assert bars(inner) == [(0, 9.0), (0, -1.5), (9.0, 4.0)]
 
 
 def test_parts_differ_without_colour():
-    _, inner = figures.elbo_decomposition(PARTS).axes
+    _, inner = figures.elbo_decomposition(REQUIRED_KEYS).axes
     assert len({patch.get_hatch() for patch in inner.patches}) == 3
 
 

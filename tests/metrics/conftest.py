@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vaelab.data.rendering import FACTORS, SIZES
-from vaelab.metrics.population import Population
+from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.reproduction.oracles import grid, oracle_codes
 
 
@@ -33,20 +33,20 @@ def small(draw_factors, oracle):
 
 @pytest.fixture
 def grid_probe(oracle):
-    """kind -> what a metric asks of a probe, on all 737,280 combinations."""
+    """kind -> what a metric asks of a encoded, on all 737,280 combinations."""
     factors = grid()
 
     class GridProbe:
         def __init__(self, kind):
             self.kind, self.asked = kind, []
 
-        def population(self, codes, rng):
+        def factor_dataset(self, codes, rng):
             self.asked.append(codes)
             noise = np.random.default_rng(0)
 
-            def look_up(rows):
+            def codes_at(rows):
                 return oracle(self.kind, factors[rows], int(noise.integers(2**31)))
 
-            return Population(factors, look_up, FACTORS)
+            return FactorDataset(factors, codes_at, FACTORS)
 
     return GridProbe

@@ -13,7 +13,7 @@ from vaelab.metrics.ais import (
     anneal,
     sigmoidal_schedule,
 )
-from vaelab.metrics.probe import Probe
+from vaelab.metrics.encoded_dataset import EncodedDataset
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ def test_works_without_gradients_around_it(model):
 def test_score(tiny_vae):
     bytes_ = (torch.rand(20, 16) < 0.5).to(torch.uint8) * 255
     subset = Subset(Images(bytes_, (1, 4, 4)))
-    probe = Probe(tiny_vae().float().eval(), Splits(subset, subset))
-    score = AIS(num_chains=2, num_temperatures=20, num_images=18)(probe)["ais_log_likelihood"]
+    encoded = EncodedDataset(tiny_vae().float().eval(), Splits(subset, subset))
+    score = AIS(num_chains=2, num_temperatures=20, num_images=18)(encoded)["ais_log_likelihood"]
     assert score.interval is not None
     assert score.interval[0] < score.value < score.interval[1] < 0
     assert 0.3 < score.settings["acceptance"] <= 1

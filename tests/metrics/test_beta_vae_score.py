@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from vaelab.errors import UserError
 from vaelab.metrics.beta_vae_score import BetaVAEScore, beta_vae_score, draw_points
-from vaelab.metrics.population import Population
+from vaelab.metrics.factor_dataset import FactorDataset
 
 NAMES = ("shape", "scale", "orientation", "posX", "posY")
 FEW = {"num_train": 1000, "num_eval": 1000, "num_bootstrap": 0}
@@ -20,7 +20,7 @@ FEW = {"num_train": 1000, "num_eval": 1000, "num_bootstrap": 0}
 def test_oracles_on_the_whole_grid(grid_probe, kind, expected, tolerance):
     (score,) = BetaVAEScore(num_train=1000, num_eval=1000)(grid_probe(kind)).values()
     assert float(score) == pytest.approx(expected, abs=tolerance)
-    assert tuple(score.per_factor) == NAMES
+    assert tuple(score.breakdown) == NAMES
     low, high = score.interval
     # Normal approximation of the binomial: +- 1.96 standard errors.
     width = 2 * 1.96 * np.sqrt(score.value * (1 - score.value) / 1000)
@@ -32,9 +32,9 @@ def test_rotated_positions_are_those_confused(grid_probe):
     (score,) = BetaVAEScore(num_train=1000, num_eval=1000, num_bootstrap=0)(
         grid_probe("rotated")
     ).values()
-    assert min(score.per_factor[name] for name in ("shape", "scale", "orientation")) > 0.99
+    assert min(score.breakdown[name] for name in ("shape", "scale", "orientation")) > 0.99
     # Nothing tells one from the other, whichever of both is said more often.
-    both = score.per_factor["posX"] + score.per_factor["posY"]
+    both = score.breakdown["posX"] + score.breakdown["posY"]
     assert both / 2 == pytest.approx(0.5, abs=0.08)  # 400 points: a standard error of .025
 
 
@@ -71,15 +71,15 @@ def test_pairs_share_the_factor_and_nothing_else(small):
     """Features of the factors themselves: zero for k, and E|a - b| of uniform values elsewhere."""
     _, factors = small("linear")
     seen = []
-    population = Population(factors, lambda rows: seen.append(rows) or factors[rows] * 1.0)
+    dataset = FactorDataset(factors, lambda rows: seen.append(rows) or factors[rows] * 1.0)
     rng = np.random.default_rng(0)
 
     def difference(factor, num):
-        rows = population.draw(num * 64, rng).reshape(num, 64)
-        others = population.draw_sharing(factor, population.factors[rows, factor], rng)
-        return np.abs(population.codes(rows) - population.codes(others)).mean(1)
+        rows = dataset.draw(num * 64, rng).reshape(num, 64)
+        others = dataset.sample_given_factor(factor, dataset.factors[rows, factor], rng)
+        return np.abs(dataset.codes(rows) - dataset.codes(others)).mean(1)
 
-    features, labels = draw_points(population, 2000, 128, difference, rng)
+    features, labels = draw_points(dataset, 2000, 128, difference, rng)
     sizes = np.array([3, 6, 40, 32, 32])
     expected = (sizes**2 - 1) / (3 * sizes)
     for k in range(5):
@@ -90,14 +90,14 @@ def test_pairs_share_the_factor_and_nothing_else(small):
 
 
 def test_large_draws_come_in_pieces_and_give_all_points():
-    population = Population(np.arange(40)[:, None] % [2, 4], lambda rows: rows[:, None] * 1.0)
+    dataset = FactorDataset(np.arange(40)[:, None] % [2, 4], lambda rows: rows[:, None] * 1.0)
     sizes = []
 
     def measure(factor, num):
         sizes.append(num)
         return np.full((num, 1), factor)
 
-    features, labels = draw_points(population, 1000, 2**10, measure, np.random.default_rng(0))
+    features, labels = draw_points(dataset, 1000, 2**10, measure, np.random.default_rng(0))
     assert max(sizes) == 128
     assert sum(sizes) == 1000
     assert (features[:, 0] == labels).all()

@@ -8,9 +8,9 @@ from scipy.stats import entropy
 
 from vaelab.errors import UserError
 from vaelab.metrics.dci import DCI, completeness, dci, disentanglement
-from vaelab.metrics.population import Population
+from vaelab.metrics.factor_dataset import FactorDataset
 
-PARTS = ("disentanglement", "completeness", "informativeness_train", "informativeness_test")
+REQUIRED_KEYS = ("disentanglement", "completeness", "informativeness_train", "informativeness_test")
 ALONE = {"num_jobs": 1, "num_blocks": 0, "num_bootstrap": 0}
 SIZES = np.array([3, 4, 5])
 
@@ -24,7 +24,7 @@ def few():
 
 
 def values(scores):
-    return [float(scores[part]) for part in PARTS]
+    return [float(scores[part]) for part in REQUIRED_KEYS]
 
 
 def test_arithmetic_by_hand():
@@ -70,7 +70,7 @@ def test_no_importances(importances):
 def test_identity_is_near_one(few, learner):
     scores = dci(*few, learner=learner, **ALONE)
     assert min(values(scores)) > 0.95
-    assert tuple(scores) == PARTS
+    assert tuple(scores) == REQUIRED_KEYS
 
 
 def test_factor_spread_over_two_codes_is_less_complete(few):
@@ -79,7 +79,7 @@ def test_factor_spread_over_two_codes_is_less_complete(few):
     spread = np.stack([codes[:, 0], codes[:, 1], low, high], axis=1)
     scores = dci(spread, factors, **ALONE)
     assert scores["disentanglement"].value > 0.95
-    rows = scores["completeness"].per_factor
+    rows = scores["completeness"].breakdown
     assert rows["factor 2"] < 0.75
     assert min(rows["factor 0"], rows["factor 1"]) > 0.95
     assert scores["informativeness_test"].value > 0.98
@@ -89,7 +89,7 @@ def test_code_that_mixes_two_factors_is_less_disentangled(few):
     codes, factors = few
     mixed = np.stack([factors[:, 0] * 4 + factors[:, 1], codes[:, 2]], axis=1)
     scores = dci(mixed, factors, **ALONE)
-    rows = scores["disentanglement"].per_factor
+    rows = scores["disentanglement"].breakdown
     assert rows["z1"] < 0.5
     assert rows["z2"] > 0.95
     assert scores["completeness"].value > 0.9
@@ -129,7 +129,7 @@ def test_intervals(few):
     codes, factors = few
     codes = codes + 0.3 * np.random.default_rng(1).standard_normal(codes.shape)
     scores = dci(codes, factors, num_jobs=1, learner="lasso")
-    for part in PARTS:
+    for part in REQUIRED_KEYS:
         low, high = scores[part].interval
         assert low <= scores[part].value <= high
         assert 0 < high - low < 0.2
@@ -143,7 +143,7 @@ def test_interval_of_accuracy_is_that_of_independent_images(few):
     codes, factors = few
     codes = codes + np.random.default_rng(1).standard_normal(codes.shape)
     score = dci(codes, factors, num_jobs=1, num_blocks=0)["informativeness_test"]
-    p = np.array(list(score.per_factor.values()))
+    p = np.array(list(score.breakdown.values()))
     # 200 test images; the errors of three factors, whose codes are independent.
     width = 2 * 1.96 * np.sqrt((p * (1 - p)).sum() / 9 / 200)
     assert score.interval[1] - score.interval[0] == pytest.approx(width, rel=0.25)
@@ -206,18 +206,18 @@ def test_lasso_is_told_by_r_squared(few):
 def test_of_a_run(few):
     codes, factors = few
 
-    class Probe:
-        def population(self, codes_name, rng):
-            return Population(factors, lambda rows: codes[rows], ("a", "b", "c"))
+    class EncodedDataset:
+        def factor_dataset(self, codes_name, rng):
+            return FactorDataset(factors, lambda rows: codes[rows], ("a", "b", "c"))
 
     sizes = {"num_train": 200, "num_test": 100, "num_blocks": 0, "num_bootstrap": 0, "num_jobs": 1}
-    scores = DCI(**sizes)(Probe())
-    assert set(scores) == {f"dci_{part}" for part in PARTS}
+    scores = DCI(**sizes)(EncodedDataset())
+    assert set(scores) == {f"dci_{part}" for part in REQUIRED_KEYS}
     settings = scores["dci_disentanglement"].settings
     assert (settings["num_train"], settings["num_test"], settings["codes"]) == (200, 100, "mean")
-    assert tuple(scores["dci_informativeness_test"].per_factor) == ("a", "b", "c")
-    lasso = DCI(**sizes, learner="lasso", codes="sampled")(Probe())
-    assert set(lasso) == {f"dci_lasso_{part}_sampled_codes" for part in PARTS}
+    assert tuple(scores["dci_informativeness_test"].breakdown) == ("a", "b", "c")
+    lasso = DCI(**sizes, learner="lasso", codes="sampled")(EncodedDataset())
+    assert set(lasso) == {f"dci_lasso_{part}_sampled_codes" for part in REQUIRED_KEYS}
 
 
 def test_what_it_refuses(few):

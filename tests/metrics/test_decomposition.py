@@ -10,7 +10,7 @@ from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Images, Splits, Subset
 from vaelab.errors import UserError
 from vaelab.metrics.decomposition import Decomposition, elbo_decomposition
-from vaelab.metrics.probe import Probe
+from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.priors import Prior
 
 NAMES = ("index_code_mutual_information", "total_correlation", "dimension_wise_kl")
@@ -97,7 +97,7 @@ def test_a_full_grid_coded_by_independent_latents_has_no_total_correlation():
     information, correlation, _ = values(scores)
     assert correlation == pytest.approx(0, abs=1e-4)  # at any z, so without noise
     assert 0.5 * math.log(20) < information < math.log(20)
-    rows = scores["dimension_wise_kl"].per_factor
+    rows = scores["dimension_wise_kl"].breakdown
     assert list(rows) == ["z1", "z2", "z3"]
     assert rows["z3"] == pytest.approx(0, abs=1e-5)
     assert sum(rows.values()) == pytest.approx(scores["dimension_wise_kl"].value)
@@ -170,29 +170,29 @@ class WidePrior(Prior):
 
 
 @pytest.fixture
-def probe(tiny_vae):
+def encoded(tiny_vae):
     images = Images((torch.rand(24, 16) * 255).to(torch.uint8), (1, 4, 4))
     subset = Subset(images, torch.arange(5))
-    return Probe(
+    return EncodedDataset(
         tiny_vae().float().eval(),
         Splits(subset, subset, factors=FactorSpace(("a", "b"), (4, 6))),
     )
 
 
-def test_class_scores_all_images(probe):
-    scores = Decomposition(num_samples=50)(probe)
+def test_class_scores_all_images(encoded):
+    scores = Decomposition(num_samples=50)(encoded)
     rows = np.arange(24)
-    q_z = probe.posterior(rows)
-    kl = torch.distributions.kl_divergence(q_z, probe.model.prior()).mean()
+    q_z = encoded.posterior(rows)
+    kl = torch.distributions.kl_divergence(q_z, encoded.model.prior()).mean()
     assert scores["kl_closed_form"].value == pytest.approx(float(kl), rel=1e-5)
     assert scores["total_correlation"].settings["num_images"] == 24
-    assert Decomposition(10, 50)(probe)["total_correlation"].settings["num_images"] == 10
+    assert Decomposition(10, 50)(encoded)["total_correlation"].settings["num_images"] == 10
 
 
-def test_class_refuses_another_prior_and_too_few_images(probe):
+def test_class_refuses_another_prior_and_too_few_images(encoded):
     with pytest.raises(UserError, match="num_images expects at least 2, got 1"):
-        Decomposition(1)(probe)
-    assert Decomposition(25)(probe)["total_correlation"].settings["num_images"] == 24
-    probe.model.latent_prior = WidePrior(3)
+        Decomposition(1)(encoded)
+    assert Decomposition(25)(encoded)["total_correlation"].settings["num_images"] == 24
+    encoded.model.latent_prior = WidePrior(3)
     with pytest.raises(UserError, match="prior=standard_normal, got WidePrior"):
-        Decomposition()(probe)
+        Decomposition()(encoded)

@@ -20,7 +20,7 @@ def test_oracles_on_the_whole_grid(grid_probe, kind, expected, tolerance, active
     (score,) = FactorVAEScore(num_train=1000, num_eval=1000)(grid_probe(kind)).values()
     assert float(score) == pytest.approx(expected, abs=tolerance)
     assert score.settings["num_active_latents"] == active
-    assert tuple(score.per_factor) == NAMES
+    assert tuple(score.breakdown) == NAMES
     assert score.interval[0] <= score.value <= score.interval[1]
 
 
@@ -42,7 +42,7 @@ def test_a_dead_latent_takes_no_part(small):
     assert pruned.settings["num_active_latents"] == 4
     assert unpruned.settings["num_active_latents"] == 5
     assert float(unpruned) == 1.0
-    assert pruned.per_factor["factor 4"] < 0.5
+    assert pruned.breakdown["factor 4"] < 0.5
     assert float(pruned) < 0.9
     assert float(pruned) == pytest.approx(float(factor_vae_score(known, factors, **FEW)), abs=0.05)
 
@@ -63,7 +63,7 @@ def test_no_active_latent_is_zero(small):
     assert float(score) == 0
     assert score.interval is None
     assert score.settings["num_active_latents"] == 0
-    assert set(score.per_factor.values()) == {0.0}
+    assert set(score.breakdown.values()) == {0.0}
 
 
 def test_threshold_is_a_standard_deviation_and_not_a_variance(small):

@@ -8,12 +8,12 @@ import torch
 
 from vaelab.data.images import Images, Splits, Subset
 from vaelab.errors import UserError
+from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.importance_weighted import (
     ImportanceWeightedBound,
     importance_weighted_bound,
 )
 from vaelab.metrics.per_image import evaluation_images
-from vaelab.metrics.probe import Probe
 from vaelab.seeding import random_stream
 
 
@@ -28,10 +28,10 @@ def x():
 
 
 @pytest.fixture
-def probe(tiny_vae):
+def encoded(tiny_vae):
     bytes_ = (torch.rand(30, 16) < 0.5).to(torch.uint8) * 255
     subset = Subset(Images(bytes_, (1, 4, 4)))
-    return Probe(tiny_vae().float().eval(), Splits(subset, subset))
+    return EncodedDataset(tiny_vae().float().eval(), Splits(subset, subset))
 
 
 def slow_bound(model, image, num_samples, number):
@@ -77,8 +77,8 @@ def test_a_function_of_the_seed_that_leaves_global_noise_alone(model, x):
     assert not one.requires_grad
 
 
-def test_score(probe):
-    score = ImportanceWeightedBound(num_samples=20, num_images=10)(probe)[
+def test_score(encoded):
+    score = ImportanceWeightedBound(num_samples=20, num_images=10)(encoded)[
         "importance_weighted_bound"
     ]
     assert score.interval is not None
@@ -90,39 +90,43 @@ def test_score(probe):
     assert settings["split"] == "val"
 
 
-def test_score_equals_the_function_on_all_images(probe):
+def test_score_equals_the_function_on_all_images(encoded):
     rows = np.arange(30)
     value = float(
-        ImportanceWeightedBound(100, None, num_bootstrap=0)(probe)["importance_weighted_bound"]
+        ImportanceWeightedBound(100, None, num_bootstrap=0)(encoded)["importance_weighted_bound"]
     )
-    bounds = importance_weighted_bound(probe.model, probe.x(rows), 100, seed=5)
+    bounds = importance_weighted_bound(encoded.model, encoded.x(rows), 100, seed=5)
     # Other noise: the two means differ by their standard errors.
-    error = 5 * (2 * importance_weighted_bound(probe.model, probe.x(rows), 100).var() / 30) ** 0.5
+    error = (
+        5 * (2 * importance_weighted_bound(encoded.model, encoded.x(rows), 100).var() / 30) ** 0.5
+    )
     assert value == pytest.approx(float(bounds.mean()), abs=float(error))
 
 
-def test_more_images_than_there_are_are_all_of_them(probe):
-    scores = ImportanceWeightedBound(2, 31)(probe)
+def test_more_images_than_there_are_are_all_of_them(encoded):
+    scores = ImportanceWeightedBound(2, 31)(encoded)
     assert scores["importance_weighted_bound"].settings["num_images"] == 30
     with pytest.raises(UserError, match="num_images expects at least 1, got 0"):
-        ImportanceWeightedBound(2, 0)(probe)
+        ImportanceWeightedBound(2, 0)(encoded)
 
 
-def test_some_images_estimate_the_mean_of_all_better_than_their_own_mean(probe):
+def test_some_images_estimate_the_mean_of_all_better_than_their_own_mean(encoded):
     """Over seeds of the chosen images: unbiased, and a smaller spread than that of their mean."""
-    every = ImportanceWeightedBound(200, None, num_bootstrap=0)(probe)["importance_weighted_bound"]
+    every = ImportanceWeightedBound(200, None, num_bootstrap=0)(encoded)[
+        "importance_weighted_bound"
+    ]
     estimates, plain = [], []
     for seed in range(40):
         metric = ImportanceWeightedBound(200, 6, seed=seed, num_bootstrap=0)
-        estimates.append(float(metric(probe)["importance_weighted_bound"]))
-        rows = evaluation_images(probe, 6, seed)
-        plain.append(float(importance_weighted_bound(probe.model, probe.x(rows), 200).mean()))
+        estimates.append(float(metric(encoded)["importance_weighted_bound"]))
+        rows = evaluation_images(encoded, 6, seed)
+        plain.append(float(importance_weighted_bound(encoded.model, encoded.x(rows), 200).mean()))
     assert np.mean(estimates) == pytest.approx(every.value, abs=5 * np.std(estimates) / 40**0.5)
     assert np.std(estimates) < np.std(plain)
 
 
-def test_interval_of_some_images_has_the_width_of_their_spread(probe):
-    scores = [ImportanceWeightedBound(50, 10, seed=seed)(probe) for seed in range(30)]
+def test_interval_of_some_images_has_the_width_of_their_spread(encoded):
+    scores = [ImportanceWeightedBound(50, 10, seed=seed)(encoded) for seed in range(30)]
     values = [float(score["importance_weighted_bound"]) for score in scores]
     widths = [np.diff(score["importance_weighted_bound"].interval)[0] for score in scores]
     # The ELBO of all 30 images is resampled, too, although these are the same for every seed.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vaelab.errors import UserError
+from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.metrics.irs import IRS, irs
-from vaelab.metrics.population import Population
 
 
 def slow(codes, factors, diff_quantile):
@@ -149,11 +149,11 @@ def test_sentences(codes, factors, options, sentence):
 
 def test_the_configured_metric(oracle, draw_factors):
     factors = draw_factors(20_000)
-    population = Population.of(oracle("linear", factors), factors)
-    probe = SimpleNamespace(population=lambda codes, rng: population)
-    (name, score), *rest = IRS(num_bootstrap=5)(probe).items()
+    dataset = FactorDataset.of(oracle("linear", factors), factors)
+    encoded = SimpleNamespace(factor_dataset=lambda codes, rng: dataset)
+    (name, score), *rest = IRS(num_bootstrap=5)(encoded).items()
     assert (name, rest) == ("irs", [])
     assert score.value == pytest.approx(0.976, abs=0.01)
     expected = {"num_samples": 10_000, "diff_quantile": 0.99, "codes": "mean", "num_active": 10}
     assert score.settings.items() >= expected.items()
-    assert list(IRS(100, codes="sampled", num_bootstrap=0)(probe)) == ["irs_sampled_codes"]
+    assert list(IRS(100, codes="sampled", num_bootstrap=0)(encoded)) == ["irs_sampled_codes"]

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import mutual_info_score
 
 from vaelab.errors import UserError
+from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.metrics.mig import MIG, mig
-from vaelab.metrics.population import Population
 
 NAMES = ("shape", "scale", "orientation", "posX", "posY")
 
@@ -40,8 +40,8 @@ def test_oracle_of_each_factor(oracle, draw_factors):
     factors = draw_factors(10_000)
     score = mig(oracle("linear", factors), factors, num_bootstrap=0, names=NAMES)
     expected = dict(zip(NAMES, (0.998, 0.997, 0.801, 0.840, 0.841), strict=True))
-    assert score.per_factor == pytest.approx(expected, abs=0.01)
-    assert np.mean(list(score.per_factor.values())) == pytest.approx(score.value, abs=1e-12)
+    assert score.breakdown == pytest.approx(expected, abs=0.01)
+    assert np.mean(list(score.breakdown.values())) == pytest.approx(score.value, abs=1e-12)
 
 
 @pytest.mark.parametrize(("num_bins", "value"), [(10, 0.786), (50, 0.984)])
@@ -134,15 +134,15 @@ def test_sentences(codes, factors, sentence):
 
 def test_the_configured_metric(oracle, draw_factors):
     factors = draw_factors(20_000)
-    population = Population.of(oracle("linear", factors), factors, NAMES)
-    probe = SimpleNamespace(population=lambda codes, rng: population)
-    (name, score), *rest = MIG(num_bootstrap=20)(probe).items()
+    dataset = FactorDataset.of(oracle("linear", factors), factors, NAMES)
+    encoded = SimpleNamespace(factor_dataset=lambda codes, rng: dataset)
+    (name, score), *rest = MIG(num_bootstrap=20)(encoded).items()
     assert (name, rest) == ("mig", [])
     assert score.value == pytest.approx(0.895, abs=0.01)
     assert (
         score.settings.items() >= {"num_samples": 10_000, "num_bins": 20, "codes": "mean"}.items()
     )
-    assert tuple(score.per_factor) == NAMES
-    assert MIG(num_bootstrap=20)(probe)["mig"] == score
-    assert MIG(num_bootstrap=0, seed=1)(probe)["mig"].value != score.value
-    assert list(MIG(num_samples=100, codes="sampled")(probe)) == ["mig_sampled_codes"]
+    assert tuple(score.breakdown) == NAMES
+    assert MIG(num_bootstrap=20)(encoded)["mig"] == score
+    assert MIG(num_bootstrap=0, seed=1)(encoded)["mig"].value != score.value
+    assert list(MIG(num_samples=100, codes="sampled")(encoded)) == ["mig_sampled_codes"]

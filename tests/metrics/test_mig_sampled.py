@@ -9,8 +9,8 @@ import torch
 from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Images, Splits, Subset
 from vaelab.errors import UserError
+from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.mig_sampled import MIGSampled, mig_sampled
-from vaelab.metrics.probe import Probe
 
 SIZES = (4, 6)
 
@@ -65,7 +65,7 @@ def test_equals_sums_over_a_grid(overlapping):
     expected = slow_mig(*overlapping)
     assert high - low < 0.02
     assert score.value == pytest.approx(np.mean(expected), abs=1.25 * (high - low))  # 5 errors
-    assert list(score.per_factor.values()) == pytest.approx(expected, abs=2.5 * (high - low))
+    assert list(score.breakdown.values()) == pytest.approx(expected, abs=2.5 * (high - low))
 
 
 def test_condensed_densities_change_it_by_less_than_a_thousandth(monkeypatch):
@@ -136,7 +136,7 @@ def test_the_same_generator_gives_the_same_number(overlapping):
 
 def test_names_and_settings():
     score = mig_sampled(*codes(grid()), grid(), names=("shape", "x"), num_samples=100)
-    assert list(score.per_factor) == ["shape", "x"]
+    assert list(score.breakdown) == ["shape", "x"]
     assert score.settings["num_images"] == 24
     assert score.settings["codes"] == "sampled"
 
@@ -152,23 +152,23 @@ def test_refuses_what_has_no_gap():
 
 
 @pytest.fixture
-def probe(tiny_vae):
+def encoded(tiny_vae):
     subset = Subset(Images((torch.rand(24, 16) * 255).to(torch.uint8), (1, 4, 4)))
     model = tiny_vae().float().eval()
-    return Probe(model, Splits(subset, subset, factors=FactorSpace(("shape", "x"), SIZES)))
+    return EncodedDataset(model, Splits(subset, subset, factors=FactorSpace(("shape", "x"), SIZES)))
 
 
-def test_class_equals_the_function_and_chooses_factors(probe):
-    q_z = probe.posterior(np.arange(24))
+def test_class_equals_the_function_and_chooses_factors(encoded):
+    q_z = encoded.posterior(np.arange(24))
     direct = mig_sampled(q_z.mean.numpy(), q_z.stddev.numpy(), grid(), num_samples=3000)
-    score = MIGSampled(num_samples=3000)(probe)["mig_sampled"]
+    score = MIGSampled(num_samples=3000)(encoded)["mig_sampled"]
     width = score.interval[1] - score.interval[0]
     assert score.value == pytest.approx(direct.value, abs=2 * width)
-    only = MIGSampled(num_samples=3000, factors=["x"], num_bootstrap=0)(probe)["mig_sampled"]
-    assert list(only.per_factor) == ["x"]
-    assert only.value == pytest.approx(score.per_factor["x"], rel=1e-9)
+    only = MIGSampled(num_samples=3000, factors=["x"], num_bootstrap=0)(encoded)["mig_sampled"]
+    assert list(only.breakdown) == ["x"]
+    assert only.value == pytest.approx(score.breakdown["x"], rel=1e-9)
 
 
-def test_class_refuses_an_unknown_factor(probe):
+def test_class_refuses_an_unknown_factor(encoded):
     with pytest.raises(UserError, match="got 'shap'; nearest: shape"):
-        MIGSampled(factors=["shap"])(probe)
+        MIGSampled(factors=["shap"])(encoded)

@@ -9,8 +9,8 @@ from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from vaelab.errors import UserError
 from vaelab.metrics.explicitness import RocCurves, explicitness
+from vaelab.metrics.factor_dataset import FactorDataset, split_rows
 from vaelab.metrics.modularity import Modularity, modularity
-from vaelab.metrics.population import Population, split_rows
 
 NAMES = ("shape", "scale", "orientation", "posX", "posY")
 
@@ -142,7 +142,7 @@ def test_explicitness_is_the_area_of_one_classifier_for_each_value(oracle, draw_
     score = explicitness(
         codes, factors, num_train=1000, rng=np.random.default_rng(5), num_bootstrap=0
     )
-    assert list(score.per_factor.values()) == pytest.approx(means, abs=1e-10)
+    assert list(score.breakdown.values()) == pytest.approx(means, abs=1e-10)
     assert score.value == pytest.approx(np.mean(means), abs=1e-10)
     assert means[0] < 0.55 < 0.9 < means[1]
 
@@ -194,15 +194,15 @@ def test_sentences_of_one():
 
 def test_the_configured_metric(oracle, draw_factors):
     factors = draw_factors(20_000)
-    population = Population.of(oracle("linear", factors), factors, NAMES)
-    probe = SimpleNamespace(population=lambda codes, rng: population)
-    scores = Modularity(num_bootstrap=20)(probe)
+    dataset = FactorDataset.of(oracle("linear", factors), factors, NAMES)
+    encoded = SimpleNamespace(factor_dataset=lambda codes, rng: dataset)
+    scores = Modularity(num_bootstrap=20)(encoded)
     assert list(scores) == ["modularity", "explicitness"]
     assert scores["modularity"].value == pytest.approx(0.83, abs=0.015)
     assert scores["modularity"].settings["num_samples"] == 10_000
     settings = scores["explicitness"].settings
     assert settings.items() >= {"num_train": 10_000, "num_test": 5_000, "codes": "mean"}.items()
     assert "scikit_learn" in settings
-    assert tuple(scores["explicitness"].per_factor) == NAMES
-    sampled = Modularity(300, 200, codes="sampled", num_bootstrap=0)(probe)
+    assert tuple(scores["explicitness"].breakdown) == NAMES
+    sampled = Modularity(300, 200, codes="sampled", num_bootstrap=0)(encoded)
     assert list(sampled) == ["modularity_sampled_codes", "explicitness_sampled_codes"]

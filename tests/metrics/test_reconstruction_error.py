@@ -7,7 +7,7 @@ import torch
 from vaelab.data.images import Images, Splits, Subset
 from vaelab.errors import UserError
 from vaelab.metrics import ReconstructionError, pca_error
-from vaelab.metrics.probe import Probe
+from vaelab.metrics.encoded_dataset import EncodedDataset
 
 NAMES = ["reconstruction_error", "reconstruction_error_pca"]
 
@@ -21,10 +21,10 @@ def data():
 
 
 @pytest.fixture
-def probe(tiny_vae):
+def encoded(tiny_vae):
     images = Images(torch.randint(256, (90, 16), dtype=torch.uint8), (1, 4, 4))
     train, val = Subset(images, torch.arange(50)), Subset(images, torch.arange(50, 90))
-    return Probe(tiny_vae().float().eval(), Splits(train, val))
+    return EncodedDataset(tiny_vae().float().eval(), Splits(train, val))
 
 
 @pytest.mark.parametrize("num_latents", [1, 3, 7])
@@ -54,11 +54,11 @@ def test_randomised_solver_of_large_data_is_near_the_best():
     assert best <= pca_error(x, x, 10).mean() * (1 + 1e-5) < best * 1.001
 
 
-def test_scores_are_the_formulas_written_out(probe):
-    scores = ReconstructionError()(probe)
+def test_scores_are_the_formulas_written_out(encoded):
+    scores = ReconstructionError()(encoded)
     assert list(scores) == NAMES
-    x, train = probe.x(np.arange(40)), probe.splits.train.take(torch.arange(50)).flatten(1)
-    model = (probe.model.reconstruct(x) - x).double().square().sum((1, 2, 3))
+    x, train = encoded.x(np.arange(40)), encoded.splits.train.take(torch.arange(50)).flatten(1)
+    model = (encoded.model.reconstruct(x) - x).double().square().sum((1, 2, 3))
     pca = pca_error(train.numpy(), x.flatten(1).numpy(), 3)
     for name, errors in zip(NAMES, (model.numpy(), pca), strict=True):
         score = scores[name]
@@ -69,17 +69,17 @@ def test_scores_are_the_formulas_written_out(probe):
     assert scores[NAMES[1]].settings["num_train_images"] == 50
 
 
-def test_some_images(probe):
-    scores = ReconstructionError(num_images=7, num_train_images=20, num_bootstrap=0)(probe)
+def test_some_images(encoded):
+    scores = ReconstructionError(num_images=7, num_train_images=20, num_bootstrap=0)(encoded)
     assert scores[NAMES[0]].settings["num_images"] == 7
     assert scores[NAMES[1]].settings["num_train_images"] == 20
     assert scores[NAMES[0]].interval is None
     with pytest.raises(UserError, match="num_train_images expects at least 2, got 1"):
-        ReconstructionError(num_train_images=1)(probe)
+        ReconstructionError(num_train_images=1)(encoded)
 
 
-def test_a_function_of_the_seed(probe):
+def test_a_function_of_the_seed(encoded):
     few = {"num_images": 7, "num_train_images": 20}
-    one, again, other = (ReconstructionError(seed=s, **few)(probe) for s in (1, 1, 2))
+    one, again, other = (ReconstructionError(seed=s, **few)(encoded) for s in (1, 1, 2))
     assert one == again
     assert all(one[name].value != other[name].value for name in NAMES)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from vaelab.errors import UserError
-from vaelab.metrics.population import Population
+from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.metrics.sap import SAP, SAPR2, sap, sap_r2
 
 NAMES = ("shape", "scale", "orientation", "posX", "posY")
@@ -21,9 +21,9 @@ def test_oracle_of_linear_codes(given):
     score = sap(*given("linear"), num_train=4000, names=NAMES)
     assert float(score) == pytest.approx(0.18, abs=0.02)
     # A latent without a clue classifies 1/3 of the shapes.
-    assert score.per_factor["shape"] == pytest.approx(0.66, abs=0.03)
-    assert score.per_factor["scale"] == pytest.approx(0.17, abs=0.03)
-    assert max(score.per_factor[name] for name in NAMES[2:]) < 0.05
+    assert score.breakdown["shape"] == pytest.approx(0.66, abs=0.03)
+    assert score.breakdown["scale"] == pytest.approx(0.17, abs=0.03)
+    assert max(score.breakdown[name] for name in NAMES[2:]) < 0.05
     assert score.interval[0] <= score.value <= score.interval[1]
     assert score.interval[1] - score.interval[0] < 0.03
     assert score.settings["num_train"] == 4000
@@ -33,7 +33,7 @@ def test_oracle_of_linear_codes(given):
 def test_more_images_raise_the_oracle(given):
     """C=0.01 restrains the classifiers less: an accuracy of .66 of the scales, and not of .33."""
     score = sap(*given("linear", 15_000), num_train=10_000, names=NAMES, num_bootstrap=0)
-    assert score.per_factor["scale"] == pytest.approx(0.5, abs=0.03)
+    assert score.breakdown["scale"] == pytest.approx(0.5, abs=0.03)
     assert float(score) == pytest.approx(0.25, abs=0.01)
 
 
@@ -53,8 +53,8 @@ def test_r2_of_known_codes(given):
     assert float(score) == pytest.approx(1, abs=0.005)
     # Each of the rotated ones has half of x and half of y: no gap there.
     rotated = sap_r2(*given("rotated"), names=NAMES)
-    assert rotated.per_factor["shape"] == pytest.approx(1, abs=0.005)
-    assert rotated.per_factor["posX"] == pytest.approx(0, abs=0.05)
+    assert rotated.breakdown["shape"] == pytest.approx(1, abs=0.005)
+    assert rotated.breakdown["posX"] == pytest.approx(0, abs=0.05)
     assert float(sap_r2(*given("noise"))) < 0.002
 
 
@@ -63,7 +63,7 @@ def test_r2_agrees_with_corrcoef(given):
     squared = np.corrcoef(codes.T, factors.T)[:10, 10:] ** 2
     gaps = [sorted(column)[-1] - sorted(column)[-2] for column in squared.T]
     score = sap_r2(codes, factors)
-    assert list(score.per_factor.values()) == pytest.approx(gaps, abs=1e-12)
+    assert list(score.breakdown.values()) == pytest.approx(gaps, abs=1e-12)
     assert float(score) == pytest.approx(np.mean(gaps), abs=1e-12)
 
 
@@ -95,7 +95,7 @@ def test_agrees_with_plain_loops_and_the_solver_of_the_study(given):
     score = sap(codes, factors, rng=np.random.default_rng(0), num_bootstrap=0)
     # Solved to a tolerance of 1e-4, so one of 300 test images may fall on the other side.
     expected = ordered[-1] - ordered[-2]
-    assert list(score.per_factor.values()) == pytest.approx(expected.tolist(), abs=1.01 / 300)
+    assert list(score.breakdown.values()) == pytest.approx(expected.tolist(), abs=1.01 / 300)
 
 
 @pytest.mark.parametrize("metric", [sap, sap_r2])
@@ -132,17 +132,19 @@ def test_same_generator_same_number(metric, given):
 def test_of_a_run(given):
     codes, factors = given("linear", 900)
 
-    class Probe:
-        def population(self, codes_name, rng):
-            return Population(factors, lambda rows: codes[rows], NAMES)
+    class EncodedDataset:
+        def factor_dataset(self, codes_name, rng):
+            return FactorDataset(factors, lambda rows: codes[rows], NAMES)
 
-    scores = SAP(num_train=400, num_test=200)(Probe()) | SAPR2(num_samples=700)(Probe())
+    scores = SAP(num_train=400, num_test=200)(EncodedDataset()) | SAPR2(num_samples=700)(
+        EncodedDataset()
+    )
     assert set(scores) == {"sap", "sap_r2"}
     assert scores["sap"].settings["num_test"] == 200
     assert scores["sap_r2"].settings["num_samples"] == 700
-    assert tuple(scores["sap"].per_factor) == NAMES
+    assert tuple(scores["sap"].breakdown) == NAMES
     assert scores["sap"].value < 0.3 < scores["sap_r2"].value
-    assert set(SAPR2(codes="sampled", num_samples=50)(Probe())) == {"sap_r2_sampled_codes"}
+    assert set(SAPR2(codes="sampled", num_samples=50)(EncodedDataset())) == {"sap_r2_sampled_codes"}
 
 
 @pytest.mark.parametrize("metric", [sap, sap_r2])

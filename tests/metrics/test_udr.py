@@ -176,8 +176,8 @@ def probe_of(means, images=5000, sigma=0.1):
 def test_the_configured_metric(method):
     z = factors(5000)
     z[:, 3] = 0
-    probes = [probe_of(z), probe_of(-z[:, ::-1]), probe_of(rotated(z[:, :3], 0))]
-    scores = UDR(method=method)(probes)
+    encoded_datasets = [probe_of(z), probe_of(-z[:, ::-1]), probe_of(rotated(z[:, :3], 0))]
+    scores = UDR(method=method)(encoded_datasets)
     assert [list(score) for score in scores] == [[f"udr_{method}"]] * 3
     values = [score[f"udr_{method}"].value for score in scores]
     assert values[0] == pytest.approx(values[1], abs=0.02)
@@ -185,8 +185,8 @@ def test_the_configured_metric(method):
     settings = scores[0][f"udr_{method}"].settings
     assert settings.items() >= {"num_samples": 1000, "num_models": 3, "codes": "mean"}.items()
     assert ("scikit_learn" in settings) == (method == "lasso")
-    assert UDR(method=method)(probes) == scores
-    sampled = UDR(method=method, codes="sampled", num_bootstrap=0)(probes)
+    assert UDR(method=method)(encoded_datasets) == scores
+    sampled = UDR(method=method, codes="sampled", num_bootstrap=0)(encoded_datasets)
     assert list(sampled[0]) == [f"udr_{method}_sampled_codes"]
 
 

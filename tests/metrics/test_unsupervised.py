@@ -165,8 +165,8 @@ def test_one_latent():
 
 def test_the_configured_metric():
     table = drawn(20_000, 0)
-    probe = SimpleNamespace(images=range(20_000), codes=lambda rows, codes, rng: table[rows])
-    scores = Unsupervised(num_bootstrap=5)(probe)
+    encoded = SimpleNamespace(images=range(20_000), codes=lambda rows, codes, rng: table[rows])
+    scores = Unsupervised(num_bootstrap=5)(encoded)
     expected = {
         "gaussian_total_correlation": gaussian_total_correlation(table),
         "wasserstein_correlation": wasserstein_correlation(table),
@@ -181,5 +181,5 @@ def test_the_configured_metric():
     assert scores["mutual_information_score"].settings["num_bins"] == 20
     assert not Unsupervised.needs_factors
     assert Unsupervised.higher_is_better is None
-    sampled = Unsupervised(100, codes="sampled", num_bootstrap=0)(probe)
+    sampled = Unsupervised(100, codes="sampled", num_bootstrap=0)(encoded)
     assert list(sampled) == [f"{name}_sampled_codes" for name in expected]

@@ -5,8 +5,8 @@ import torch
 
 from vaelab.elbo import elbo_terms
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant
 from vaelab.objectives import AnnealedCapacity, BetaVAE
-from vaelab.schedules import Constant
 
 F64 = torch.float64
 
@@ -87,7 +87,7 @@ def test_terms_are_scalars_and_what_a_sweep_varies_is_a_buffer(tiny_vae, x):
     assert all(value.shape == () for value in terms.values())
     assert not terms["elbo"].requires_grad
     buffers = {name: value.item() for name, value in objective.named_buffers()}
-    assert buffers == {"gamma": 100.0, "schedule.capacity": 5.0}
+    assert buffers == {"gamma": 100.0, "kl_penalty.capacity": 5.0}
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vaelab.elbo import elbo_terms
+from vaelab.kl_penalties import Constant
 from vaelab.objectives import AnnealedCapacity, BetaVAE
-from vaelab.schedules import Constant
 
 F64 = torch.float64
 AnnealedCapacityPerImage = partial(AnnealedCapacity, per_image=True)

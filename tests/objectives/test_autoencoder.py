@@ -7,13 +7,13 @@ import torch
 
 from vaelab.build import build_model, build_objective
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant
 from vaelab.likelihoods import Gaussian
 from vaelab.metrics import pca_error
 from vaelab.models import VAE, MLPDecoder, MLPEncoder
 from vaelab.objectives import Autoencoder, BetaVAE
 from vaelab.posteriors import Delta
 from vaelab.priors import StandardNormal
-from vaelab.schedules import Constant
 
 F64 = torch.float64
 

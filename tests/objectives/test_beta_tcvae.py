@@ -5,13 +5,13 @@ import torch
 from torch.distributions import Laplace, Normal
 
 from vaelab.build import build_objective
-from vaelab.distributions import global_batch
+from vaelab.distributed import split_over_processes
 from vaelab.elbo import elbo_terms
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant, Linear
 from vaelab.objectives import BetaTCVAE, BetaVAE
 from vaelab.objectives.total_correlation import LOG_WEIGHTS, exact, total_correlation
 from vaelab.posteriors import Gaussian
-from vaelab.schedules import Constant, Linear
 
 F64 = torch.float64
 every_estimator = pytest.mark.parametrize("estimator", LOG_WEIGHTS)
@@ -22,8 +22,8 @@ def x():
     return torch.rand(6, 1, 4, 4, dtype=F64).round()
 
 
-def beta_tcvae(beta=6.0, estimator="constant_free", schedule=None, num_train=50):
-    return BetaTCVAE(beta, estimator, schedule or Constant(), num_train=num_train)
+def beta_tcvae(beta=6.0, estimator="constant_free", kl_penalty=None, num_train=50):
+    return BetaTCVAE(beta, estimator, kl_penalty or Constant(), num_train=num_train)
 
 
 def terms_of(objective, model, x, step=0, seed=1):
@@ -109,7 +109,7 @@ def test_a_greater_beta_lowers_the_total_correlation(tiny_vae, estimator):
 
 
 def test_schedule_moves_the_kl_and_not_the_penalty(tiny_vae, x):
-    model, objective = tiny_vae(), beta_tcvae(6.0, schedule=Linear(10))
+    model, objective = tiny_vae(), beta_tcvae(6.0, kl_penalty=Linear(10))
     for step, weight in ((0, 0.0), (5, 0.5), (20, 1.0)):
         terms = terms_of(objective, model, x, step)
         total = terms["reconstruction"] + weight * terms["kl"] + terms["penalty"]
@@ -127,15 +127,15 @@ def test_two_processes_are_one(tiny_vae, x, estimator, monkeypatch):
         whole.append(rows)
         return rows
 
-    monkeypatch.setattr("vaelab.objectives.beta_tcvae.whole_batch", record)
+    monkeypatch.setattr("vaelab.objectives.beta_tcvae.all_gather_batch", record)
     one = terms_of(objective, model, x)
     shares = []
     for rank in (0, 1):
         gathered = iter(whole)
         monkeypatch.setattr(
-            "vaelab.objectives.beta_tcvae.whole_batch", lambda rows, g=gathered: next(g)
+            "vaelab.objectives.beta_tcvae.all_gather_batch", lambda rows, g=gathered: next(g)
         )
-        with global_batch(rank, 2):
+        with split_over_processes(rank, 2):
             shares.append(terms_of(objective, model, x.chunk(2)[rank]))
     assert len(whole) == 2
     for name in ("loss", "penalty", "total_correlation"):

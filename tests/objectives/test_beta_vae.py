@@ -8,8 +8,8 @@ import torch
 from vaelab.build import build_model, build_objective
 from vaelab.elbo import elbo_terms
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant, Cyclic, Linear
 from vaelab.objectives import BetaVAE
-from vaelab.schedules import Constant, Cyclic, Linear
 
 F64 = torch.float64
 
@@ -104,19 +104,19 @@ def test_variance_of_the_loss_falls_with_the_number_of_samples(tiny_vae, x):
     assert abs(one.mean() - many.mean()) < 4 * (one.var() / 200 + many.var() / 200).sqrt()
 
 
-@pytest.mark.parametrize("schedule", [Linear(10), Linear(10, start=0.5), Cyclic(8, ramp=1.0)])
+@pytest.mark.parametrize("kl_penalty", [Linear(10), Linear(10, start=0.5), Cyclic(8, ramp=1.0)])
 @pytest.mark.parametrize("step", [0, 3, 9, 100])
-def test_schedule_multiplies_beta(tiny_vae, x, schedule, step):
-    terms = terms_of(BetaVAE(4.0, schedule), tiny_vae(), x, step)
-    beta = 4.0 * schedule.factor(step)
+def test_schedule_multiplies_beta(tiny_vae, x, kl_penalty, step):
+    terms = terms_of(BetaVAE(4.0, kl_penalty), tiny_vae(), x, step)
+    beta = 4.0 * kl_penalty.multiplier(step)
     assert terms["beta"].item() == pytest.approx(beta, rel=1e-6)
     weighted = terms["reconstruction"] + beta * terms["kl"]
     assert terms["loss"].item() == pytest.approx(weighted.item(), rel=1e-6)
 
 
 def test_schedule_of_the_config_reaches_the_objective(compose):
-    objective = build_objective(compose("schedule=linear", "schedule.num_steps=200"), 100)
-    assert objective.schedule.factor(50) == 0.25
+    objective = build_objective(compose("kl_penalty=linear", "kl_penalty.num_steps=200"), 100)
+    assert objective.kl_penalty.multiplier(50) == 0.25
 
 
 @pytest.mark.parametrize("latent_dim", [2, 5])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant
 from vaelab.objectives import CIWAE, IWAE, BetaVAE
-from vaelab.schedules import Constant
 
 F64 = torch.float64
 

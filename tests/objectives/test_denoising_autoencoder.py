@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vaelab.distributions import global_batch
+from vaelab.distributed import split_over_processes
 from vaelab.errors import UserError
 from vaelab.objectives import Autoencoder, DenoisingAutoencoder
 
@@ -76,7 +76,7 @@ def test_processes_together_see_the_corruption_of_one(grey, corruption):
     parts = []
     for rank in range(3):
         torch.manual_seed(3)
-        with global_batch(rank, 3):
+        with split_over_processes(rank, 3):
             parts.append(objective.corrupt(grey[:12].chunk(3)[rank]))
     assert torch.equal(torch.cat(parts), whole)
 

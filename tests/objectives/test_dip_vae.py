@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from vaelab.build import build_objective
-from vaelab.distributions import DiagonalNormal, global_batch
+from vaelab.distributed import split_over_processes
+from vaelab.distributions import DiagonalNormal
 from vaelab.elbo import elbo_terms
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant, Linear
 from vaelab.objectives import DIPVAEI, DIPVAEII, BetaVAE
 from vaelab.objectives.dip_vae import covariance_of_means, distance_from_identity
 from vaelab.posteriors import FullCovariance
-from vaelab.schedules import Constant, Linear
 
 F64 = torch.float64
 both = pytest.mark.parametrize("kind", [DIPVAEI, DIPVAEII])
@@ -141,7 +142,7 @@ def test_two_processes_are_one(tiny_vae, x, kind, monkeypatch):
 
     def patch(function):
         for module in modules:
-            monkeypatch.setattr(f"vaelab.objectives.{module}.whole_batch", function)
+            monkeypatch.setattr(f"vaelab.objectives.{module}.all_gather_batch", function)
 
     def record(rows):
         whole.append(rows)
@@ -153,7 +154,7 @@ def test_two_processes_are_one(tiny_vae, x, kind, monkeypatch):
     for rank in (0, 1):
         gathered = iter(whole)
         patch(lambda rows, g=gathered: next(g))
-        with global_batch(rank, 2):
+        with split_over_processes(rank, 2):
             shares.append(terms_of(objective, model, x.chunk(2)[rank]))
     assert shares[0]["penalty"] == shares[1]["penalty"] == one["penalty"]
     loss = (shares[0]["loss"] + shares[1]["loss"]) / 2

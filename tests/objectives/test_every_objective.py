@@ -9,12 +9,12 @@ import torch.multiprocessing as mp
 from torch import distributed
 
 from vaelab.build import build_model, build_objective, compile_objective
-from vaelab.commands import CONF
-from vaelab.distributions import global_batch
-from vaelab.schedules import Constant
+from vaelab.cli.hydra_app import CONF
+from vaelab.distributed import split_over_processes
+from vaelab.kl_penalties import Constant
 
 NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
-SCHEDULES = sorted(path.stem for path in (CONF / "schedule").glob("*.yaml"))
+SCHEDULES = sorted(path.stem for path in (CONF / "kl_penalty").glob("*.yaml"))
 every_objective = pytest.mark.parametrize("name", NAMES)
 
 # Networks of a test's size, where the default's are large.
@@ -39,10 +39,10 @@ TRAINS_NO_DECODER = {"kl_only"}
 # halves lie on both sides of a capacity or a floor, a controller is inside of its bounds.
 KINKED = {
     "annealed_capacity": ["objective.capacity=0.1", "objective.num_steps=0"],
-    "capacity": ["schedule.capacity=0.1", "schedule.num_steps=0"],
-    "free_bits": ["schedule.nats_per_latent=0.035"],
-    "pi_control": ["schedule.target=0.05", "schedule.ki=0.1"],
-    "geco": ["schedule.target=30", "schedule.rate=0.01"],
+    "capacity": ["kl_penalty.capacity=0.1", "kl_penalty.num_steps=0"],
+    "free_bits": ["kl_penalty.nats_per_latent=0.035"],
+    "pi_control": ["kl_penalty.target=0.05", "kl_penalty.ki=0.1"],
+    "geco": ["kl_penalty.target=30", "kl_penalty.rate=0.01"],
 }
 
 
@@ -206,7 +206,7 @@ def _one_of_two(rank, folder, cases, x):
     )
     results = []
     for model, objective in copy.deepcopy(cases):  # what came from the parent is shared memory
-        with global_batch(rank, 2):
+        with split_over_processes(rank, 2):
             terms, gradients = two_steps(model, objective, x.chunk(2)[rank])
         averages = {}
         for parameter, value in {"loss": terms["loss"], **gradients}.items():
@@ -223,7 +223,7 @@ def _one_of_two(rank, folder, cases, x):
 def test_two_processes_have_the_loss_and_gradients_of_one(parts, x, tmp_path):
     """Statistics of a batch are those of the batch of all processes, for each objective."""
     words = [(name, *KINKED.get(name, ())) for name in NAMES]
-    words += [("beta_vae", f"schedule={s}", *KINKED.get(s, ())) for s in SCHEDULES]
+    words += [("beta_vae", f"kl_penalty={s}", *KINKED.get(s, ())) for s in SCHEDULES]
     cases = [parts(*word) for word in words]
     mp.start_processes(_one_of_two, args=(str(tmp_path), cases, x), nprocs=2, start_method="spawn")
     results = torch.load(tmp_path / "results.pt", weights_only=True)
@@ -237,6 +237,6 @@ def test_two_processes_have_the_loss_and_gradients_of_one(parts, x, tmp_path):
 
 
 def test_schedules_are_constant_unless_chosen(parts):
-    schedules = [getattr(parts(name)[1], "schedule", None) for name in NAMES]
-    named = [s for n, s in zip(NAMES, schedules, strict=True) if "annealed" not in n]
-    assert all(schedule is None or isinstance(schedule, Constant) for schedule in named)
+    kl_penalties = [getattr(parts(name)[1], "kl_penalty", None) for name in NAMES]
+    named = [s for n, s in zip(NAMES, kl_penalties, strict=True) if "annealed" not in n]
+    assert all(kl_penalty is None or isinstance(kl_penalty, Constant) for kl_penalty in named)

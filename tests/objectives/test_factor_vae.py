@@ -9,12 +9,13 @@ from torch.distributions import MultivariateNormal, Normal
 from torch.nn.functional import cross_entropy, softplus
 
 from vaelab import build
-from vaelab.distributions import DiagonalNormal, global_batch
+from vaelab.distributed import split_over_processes
+from vaelab.distributions import DiagonalNormal
 from vaelab.elbo import elbo_terms
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant, Linear
 from vaelab.objectives import BetaVAE, FactorVAE
 from vaelab.objectives.factor_vae import permute_latents
-from vaelab.schedules import Constant, Linear
 
 F64 = torch.float64
 
@@ -24,8 +25,8 @@ def x():
     return torch.rand(6, 1, 4, 4, dtype=F64).round()
 
 
-def factor_vae(gamma=10.0, schedule=None, latent_dim=3, hidden=(16, 16), **options):
-    return FactorVAE(gamma, schedule or Constant(), latent_dim, hidden, **options).double()
+def factor_vae(gamma=10.0, kl_penalty=None, latent_dim=3, hidden=(16, 16), **options):
+    return FactorVAE(gamma, kl_penalty or Constant(), latent_dim, hidden, **options).double()
 
 
 def terms_of(objective, model, x, step=0):
@@ -125,10 +126,10 @@ def test_processes_permute_the_whole_batch(monkeypatch):
     whole = torch.randn(8, 3)
     torch.manual_seed(5)
     expected = permute_latents(whole)
-    monkeypatch.setattr("vaelab.objectives.factor_vae.whole_batch", lambda z: whole)
+    monkeypatch.setattr("vaelab.objectives.factor_vae.all_gather_batch", lambda z: whole)
     for rank in range(2):
         torch.manual_seed(5)
-        with global_batch(rank, 2):
+        with split_over_processes(rank, 2):
             rows = slice(4 * rank, 4 * rank + 4)
             assert torch.equal(permute_latents(whole[rows]), expected[rows])
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant, Linear
 from vaelab.objectives import WAEMMD, BetaVAE, InfoVAE
-from vaelab.schedules import Constant, Linear
 
 F64 = torch.float64
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from vaelab.kl_penalties import Constant
 from vaelab.objectives import IWAE, BetaVAE
 from vaelab.objectives.importance_weights import weighted_samples
-from vaelab.schedules import Constant
 
 F64 = torch.float64
 

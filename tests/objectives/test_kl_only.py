@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant
 from vaelab.objectives import BetaVAE, KLOnly
 from vaelab.posteriors import Delta
-from vaelab.schedules import Constant
 
 F64 = torch.float64
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
-from vaelab.distributions import DiagonalNormal, global_batch
+from vaelab.distributed import split_over_processes
+from vaelab.distributions import DiagonalNormal
 from vaelab.errors import UserError
 from vaelab.objectives.mmd import Kernel, squared_mmd, squared_mmd_to_prior
 
@@ -161,10 +162,10 @@ def test_processes_have_the_value_and_gradient_of_one(monkeypatch, prior):
         mine = whole[own].clone().requires_grad_()
         rows = [mine, whole[3:]] if rank == 0 else [whole[:3], mine]
         monkeypatch.setattr(
-            "vaelab.objectives.mmd.whole_batch", lambda z, rows=rows: torch.cat(rows)
+            "vaelab.objectives.mmd.all_gather_batch", lambda z, rows=rows: torch.cat(rows)
         )
         torch.manual_seed(3)
-        with global_batch(rank, 2):
+        with split_over_processes(rank, 2):
             value = squared_mmd_to_prior(mine, prior, kernel)
         value.backward()
         assert torch.equal(value, expected)

@@ -42,9 +42,9 @@ def test_a_prior_whose_samples_have_no_gradient(check, objective):
 
 @pytest.mark.parametrize("words", [("prior=mixture",), ("posterior=iaf",)])
 def test_free_bits_without_a_kl_of_each_latent(check, words):
-    check("schedule=free_bits")
-    with pytest.raises(UserError, match="schedule=free_bits expects a posterior and a prior"):
-        check("schedule=free_bits", *words)
+    check("kl_penalty=free_bits")
+    with pytest.raises(UserError, match="kl_penalty=free_bits expects a posterior and a prior"):
+        check("kl_penalty=free_bits", *words)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_free_bits_without_a_kl_of_each_latent(check, words):
     [("objective=iwae",), ("objective=wae_mmd",), ("objective=annealed_capacity",)],
 )
 def test_a_schedule_without_a_cost_to_move(check, words):
-    with pytest.raises(UserError, match="schedule= moves the cost of the KL"):
-        check("schedule=linear", *words)
+    with pytest.raises(UserError, match="kl_penalty= moves the cost of the KL"):
+        check("kl_penalty=linear", *words)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_schedule_without_a_cost_to_move(check, words):
     [
         (("objective.beta=abc",), "objective.beta"),
         (("objective=factor_vae", "objective.gamma=abc"), "objective.gamma"),
-        (("schedule=pi_control", "schedule.target=abc"), "schedule.target"),
+        (("kl_penalty=pi_control", "kl_penalty.target=abc"), "kl_penalty.target"),
         (("prior=mixture", "prior.num_components=many"), "prior.num_components"),
     ],
 )
@@ -73,7 +73,7 @@ def test_text_for_a_number(check, words, name):
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        (("schedule=linear", "schedule.num_steps=200"), "schedule.num_steps"),
+        (("kl_penalty=linear", "kl_penalty.num_steps=200"), "kl_penalty.num_steps"),
         (("objective=annealed_capacity",), "objective.num_steps"),
         (("lr_scheduler=multi_step",), "lr_scheduler.milestones"),
     ],
@@ -85,5 +85,7 @@ def test_what_ends_after_the_run_is_said(compose, caplog, words, name):
 
 
 def test_what_ends_with_the_run_is_not(compose, caplog):
-    build.warn_of_unfinished(compose("schedule=linear", "schedule.num_steps=100", "num_steps=100"))
+    build.warn_of_unfinished(
+        compose("kl_penalty=linear", "kl_penalty.num_steps=100", "num_steps=100")
+    )
     assert caplog.text == ""

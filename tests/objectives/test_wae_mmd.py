@@ -8,9 +8,9 @@ from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant
 from vaelab.objectives import WAEMMD, BetaVAE
 from vaelab.posteriors import Delta
-from vaelab.schedules import Constant
 
 F64 = torch.float64
 

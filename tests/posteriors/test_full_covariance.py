@@ -7,7 +7,8 @@ import torch
 from torch.autograd import gradcheck
 from torch.distributions import Independent, Laplace, MultivariateNormal, Normal
 
-from vaelab.distributions import DiagonalNormal, global_batch, kl_divergence, kl_per_latent
+from vaelab.distributed import split_over_processes
+from vaelab.distributions import DiagonalNormal, kl_divergence, kl_per_latent
 from vaelab.elbo import elbo_terms
 from vaelab.posteriors import FullCovariance, Gaussian
 
@@ -113,7 +114,7 @@ def test_two_processes_draw_the_noise_of_one():
     whole, parts = module(raw).rsample((3,)), []
     for rank in range(2):
         torch.manual_seed(1)
-        with global_batch(rank, 2):
+        with split_over_processes(rank, 2):
             parts.append(module(raw.chunk(2)[rank]).rsample((3,)))
     assert torch.allclose(torch.cat(parts, 1), whole, rtol=0, atol=1e-12)
 

@@ -4,14 +4,15 @@ import pytest
 import torch
 from torch.func import jacrev, vmap
 
-from vaelab.distributions import global_batch, kl_divergence
+from vaelab.distributed import split_over_processes
+from vaelab.distributions import kl_divergence
 from vaelab.elbo import elbo_terms
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant
 from vaelab.objectives import BetaVAE
 from vaelab.posteriors import IAF, Gaussian
 from vaelab.posteriors.iaf import GatedTransform
 from vaelab.priors import Mixture, StandardNormal
-from vaelab.schedules import Constant
 
 F64 = torch.float64
 
@@ -173,7 +174,7 @@ def test_two_processes_draw_the_noise_of_one():
     whole, parts = module(raw).rsample((3,)), []
     for rank in range(2):
         torch.manual_seed(1)
-        with global_batch(rank, 2):
+        with split_over_processes(rank, 2):
             parts.append(module(raw.chunk(2)[rank]).rsample((3,)))
     assert torch.allclose(torch.cat(parts, 1), whole, rtol=0, atol=1e-12)
 

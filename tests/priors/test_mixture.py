@@ -8,12 +8,12 @@ from torch.distributions import Normal
 
 from vaelab.distributions import DiagonalNormal, kl_divergence
 from vaelab.errors import UserError
+from vaelab.kl_penalties import Constant
 from vaelab.likelihoods import Gaussian as GaussianPixels
 from vaelab.models import VAE, MLPDecoder, MLPEncoder
 from vaelab.objectives import BetaVAE
 from vaelab.posteriors import Gaussian
 from vaelab.priors import Mixture, StandardNormal
-from vaelab.schedules import Constant
 
 F64 = torch.float64
 

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.distributions import MultivariateNormal
 
-from vaelab.distributions import DiagonalNormal, global_batch, kl_divergence
+from vaelab.distributed import split_over_processes
+from vaelab.distributions import DiagonalNormal, kl_divergence
 from vaelab.errors import UserError
 from vaelab.likelihoods import Bernoulli
 from vaelab.models import VAE, MLPDecoder, MLPEncoder
@@ -87,7 +88,7 @@ def test_samples_do_not_depend_on_the_number_of_processes():
     alone = model.prior().sample((6,))
     for rank in range(2):
         torch.manual_seed(1)
-        with global_batch(rank, 2):
+        with split_over_processes(rank, 2):
             assert torch.equal(model.prior().sample((6,)), alone)
 
 

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from vaelab import build
-from vaelab.config import plain
-from vaelab.run_folder import RunFolder
+from vaelab.runs.config import to_container
+from vaelab.runs.folder import RunFolder
 
 from . import synthetic
 
@@ -58,10 +58,10 @@ SCORES = {
     "scores": {
         "mig": {
             "interval": [0.1, 0.15],
-            "per_factor": {"shape": 0.05, "scale": 0.2},
+            "breakdown": {"shape": 0.05, "scale": 0.2},
             "settings": {"num_samples": 10000, "codes": "mean", "step": 10, "num_bins": 20},
         },
-        "dci": {"interval": None, "per_factor": {}, "settings": {"num_train": 50}},
+        "dci": {"interval": None, "breakdown": {}, "settings": {"num_train": 50}},
     },
     "evaluations": {"mig": {"seconds": 1.5}},
 }
@@ -113,7 +113,7 @@ def _write_checkpoint(folder, cfg, image_shape):
     folder.last_checkpoint.parent.mkdir()
     content = {
         "state_dict": {f"model.{name}": value for name, value in model.state_dict().items()},
-        "config": plain(cfg),
+        "config": to_container(cfg),
         "global_step": 10,
         "image_shape": image_shape,
     }

@@ -179,6 +179,6 @@ def test_a_page_without_data_still_has_the_explorer(write_run):
 
 
 def test_an_explorer_that_can_not_be_is_explained(page, monkeypatch):
-    monkeypatch.setattr("vaelab.report.decoder.MAX_WEIGHTS", 10)
+    monkeypatch.setattr("vaelab.report.explorer.decoder.MAX_WEIGHTS", 10)
     text = page(explorer=True).text
     assert "There is no latent explorer for this run: its decoder has" in text

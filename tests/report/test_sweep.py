@@ -7,7 +7,7 @@ import pytest
 
 from vaelab.errors import UserError
 from vaelab.report import sweep, write_report
-from vaelab.run_folder import RunFolder
+from vaelab.runs.folder import RunFolder
 
 from .conftest import SCORES, final_metrics
 from .test_page import Document

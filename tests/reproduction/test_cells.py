@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from vaelab.reproduction.cells import cells, medians, table
-from vaelab.reproduction.number import Number
+from vaelab.reproduction.measurement import Number
 from vaelab.reproduction.runs import TargetRun
-from vaelab.statistics import bootstrap
+from vaelab.runs.statistics import bootstrap
 
 
 def runs(values, **others):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vaelab import commands
+from vaelab.cli import hydra_app as commands
 from vaelab.errors import UserError
 from vaelab.reproduction.catalogue import targets
 from vaelab.reproduction.command_line import read_command
@@ -78,7 +78,7 @@ def test_what_makes_no_sense_is_refused(words, sentence):
 
 def test_options_of_hydra_reach_it():
     assert read("c1", "--cfg", "job").hydra_words("c1")[-2:] == ["--cfg", "job"]
-    assert read("c1", "hydra/launcher=joblib").words == ["hydra/launcher=joblib"]
+    assert read("c1", "hydra/launcher=local").words == ["hydra/launcher=local"]
 
 
 def test_headers_are_read(tmp_path):

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from vaelab import build, commands
+from vaelab import build
+from vaelab.cli import hydra_app as commands
 from vaelab.reproduction import oracles
 from vaelab.reproduction.catalogue import targets
 from vaelab.reproduction.runs import TargetRun, combinations
 from vaelab.reproduction.target import absent
-from vaelab.run_folder import RunFolder
+from vaelab.runs.folder import RunFolder
 from vaelab.train import train
 
 MEASURED = ("e4", "e5", "e5_bounds")  # in test_target.py, as they are

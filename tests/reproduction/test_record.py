@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from vaelab import commands
+from vaelab.cli import hydra_app as commands
 from vaelab.errors import UserError
 from vaelab.reproduction.catalogue import targets
 from vaelab.reproduction.record import listing, read_table, record, row_of

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from vaelab import commands
-from vaelab.reproduction.number import Number
+from vaelab.cli import hydra_app as commands
+from vaelab.reproduction.measurement import Number
 from vaelab.reproduction.record import read_table
 from vaelab.reproduction.scale import smoke_words
 from vaelab.reproduction.verdict import SIDES, Outcome, Verdict, verdict

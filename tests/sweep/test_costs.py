@@ -3,8 +3,8 @@
 import pytest
 from hydra import initialize_config_dir
 
-from vaelab.commands import CONF, register_resolvers
-from vaelab.run_folder import find_runs
+from vaelab.cli.hydra_app import CONF, register_resolvers
+from vaelab.runs.folder import find_runs
 from vaelab.sweep.costs import costs
 from vaelab.sweep.jobs import expand, plan
 from vaelab.sweep.methods import methods

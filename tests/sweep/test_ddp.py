@@ -3,7 +3,7 @@
 import pytest
 from hydra import initialize_config_dir
 
-from vaelab.commands import CONF
+from vaelab.cli.hydra_app import CONF
 from vaelab.sweep.jobs import plan
 from vaelab.sweep.launchers import Serial
 

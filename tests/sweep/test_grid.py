@@ -27,7 +27,7 @@ def test_interval_is_refused():
 
 def test_lines_are_expanded_one_after_another_with_what_was_typed():
     lines = [["experiment=a", "x=1,2"], ["experiment=b"]]
-    words = combinations(["experiment=both", "seed=0,1", "hydra/launcher=joblib"], {}, lines)
+    words = combinations(["experiment=both", "seed=0,1", "hydra/launcher=local"], {}, lines)
     assert words == [
         *(["experiment=a", f"x={x}", f"seed={seed}"] for x in (1, 2) for seed in (0, 1)),
         *(["experiment=b", f"seed={seed}"] for seed in (0, 1)),

@@ -5,14 +5,14 @@ import json
 import pytest
 from hydra import initialize_config_dir
 
-from vaelab.commands import CONF
-from vaelab.programs import beside_python
+from vaelab.cli.hydra_app import CONF
 from vaelab.sweep.grid import combinations
 from vaelab.sweep.job import run_job
 from vaelab.sweep.jobs import plan, recorded
 from vaelab.sweep.launchers import Done
+from vaelab.sweep.run import settle
 from vaelab.sweep.status import lines
-from vaelab.sweep.sweep import settle
+from vaelab.terminal import beside_python
 
 IMPORTANCE = ("metrics@evaluation=[importance_weighted]", "evaluation.importance_weighted.")
 FEW = (IMPORTANCE[0], f"{IMPORTANCE[1]}num_images=4", f"{IMPORTANCE[1]}num_bootstrap=0")

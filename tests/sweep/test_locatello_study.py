@@ -9,8 +9,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from vaelab.commands import CONF, register_resolvers
-from vaelab.run_folder import find_runs
+from vaelab.cli.hydra_app import CONF, register_resolvers
+from vaelab.runs.folder import find_runs
 from vaelab.sweep.grid import combinations
 from vaelab.sweep.jobs import recorded
 

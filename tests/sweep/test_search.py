@@ -14,20 +14,20 @@ from hydra import initialize_config_dir
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from vaelab.callbacks.pruning import Pruning, below_median, below_rung
-from vaelab.commands import CONF, register_resolvers
-from vaelab.config import load_config
+from vaelab.cli.hydra_app import CONF, register_resolvers
 from vaelab.errors import UserError
 from vaelab.files import write_json
-from vaelab.run_folder import RunFolder, find_runs
-from vaelab.sweep.jobs import asked_of
+from vaelab.runs.config import load_config, to_container
+from vaelab.runs.config_hash import evaluation_hashes
+from vaelab.runs.folder import RunFolder, find_runs
 from vaelab.sweep.launchers import Done, Launcher, Serial
 from vaelab.sweep.launchers.slurm import Slurm
-from vaelab.sweep.search import run_search
-from vaelab.sweep.search_settings import SearchSettings, require_room
-from vaelab.sweep.space import parse
-from vaelab.sweep.sweep import SweepFailed
+from vaelab.sweep.run import SweepFailed
+from vaelab.sweep.search.optimize import run_search
+from vaelab.sweep.search.settings import SearchSettings, require_room
+from vaelab.sweep.search.space import parse
 from vaelab.train import train
+from vaelab.training.callbacks.pruning import Pruning, below_median, below_rung
 
 BETA = "objective.beta=tag(log, interval(1,16))"
 LATENTS = "latent_dim=range(2,20)"
@@ -96,7 +96,9 @@ class Scores(Pretend):
             raise Killed
         if len(self.launched) not in self.without:
             job.folder.add_metrics({"metrics/mig": len(self.launched) / 10})
-        job.folder.set_status("finished", evaluated=asked_of(load_config(job.folder.config)))
+        job.folder.set_status(
+            "finished", evaluated=evaluation_hashes(to_container(load_config(job.folder.config)))
+        )
         return Done(job)
 
 
@@ -127,7 +129,7 @@ def search(monkeypatch, tmp_path, tiny, composed):
     register_resolvers()
 
     def run(launcher, *words, name="sweep", **settings):
-        monkeypatch.setattr("vaelab.sweep.sweep.build_launcher", lambda cfg: launcher)
+        monkeypatch.setattr("vaelab.sweep.run.build_launcher", lambda cfg: launcher)
         if isinstance(launcher, Pretend):
             monkeypatch.setattr("vaelab.sweep.jobs.compose", composed)
         with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -490,9 +492,7 @@ def test_neighbour_that_cannot_be_read_is_left_out(tmp_path, caplog, pruner):
 @pytest.fixture
 def beside(compose, tiny, tmp_path):
     """(value of the others, words) -> a run that was trained beside two that have ended."""
-    word = (
-        "++callbacks.pruning={_target_:vaelab.callbacks.Pruning,_partial_:true,n_startup_trials:2}"
-    )
+    word = "++callbacks.pruning={_target_:vaelab.training.callbacks.Pruning,_partial_:true,n_startup_trials:2}"
 
     def run(value, *words):
         for name in ("a", "b"):

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 
-from vaelab.training_module import TrainingModule
+from vaelab.training.module import TrainingModule
 
 
 class FirstStep(pl.Callback):

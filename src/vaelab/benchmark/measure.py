@@ -15,7 +15,7 @@ from typing import Any
 
 from vaelab.errors import UserError
 
-TRAIN = [sys.executable, "-c", "from vaelab.commands import train; train()"]
+TRAIN = [sys.executable, "-c", "from vaelab.cli.hydra_app import train; train()"]
 STEPS = {"conv": 300, "mlp": 3000}
 WORK = {
     "conv": ["data=dsprites", "model=locatello"],

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from vaelab.allocator import keep_freed_memory
+from vaelab.runs.process import tune_malloc
 
 WARM_UP = 20
 
@@ -40,7 +40,7 @@ def main(kind: str, num_steps: int, device: str = "cpu", tuned: str = "") -> Non
     between the two is what Lightning, logging, checkpoints and the progress bar cost.
     """
     if tuned:
-        keep_freed_memory()
+        tune_malloc()
     data, batch_size = images(kind).to(device), 128 if kind == "mlp" else 64
     encoder, decoder = (network.to(device) for network in networks(kind))
     optimizer = torch.optim.Adam(

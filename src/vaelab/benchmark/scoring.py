@@ -15,8 +15,8 @@ from vaelab import metrics
 from vaelab.benchmark.measure import Row
 from vaelab.benchmark.peer import load_peer
 from vaelab.metrics import Metric
-from vaelab.metrics.population import Population
-from vaelab.metrics.probe import Probe
+from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.factor_dataset import FactorDataset
 
 SIZES, NAMES = (3, 6, 40, 32, 32), ("shape", "scale", "orientation", "posX", "posY")
 METRICS: dict[str, Callable[..., Metric]] = {
@@ -34,13 +34,13 @@ FIRST = {"dci": "dci_disentanglement", "unsupervised": "gaussian_total_correlati
 
 
 class GivenCodes:
-    """What the metrics ask of a probe, answered from a table that was computed before."""
+    """What the metrics ask of a encoded, answered from a table that was computed before."""
 
     def __init__(self, codes: NDArray[np.float32], factors: NDArray[np.int64]):
         self.table, self.images = codes, range(len(codes))
-        self.all = Population.of(codes, factors, NAMES)
+        self.all = FactorDataset.of(codes, factors, NAMES)
 
-    def population(self, codes: str, rng: np.random.Generator) -> Population:
+    def factor_dataset(self, codes: str, rng: np.random.Generator) -> FactorDataset:
         return self.all
 
     def codes(self, rows: NDArray[np.int64], codes: str, rng: np.random.Generator) -> Any:
@@ -96,4 +96,4 @@ def scoring(peer: Path | None, repeats: int, names: Sequence[str] = ()) -> list[
 
 
 def _score(name: str, metric: Metric, given: GivenCodes) -> float:
-    return float(metric(cast(Probe, given))[FIRST.get(name, name)])
+    return float(metric(cast(EncodedDataset, given))[FIRST.get(name, name)])

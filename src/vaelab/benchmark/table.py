@@ -55,7 +55,7 @@ def main() -> None:
 
 def heading(repeats: int) -> str:
     """What was measured where, and with which command."""
-    from vaelab.provenance import machine, versions
+    from vaelab.runs.provenance import machine, versions
 
     found = machine()
     used = ", ".join(

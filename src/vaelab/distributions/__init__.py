@@ -6,13 +6,6 @@ from vaelab.distributions.delta import Delta
 from vaelab.distributions.diagonal_normal import DiagonalNormal, is_diagonal_normal
 from vaelab.distributions.discretized_logistic import DiscretizedLogistic
 from vaelab.distributions.divergence import kl_divergence, kl_per_latent
-from vaelab.distributions.global_batch import (
-    global_batch,
-    own_rows,
-    standard_normal_noise,
-    uniform_noise,
-    whole_batch,
-)
 from vaelab.distributions.import_zuko import import_zuko
 from vaelab.distributions.isotropic_normal import IsotropicNormal
 from vaelab.distributions.log_weights import effective_sample_size, log_mean_weight
@@ -29,15 +22,10 @@ __all__ = [
     "QuantizedCategorical",
     "TransformedNormal",
     "effective_sample_size",
-    "global_batch",
     "import_zuko",
     "is_diagonal_normal",
     "kl_divergence",
     "kl_per_latent",
     "log_mean_weight",
     "normal_points",
-    "own_rows",
-    "standard_normal_noise",
-    "uniform_noise",
-    "whole_batch",
 ]

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal, register_kl
 from torch.types import _size
 
-from vaelab.distributions.global_batch import standard_normal_noise
+from vaelab.distributed import standard_normal_noise
 
 
 class CholeskyNormal(MultivariateNormal):
@@ -13,7 +13,7 @@ class CholeskyNormal(MultivariateNormal):
 
         p(z) = N(z; mu, C C^T),    z = mu + C epsilon,  epsilon ~ N(0, I)
 
-    torch's `MultivariateNormal`, but its noise obeys `global_batch`.
+    torch's `MultivariateNormal`, but its noise obeys `split_over_processes`.
 
     loc = mu: (*batch, latent). scale_tril = C: (*batch, latent, latent), lower triangular with a
     positive diagonal. Samples: (*sample, *batch, latent). log_prob, entropy: (*sample, *batch) in

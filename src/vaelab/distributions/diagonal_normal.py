@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 from torch.types import _size
 
-from vaelab.distributions.global_batch import standard_normal_noise
+from vaelab.distributed import standard_normal_noise
 
 
 class DiagonalNormal(Independent):
@@ -16,7 +16,7 @@ class DiagonalNormal(Independent):
         p(z) = prod_j N(z_j; mu_j, sigma_j^2),    z = mu + sigma * epsilon,  epsilon ~ N(0, I)
 
     An `Independent` over `Normal`, so that the closed-form divergences of torch apply; but its
-    noise obeys `global_batch`.
+    noise obeys `split_over_processes`.
 
     mu, sigma: (*batch, latent), sigma > 0. Samples: (*sample, *batch, latent). log_prob, entropy:
     (*sample, *batch) in nats.

@@ -1,12 +1,12 @@
 """Numbers that judge a model: pure functions of arrays, and configured metrics of a run."""
 
 from vaelab.metrics.ais import AIS, ais_log_likelihood
-from vaelab.metrics.base import AnyMetric, Metric, Score, SweepMetric, require_applicable
+from vaelab.metrics.base import AnyMetric, Metric, MultiRunMetric, Score, require_applicable
 from vaelab.metrics.beta_vae_score import BetaVAEScore, beta_vae_score
 from vaelab.metrics.collapse import collapse_verdict
 from vaelab.metrics.dci import DCI, dci
 from vaelab.metrics.decomposition import Decomposition, elbo_decomposition
-from vaelab.metrics.elbo import ElboStatistics, kl_order
+from vaelab.metrics.elbo import Elbo
 from vaelab.metrics.explicitness import explicitness
 from vaelab.metrics.factor_vae_score import FactorVAEScore, factor_vae_score
 from vaelab.metrics.importance_weighted import ImportanceWeightedBound, importance_weighted_bound
@@ -15,7 +15,6 @@ from vaelab.metrics.mig import MIG, mig
 from vaelab.metrics.mig_sampled import MIGSampled, mig_sampled
 from vaelab.metrics.modularity import Modularity, modularity
 from vaelab.metrics.mutual_information import mutual_information_matrix
-from vaelab.metrics.rate_distortion import Elbo
 from vaelab.metrics.reconstruction_error import ReconstructionError, pca_error
 from vaelab.metrics.sap import SAP, SAPR2, sap, sap_r2
 from vaelab.metrics.udr import UDR, udr
@@ -33,7 +32,6 @@ __all__ = [
     "DCI",
     "Decomposition",
     "Elbo",
-    "ElboStatistics",
     "FactorVAEScore",
     "IRS",
     "ImportanceWeightedBound",
@@ -45,7 +43,7 @@ __all__ = [
     "SAP",
     "SAPR2",
     "Score",
-    "SweepMetric",
+    "MultiRunMetric",
     "UDR",
     "Unsupervised",
     "ais_log_likelihood",
@@ -58,7 +56,6 @@ __all__ = [
     "gaussian_total_correlation",
     "importance_weighted_bound",
     "irs",
-    "kl_order",
     "mig",
     "mig_sampled",
     "modularity",

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaelab.distributions import is_diagonal_normal
 from vaelab.errors import require
-from vaelab.metrics.population import checked_codes
-from vaelab.metrics.probe import Probe, Rows
+from vaelab.metrics.encoded_dataset import EncodedDataset, Rows
+from vaelab.metrics.factor_dataset import checked_codes
 
 Floats = NDArray[np.floating]
 
@@ -36,20 +36,20 @@ def checked_normals(mean: ArrayLike, std: ArrayLike) -> tuple[Floats, Floats]:
     return mu, sigma
 
 
-def normals_of(probe: Probe, num_images: int | None, rng: np.random.Generator) -> tuple:
+def normals_of(encoded: EncodedDataset, num_images: int | None, rng: np.random.Generator) -> tuple:
     """(rows, mean, std) of q(z|x) over num_images of all images (None: all of them).
 
     Raises:
         UserError: the posterior is no diagonal normal, or num_images is out of range.
     """
-    total = len(probe.images)
+    total = len(encoded.images)
     require(
         num_images is None or num_images >= 2,
         f"num_images expects at least 2, got {num_images}; null takes all.",
     )
     num = total if num_images is None else min(num_images, total)
     rows: Rows = np.arange(total) if num == total else np.sort(rng.permutation(total)[:num])
-    q_z = probe.posterior(rows)
+    q_z = encoded.posterior(rows)
     require(
         is_diagonal_normal(q_z),
         f"the densities of the aggregate posterior expect posterior=gaussian, got "

@@ -9,8 +9,8 @@ from torch.distributions import Distribution
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.metrics.base import Metric, Score
+from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.per_image import decoded_at_once, evaluation_images, mean_score
-from vaelab.metrics.probe import Probe
 from vaelab.models import VAE
 from vaelab.seeding import derive_seed, random_stream
 
@@ -189,19 +189,19 @@ class AIS(Metric):
         self.num_chains, self.num_temperatures = num_chains, num_temperatures
         self.num_images, self.seed, self.num_bootstrap = num_images, seed, num_bootstrap
 
-    def __call__(self, probe: Probe) -> dict[str, Score]:
-        rows = evaluation_images(probe, self.num_images, self.seed)
+    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
+        rows = evaluation_images(encoded, self.num_images, self.seed)
         starts = range(0, len(rows), BLOCK)
         blocks = [
             anneal(
-                probe.model,
-                probe.x(rows[start : start + BLOCK]),
+                encoded.model,
+                encoded.x(rows[start : start + BLOCK]),
                 self.num_chains,
                 self.num_temperatures,
                 self.seed,
                 number,
             )
-            for number, start in enumerate(probe.progress(starts))
+            for number, start in enumerate(encoded.progress(starts))
         ]
         log_weights = torch.cat([block.log_weights for block in blocks], 1).T
         values = log_mean_weight(log_weights).cpu().numpy()
@@ -210,7 +210,7 @@ class AIS(Metric):
             "num_chains": self.num_chains,
             "num_temperatures": self.num_temperatures,
             "leapfrog_steps": LEAPFROG_STEPS,
-            "split": probe.split,
+            "split": encoded.split,
             "acceptance": float(torch.cat([block.acceptance for block in blocks]).mean()),
             "median_effective_chains": float(effective_sample_size(log_weights).median()),
         }

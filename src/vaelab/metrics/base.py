@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vaelab.errors import UserError, require
 
 if TYPE_CHECKING:
-    from vaelab.metrics.probe import Probe
+    from vaelab.metrics.encoded_dataset import EncodedDataset
     from vaelab.models import VAE
 
 LEVEL = 0.95
@@ -24,13 +24,13 @@ class Score:
     Attributes:
         value: the number; `float(score)` is the same.
         interval: its 95 % interval, or None where none was asked for.
-        per_factor: the number for each factor by name, where it is made of such.
+        breakdown: the number for each factor by name, where it is made of such.
         settings: what it depends on: num_samples, num_bins, codes, scikit_learn, ...
     """
 
     value: float
     interval: tuple[float, float] | None = None
-    per_factor: dict[str, float] = field(default_factory=dict)
+    breakdown: dict[str, float] = field(default_factory=dict)
     settings: dict[str, int | float | str] = field(default_factory=dict)
 
     def __float__(self) -> float:
@@ -51,13 +51,13 @@ class Metric(ABC):
     needs_density: bool = False
     higher_is_better: bool | None = True
 
-    def suits(self, model: "VAE") -> bool:
+    def supports(self, model: "VAE") -> bool:
         """Whether the metric is defined for the model's posterior and prior."""
         return model.posterior.has_density or not self.needs_density
 
     @abstractmethod
-    def __call__(self, probe: "Probe") -> dict[str, Score]:
-        """Scores by name; a function of the probe's model and data alone."""
+    def __call__(self, encoded: "EncodedDataset") -> dict[str, Score]:
+        """Scores by name; a function of the encoded's model and data alone."""
 
 
 def bootstrap_interval(
@@ -102,7 +102,7 @@ def centred_interval(
     return max(min(low, value), bounds[0]), min(max(high, value), bounds[1])
 
 
-def of_codes(scores: Mapping[str, Score], codes: str) -> dict[str, Score]:
+def with_code_suffix(scores: Mapping[str, Score], codes: str) -> dict[str, Score]:
     """Scores with their codes in the settings, and in their names where these are samples."""
     suffix = {"mean": "", "sampled": "_sampled_codes"}[codes]
     return {
@@ -111,13 +111,13 @@ def of_codes(scores: Mapping[str, Score], codes: str) -> dict[str, Score]:
     }
 
 
-class SweepMetric(ABC):
+class MultiRunMetric(ABC):
     """A configured metric that compares runs: models of the same settings and different seeds."""
 
     higher_is_better: bool | None = True
 
     @abstractmethod
-    def __call__(self, probes: Sequence["Probe"]) -> list[dict[str, Score]]:
+    def __call__(self, encoded_datasets: Sequence["EncodedDataset"]) -> list[dict[str, Score]]:
         """Scores by name, for every run.
 
         Raises:
@@ -125,7 +125,7 @@ class SweepMetric(ABC):
         """
 
 
-AnyMetric = Metric | SweepMetric
+AnyMetric = Metric | MultiRunMetric
 
 
 def require_applicable(

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, of_codes
-from vaelab.metrics.population import Population
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, with_code_suffix
+from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.seeding import derive_seed
 
 if TYPE_CHECKING:
-    from vaelab.metrics.probe import Probe
+    from vaelab.metrics.encoded_dataset import EncodedDataset
 
 ROWS_AT_ONCE = 2**17  # rows whose codes are in memory together
 
@@ -52,8 +52,8 @@ def beta_vae_score(
             with fewer than two images.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    population = Population.of(codes, factors, names)
-    return _score(population, num_train, num_eval, batch_size, num_bootstrap, rng)
+    dataset = FactorDataset.of(codes, factors, names)
+    return _score(dataset, num_train, num_eval, batch_size, num_bootstrap, rng)
 
 
 class BetaVAEScore(Metric):
@@ -71,15 +71,15 @@ class BetaVAEScore(Metric):
         self.num_train, self.num_eval, self.batch_size = num_train, num_eval, batch_size
         self.codes, self.num_bootstrap, self.seed = codes, num_bootstrap, seed
 
-    def __call__(self, probe: "Probe") -> dict[str, Score]:
+    def __call__(self, encoded: "EncodedDataset") -> dict[str, Score]:
         rng = np.random.default_rng(derive_seed("metrics", "beta_vae_score", self.seed))
         sizes = (self.num_train, self.num_eval, self.batch_size, self.num_bootstrap)
-        score = _score(probe.population(self.codes, rng), *sizes, rng)
-        return of_codes({"beta_vae_score": score}, self.codes)
+        score = _score(encoded.factor_dataset(self.codes, rng), *sizes, rng)
+        return with_code_suffix({"beta_vae_score": score}, self.codes)
 
 
 def _score(
-    population: Population,
+    dataset: FactorDataset,
     num_train: int,
     num_eval: int,
     batch_size: int,
@@ -87,14 +87,14 @@ def _score(
     rng: np.random.Generator,
 ) -> Score:
     def difference(factor: int, num: int) -> NDArray[np.floating]:
-        rows = population.draw(num * batch_size, rng).reshape(num, batch_size)
-        others = population.draw_sharing(factor, population.factors[rows, factor], rng)
-        return np.abs(population.codes(rows) - population.codes(others)).mean(axis=1)
+        rows = dataset.draw(num * batch_size, rng).reshape(num, batch_size)
+        others = dataset.sample_given_factor(factor, dataset.factors[rows, factor], rng)
+        return np.abs(dataset.codes(rows) - dataset.codes(others)).mean(axis=1)
 
-    train, train_factor = draw_points(population, num_train, 2 * batch_size, difference, rng)
-    points, factor = draw_points(population, num_eval, 2 * batch_size, difference, rng)
+    train, train_factor = draw_points(dataset, num_train, 2 * batch_size, difference, rng)
+    points, factor = draw_points(dataset, num_eval, 2 * batch_size, difference, rng)
     predicted, converged = _predict_factor(train, train_factor, points)
-    score = accuracy(predicted, factor, population.names, num_bootstrap, rng)
+    score = accuracy(predicted, factor, dataset.names, num_bootstrap, rng)
     score.settings.update(
         num_train=num_train,
         num_eval=num_eval,
@@ -120,7 +120,7 @@ def _predict_factor(
 
 
 def draw_points(
-    population: Population,
+    dataset: FactorDataset,
     num: int,
     rows_per_point: int,
     measure: Measure,
@@ -135,19 +135,19 @@ def draw_points(
         UserError: one factor alone, of which nothing can be told, too few points, or a value of a
             factor with fewer than two images, which would always be paired with itself.
     """
-    require(population.num_factors > 1, "this score expects at least 2 factors, got 1.")
-    for name, column in zip(population.names, population.factors.T, strict=True):
+    require(dataset.num_factors > 1, "this score expects at least 2 factors, got 1.")
+    for name, column in zip(dataset.names, dataset.factors.T, strict=True):
         rarest = int(np.bincount(column).min())
         require(
             rarest > 1,
             f"this score expects at least 2 images of each value of a factor, got {rarest} of a "
             f"value of {name}; give more images, or leave that value out.",
         )
-    factors = rng.integers(population.num_factors, size=num)
-    counts = np.bincount(factors, minlength=population.num_factors)
+    factors = rng.integers(dataset.num_factors, size=num)
+    counts = np.bincount(factors, minlength=dataset.num_factors)
     require(
         bool(counts.all()),
-        f"this score expects points of each of the {population.num_factors} factors, got none of "
+        f"this score expects points of each of the {dataset.num_factors} factors, got none of "
         f"some among {num}; set num_train and num_eval higher.",
     )
     chunk = max(1, ROWS_AT_ONCE // rows_per_point)

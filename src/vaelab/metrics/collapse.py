@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from vaelab.metrics.elbo import ACTIVE_VARIANCE
+from vaelab.elbo_statistics import ACTIVE_VARIANCE
 
 USED_KL = 0.1  # nats; a latent of less tells a tenth of a bit and changes no picture
 
@@ -48,7 +48,7 @@ def collapse_verdict(
     if num == 0:
         return (
             f"Collapsed posterior: {counted} The decoder has learned to ignore z: lower "
-            "objective.beta, raise it slowly (schedule=linear), or train longer."
+            "objective.beta, raise it slowly (kl_penalty=linear), or train longer."
         )
     if distortion > (1 - NEAR_PIXEL_MEAN) * pixel_mean_distortion:
         return (

@@ -8,13 +8,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, centred_interval, of_codes
+from vaelab.metrics.base import (
+    Metric,
+    Score,
+    bootstrap_interval,
+    centred_interval,
+    with_code_suffix,
+)
+from vaelab.metrics.factor_dataset import FactorDataset, split_rows
 from vaelab.metrics.importances import LEARNERS, fit_all
-from vaelab.metrics.population import Population, split_rows
 from vaelab.seeding import derive_seed
 
 if TYPE_CHECKING:
-    from vaelab.metrics.probe import Probe
+    from vaelab.metrics.encoded_dataset import EncodedDataset
 
 Array = NDArray[np.float64]
 
@@ -65,21 +71,21 @@ def dci(
     """
     require(learner in LEARNERS, f"learner expects {', '.join(LEARNERS)}, got {learner!r}.")
     rng = np.random.default_rng(0) if rng is None else rng
-    population = Population.of(codes, factors, names)
-    num_latents = population.codes(np.zeros(1, np.int64)).shape[1]
+    dataset = FactorDataset.of(codes, factors, names)
+    num_latents = dataset.codes(np.zeros(1, np.int64)).shape[1]
     require(
-        min(num_latents, population.num_factors) > 1,
+        min(num_latents, dataset.num_factors) > 1,
         f"DCI expects latents and factors of at least 2 of each, got {num_latents} and "
-        f"{population.num_factors}.",
+        f"{dataset.num_factors}.",
     )
-    train, test = split_rows(len(population), num_train, rng)
+    train, test = split_rows(len(dataset), num_train, rng)
     require(
         num_blocks == 0 or 2 <= num_blocks <= len(train) // 2,
         f"num_blocks expects 0, or from 2 to half the {len(train)} images that are fitted to, got "
         f"{num_blocks}.",
     )
-    x, y = population.codes(train), population.factors[train]
-    fits = fit_all(learner, x, y, population.codes(test), num_blocks, num_jobs, rng)
+    x, y = dataset.codes(train), dataset.factors[train]
+    fits = fit_all(learner, x, y, dataset.codes(test), num_blocks, num_jobs, rng)
     settings: dict[str, int | float | str] = {
         "num_train": len(train),
         "num_test": len(test),
@@ -88,12 +94,12 @@ def dci(
     }
     if learner != "gradient_boosting":  # whose trees are our own
         settings["scikit_learn"] = version("scikit-learn")
-    scores = _structure(fits.importances, population, settings)
+    scores = _structure(fits.importances, dataset, settings)
     for part, truth, predicted in (
         ("train", y, fits.train),
-        ("test", population.factors[test], fits.test),
+        ("test", dataset.factors[test], fits.test),
     ):
-        score = _informativeness(learner, truth, predicted, population, num_bootstrap, rng)
+        score = _informativeness(learner, truth, predicted, dataset, num_bootstrap, rng)
         how = f"bootstrap of the {part} images, fits kept" if num_bootstrap else "none"
         score.settings.update(settings | {"interval": how})
         scores[f"informativeness_{part}"] = score
@@ -101,7 +107,7 @@ def dci(
 
 
 def _structure(
-    importances: Array, population: Population, settings: dict[str, int | float | str]
+    importances: Array, dataset: FactorDataset, settings: dict[str, int | float | str]
 ) -> dict[str, Score]:
     """Disentanglement and completeness from importances (1 + blocks, L, F), the whole first."""
     whole, *blocks = importances
@@ -109,7 +115,7 @@ def _structure(
     scores = {}
     for name, of, rows in (
         ("disentanglement", disentanglement, _rows_of_latents(whole)),
-        ("completeness", completeness, _by_name(population, 1 - _entropy(whole.T))),
+        ("completeness", completeness, _by_name(dataset, 1 - _entropy(whole.T))),
     ):
         value, draws = of(whole), np.array([of(block) for block in blocks])
         interval = centred_interval(value, draws, (0.0, 1.0), max(len(blocks), 1) ** -0.5)
@@ -136,23 +142,25 @@ class DCI(Metric):
         self.num_blocks, self.num_bootstrap = num_blocks, num_bootstrap
         self.num_jobs, self.seed = num_jobs, seed
 
-    def __call__(self, probe: "Probe") -> dict[str, Score]:
+    def __call__(self, encoded: "EncodedDataset") -> dict[str, Score]:
         rng = np.random.default_rng(derive_seed("metrics", "dci", self.seed))
-        population = probe.population(self.codes, rng)
-        rows = population.draw(self.num_train + self.num_test, rng)
+        dataset = encoded.factor_dataset(self.codes, rng)
+        rows = dataset.draw(self.num_train + self.num_test, rng)
         scores = dci(
-            population.codes(rows),
-            population.factors[rows],
+            dataset.codes(rows),
+            dataset.factors[rows],
             learner=self.learner,
             num_train=self.num_train,
             num_blocks=self.num_blocks,
             num_bootstrap=self.num_bootstrap,
             num_jobs=self.num_jobs,
             rng=rng,
-            names=population.names,
+            names=dataset.names,
         )
         prefix = "dci_" if self.learner == "gradient_boosting" else f"dci_{self.learner}_"
-        return of_codes({prefix + name: score for name, score in scores.items()}, self.codes)
+        return with_code_suffix(
+            {prefix + name: score for name, score in scores.items()}, self.codes
+        )
 
 
 def disentanglement(importances: ArrayLike) -> float:
@@ -196,7 +204,7 @@ def _informativeness(
     learner: str,
     truth: NDArray,
     predicted: NDArray,
-    population: Population,
+    dataset: FactorDataset,
     num_bootstrap: int,
     rng: np.random.Generator,
 ) -> Score:
@@ -209,7 +217,7 @@ def _informativeness(
     rows = quality(truth, predicted, np.ones(num, np.int64))
     value = float(rows.mean())
     interval = bootstrap_interval(value, mean, num, rng, num_bootstrap, (low, 1.0))
-    return Score(value, interval, _by_name(population, rows))
+    return Score(value, interval, _by_name(dataset, rows))
 
 
 def _accuracy(truth: NDArray, predicted: NDArray, counts: NDArray[np.int64]) -> Array:
@@ -224,8 +232,8 @@ def _r_squared(truth: NDArray, predicted: NDArray, counts: NDArray[np.int64]) ->
     return 1 - counts @ (values - predicted) ** 2 / variance
 
 
-def _by_name(population: Population, values: Array) -> dict[str, float]:
-    return dict(zip(population.names, values.tolist(), strict=True))
+def _by_name(dataset: FactorDataset, values: Array) -> dict[str, float]:
+    return dict(zip(dataset.names, values.tolist(), strict=True))
 
 
 def _rows_of_latents(importances: Array) -> dict[str, float]:

@@ -18,7 +18,7 @@ from vaelab.metrics.aggregate_posterior import (
     normals_of,
 )
 from vaelab.metrics.base import Metric, Score, bootstrap_interval
-from vaelab.metrics.probe import Probe
+from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.models import VAE
 from vaelab.seeding import derive_seed
 
@@ -64,7 +64,7 @@ def elbo_decomposition(
     parts = _adjusted_parts(mu, sigma, num_samples, rng)
     settings: dict[str, int | float | str] = {"num_samples": num_samples, "num_images": len(mu)}
     kl = _closed_form_kl(mu, sigma)
-    scores = {"kl_closed_form": Score(float(kl.sum()), per_factor=_rows(kl), settings=settings)}
+    scores = {"kl_closed_form": Score(float(kl.sum()), breakdown=_rows(kl), settings=settings)}
     columns = {
         "index_code_mutual_information": (parts[:, 0], (0.0, math.log(len(mu)))),
         "total_correlation": (parts[:, 1], (0.0, np.inf)),
@@ -72,9 +72,9 @@ def elbo_decomposition(
     }
     settings = settings | {"interval": "95 % bootstrap over draws of z"}
     for name, (draws, bounds) in columns.items():
-        per_factor = _rows(parts[:, 2:].mean(0)) if name == "dimension_wise_kl" else {}
+        breakdown = _rows(parts[:, 2:].mean(0)) if name == "dimension_wise_kl" else {}
         interval = _interval(draws, bounds, rng, num_bootstrap)
-        scores[name] = Score(float(draws.mean()), interval, per_factor, settings)
+        scores[name] = Score(float(draws.mean()), interval, breakdown, settings)
     return scores
 
 
@@ -149,18 +149,18 @@ class Decomposition(Metric):
         self.num_images, self.num_samples = num_images, num_samples
         self.seed, self.num_bootstrap = seed, num_bootstrap
 
-    def suits(self, model: VAE) -> bool:
+    def supports(self, model: VAE) -> bool:
         q_z, p_z = model.distributions()
-        return super().suits(model) and _is_standard_normal(p_z) and is_diagonal_normal(q_z)
+        return super().supports(model) and _is_standard_normal(p_z) and is_diagonal_normal(q_z)
 
-    def __call__(self, probe: Probe) -> dict[str, Score]:
+    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
         require(
-            _is_standard_normal(probe.model.prior()),
+            _is_standard_normal(encoded.model.prior()),
             f"the decomposition of the KL expects prior=standard_normal, got "
-            f"{type(probe.model.latent_prior).__name__}; leave this metric out.",
+            f"{type(encoded.model.latent_prior).__name__}; leave this metric out.",
         )
         rng = np.random.default_rng(derive_seed("metrics", "decomposition", self.seed))
-        _, mean, std = normals_of(probe, self.num_images, rng)
+        _, mean, std = normals_of(encoded, self.num_images, rng)
         return elbo_decomposition(
             mean, std, num_samples=self.num_samples, rng=rng, num_bootstrap=self.num_bootstrap
         )

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
 from vaelab.metrics.base import Score, bootstrap_interval
-from vaelab.metrics.population import Population, checked_codes, split_rows
+from vaelab.metrics.factor_dataset import FactorDataset, checked_codes, split_rows
 
 
 def explicitness(
@@ -43,13 +43,13 @@ def explicitness(
         UserError: too few rows, codes not finite, or a factor that never varies.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    population = Population.of(codes, factors, names)
-    train, test = split_rows(len(population), num_train, rng)
+    dataset = FactorDataset.of(codes, factors, names)
+    train, test = split_rows(len(dataset), num_train, rng)
     table = checked_codes(codes).astype(np.float64)
     spread = table[train].std(axis=0)
     table = (table - table[train].mean(axis=0)) / np.where(spread > 0, spread, 1)
     curves = []
-    for name, values in zip(population.names, population.factors.T, strict=True):
+    for name, values in zip(dataset.names, dataset.factors.T, strict=True):
         require(
             min(len(np.unique(values[part])) for part in (train, test)) > 1,
             "explicitness expects at least 2 values of each factor among the rows to fit on and "
@@ -60,8 +60,8 @@ def explicitness(
     def areas(counts: NDArray[np.int64]) -> list[float]:
         return [curve.mean_area(counts) for curve in curves]
 
-    per_factor = areas(np.ones(len(test), np.int64))
-    value = float(np.mean(per_factor))
+    breakdown = areas(np.ones(len(test), np.int64))
+    value = float(np.mean(breakdown))
     interval = bootstrap_interval(
         value, lambda counts: float(np.mean(areas(counts))), len(test), rng, num_bootstrap, (0, 1)
     )
@@ -72,7 +72,7 @@ def explicitness(
         "interval": f"95 %, {num_bootstrap} bootstrap resamples of the test images, "
         "classifiers kept",
     }
-    return Score(value, interval, dict(zip(population.names, per_factor, strict=True)), settings)
+    return Score(value, interval, dict(zip(dataset.names, breakdown, strict=True)), settings)
 
 
 def _fit(

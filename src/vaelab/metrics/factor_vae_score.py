@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaelab.metrics.base import Metric, Score, of_codes
+from vaelab.metrics.base import Metric, Score, with_code_suffix
 from vaelab.metrics.beta_vae_score import accuracy, draw_points
-from vaelab.metrics.population import Population
+from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.seeding import derive_seed
 
 if TYPE_CHECKING:
-    from vaelab.metrics.probe import Probe
+    from vaelab.metrics.encoded_dataset import EncodedDataset
 
 
 def factor_vae_score(
@@ -51,9 +51,9 @@ def factor_vae_score(
             with fewer than two images.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    population = Population.of(codes, factors, names)
+    dataset = FactorDataset.of(codes, factors, names)
     sizes = (num_train, num_eval, batch_size, num_variance)
-    return _score(population, *sizes, min_std, num_bootstrap, rng)
+    return _score(dataset, *sizes, min_std, num_bootstrap, rng)
 
 
 class FactorVAEScore(Metric):
@@ -74,15 +74,15 @@ class FactorVAEScore(Metric):
         self.min_std, self.num_bootstrap = min_std, num_bootstrap
         self.codes, self.seed = codes, seed
 
-    def __call__(self, probe: "Probe") -> dict[str, Score]:
+    def __call__(self, encoded: "EncodedDataset") -> dict[str, Score]:
         rng = np.random.default_rng(derive_seed("metrics", "factor_vae_score", self.seed))
-        population = probe.population(self.codes, rng)
-        score = _score(population, *self.sizes, self.min_std, self.num_bootstrap, rng)
-        return of_codes({"factor_vae_score": score}, self.codes)
+        dataset = encoded.factor_dataset(self.codes, rng)
+        score = _score(dataset, *self.sizes, self.min_std, self.num_bootstrap, rng)
+        return with_code_suffix({"factor_vae_score": score}, self.codes)
 
 
 def _score(
-    population: Population,
+    dataset: FactorDataset,
     num_train: int,
     num_eval: int,
     batch_size: int,
@@ -91,23 +91,23 @@ def _score(
     num_bootstrap: int,
     rng: np.random.Generator,
 ) -> Score:
-    variance = _variance(population.codes(population.draw(num_variance, rng)), axis=0)
+    variance = _variance(dataset.codes(dataset.draw(num_variance, rng)), axis=0)
     active = np.flatnonzero(np.sqrt(variance) >= min_std)
 
     def still(factor: int, num: int) -> NDArray[np.floating]:
-        values = population.factors[population.draw(num, rng), factor]
-        rows = population.draw_sharing(factor, np.repeat(values[:, None], batch_size, 1), rng)
-        return _variance(population.codes(rows), axis=1)[:, active] / variance[active]
+        values = dataset.factors[dataset.draw(num, rng), factor]
+        rows = dataset.sample_given_factor(factor, np.repeat(values[:, None], batch_size, 1), rng)
+        return _variance(dataset.codes(rows), axis=1)[:, active] / variance[active]
 
     if len(active):
-        train, train_factor = draw_points(population, num_train, batch_size, still, rng)
-        points, factor = draw_points(population, num_eval, batch_size, still, rng)
-        votes = np.zeros((population.num_factors, len(active)), np.int64)
+        train, train_factor = draw_points(dataset, num_train, batch_size, still, rng)
+        points, factor = draw_points(dataset, num_eval, batch_size, still, rng)
+        votes = np.zeros((dataset.num_factors, len(active)), np.int64)
         np.add.at(votes, (train_factor, train.argmin(axis=1)), 1)
         predicted = votes.argmax(axis=0)[points.argmin(axis=1)]
-        score = accuracy(predicted, factor, population.names, num_bootstrap, rng)
+        score = accuracy(predicted, factor, dataset.names, num_bootstrap, rng)
     else:
-        score = Score(0.0, None, dict.fromkeys(population.names, 0.0), {"interval": "none"})
+        score = Score(0.0, None, dict.fromkeys(dataset.names, 0.0), {"interval": "none"})
     score.settings.update(
         num_train=num_train,
         num_eval=num_eval,

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.metrics.base import Metric, Score, centred_interval
+from vaelab.metrics.elbo import term_table
+from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.per_image import INTERVAL, decoded_at_once, evaluation_images, mean_score
-from vaelab.metrics.probe import Probe
-from vaelab.metrics.rate_distortion import term_table
 from vaelab.models import VAE
 from vaelab.seeding import derive_seed, random_stream
 
@@ -95,27 +95,27 @@ class ImportanceWeightedBound(Metric):
         self.num_samples, self.num_images = num_samples, num_images
         self.seed, self.num_bootstrap = seed, num_bootstrap
 
-    def __call__(self, probe: Probe) -> dict[str, Score]:
-        rows = evaluation_images(probe, self.num_images, self.seed)
+    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
+        rows = evaluation_images(encoded, self.num_images, self.seed)
         bounds, elbos, sizes = np.empty((3, len(rows)))
-        for i in probe.progress(range(len(rows))):
-            x = probe.x(rows[i : i + 1])
-            log_weights = importance_log_weights(probe.model, x, self.num_samples, self.seed, i)
+        for i in encoded.progress(range(len(rows))):
+            x = encoded.x(rows[i : i + 1])
+            log_weights = importance_log_weights(encoded.model, x, self.num_samples, self.seed, i)
             bounds[i], elbos[i] = log_mean_weight(log_weights), log_weights.mean()
             sizes[i] = effective_sample_size(log_weights)
         rng = np.random.default_rng(derive_seed("metrics", "importance_weighted", self.seed))
         settings: dict[str, int | float | str] = {
             "num_samples": self.num_samples,
-            "split": probe.split,
+            "split": encoded.split,
             "median_effective_sample_size": float(np.median(sizes)),
         }
-        if len(rows) == len(probe.evaluation_rows):
+        if len(rows) == len(encoded.evaluation_rows):
             score = mean_score(bounds, rng, self.num_bootstrap, settings)
         else:
             words = ("importance_weighted_elbo", self.seed)
-            table = term_table(probe, probe.evaluation_rows, 1, *words)
+            table = term_table(encoded, encoded.evaluation_rows, 1, *words)
             score = self._of_all(-table[:, 1:3].sum(1), bounds - elbos, rng, settings)
-        bits = -score.value / (math.log(2) * probe.model.num_pixels)
+        bits = -score.value / (math.log(2) * encoded.model.num_pixels)
         score.settings["bits_per_dim"] = bits
         return {"importance_weighted_bound": score}
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, of_codes
-from vaelab.metrics.population import Population, checked_codes
-from vaelab.metrics.probe import Probe
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, with_code_suffix
+from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.factor_dataset import FactorDataset, checked_codes
 from vaelab.seeding import derive_seed
 
 Floats = NDArray[np.float64]
@@ -53,14 +53,14 @@ def irs(
         f"diff_quantile expects a number above 0 and at most 1, got {diff_quantile}.",
     )
     rng = np.random.default_rng(0) if rng is None else rng
-    population = Population.of(codes, factors, names)
+    dataset = FactorDataset.of(codes, factors, names)
     latents = checked_codes(codes).astype(np.float64).T
-    latents, columns = latents[np.ptp(latents, axis=1) > 0], population.factors.T
+    latents, columns = latents[np.ptp(latents, axis=1) > 0], dataset.factors.T
 
     def score_of(rows: NDArray[np.int64]) -> float:
         return _irs(latents[:, rows], columns[:, rows], diff_quantile)
 
-    every = np.arange(len(population))
+    every = np.arange(len(dataset))
     value = score_of(every)
     interval = bootstrap_interval(
         value,
@@ -131,17 +131,17 @@ class IRS(Metric):
         self.num_samples, self.diff_quantile, self.codes = num_samples, diff_quantile, codes
         self.num_bootstrap, self.seed = num_bootstrap, seed
 
-    def __call__(self, probe: Probe) -> dict[str, Score]:
-        """The score of the probe's model."""
+    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
+        """The score of the encoded's model."""
         rng = np.random.default_rng(derive_seed("metrics", "irs", self.seed))
-        population = probe.population(self.codes, rng)
-        rows = population.draw(self.num_samples, rng)
+        dataset = encoded.factor_dataset(self.codes, rng)
+        rows = dataset.draw(self.num_samples, rng)
         score = irs(
-            population.codes(rows),
-            population.factors[rows],
+            dataset.codes(rows),
+            dataset.factors[rows],
             diff_quantile=self.diff_quantile,
             num_bootstrap=self.num_bootstrap,
             rng=rng,
-            names=population.names,
+            names=dataset.names,
         )
-        return of_codes({"irs": score}, self.codes)
+        return with_code_suffix({"irs": score}, self.codes)

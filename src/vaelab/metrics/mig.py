@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, of_codes
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, with_code_suffix
+from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.metrics.mutual_information import discretize, entropy, mutual_information
-from vaelab.metrics.population import Population
-from vaelab.metrics.probe import Probe
 from vaelab.seeding import derive_seed
 
 
@@ -43,8 +43,8 @@ def mig(
         UserError: a single latent, N < num_bins, codes not finite, or a factor that never varies.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    population = Population.of(codes, factors, names)
-    binned, values = discretize(codes, num_bins), population.factors
+    dataset = FactorDataset.of(codes, factors, names)
+    binned, values = discretize(codes, num_bins), dataset.factors
     require(binned.shape[1] > 1, "MIG expects codes of at least 2 latents, got 1.")
     gaps = _gaps(binned, values)
     value = float(gaps.mean())
@@ -61,7 +61,7 @@ def mig(
         "num_bins": num_bins,
         "interval": f"95 %, {num_bootstrap} bootstrap resamples of the images, bins kept",
     }
-    return Score(value, interval, dict(zip(population.names, gaps.tolist(), strict=True)), settings)
+    return Score(value, interval, dict(zip(dataset.names, gaps.tolist(), strict=True)), settings)
 
 
 def _gaps(
@@ -97,17 +97,17 @@ class MIG(Metric):
         self.num_samples, self.num_bins, self.codes = num_samples, num_bins, codes
         self.num_bootstrap, self.seed = num_bootstrap, seed
 
-    def __call__(self, probe: Probe) -> dict[str, Score]:
-        """The score of the probe's model."""
+    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
+        """The score of the encoded's model."""
         rng = np.random.default_rng(derive_seed("metrics", "mig", self.seed))
-        population = probe.population(self.codes, rng)
-        rows = population.draw(self.num_samples, rng)
+        dataset = encoded.factor_dataset(self.codes, rng)
+        rows = dataset.draw(self.num_samples, rng)
         score = mig(
-            population.codes(rows),
-            population.factors[rows],
+            dataset.codes(rows),
+            dataset.factors[rows],
             num_bins=self.num_bins,
             num_bootstrap=self.num_bootstrap,
             rng=rng,
-            names=population.names,
+            names=dataset.names,
         )
-        return of_codes({"mig": score}, self.codes)
+        return with_code_suffix({"mig": score}, self.codes)

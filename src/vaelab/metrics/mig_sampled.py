@@ -15,8 +15,8 @@ from vaelab.metrics.aggregate_posterior import (
     normals_of,
 )
 from vaelab.metrics.base import Metric, Score, bootstrap_interval
-from vaelab.metrics.population import Population
-from vaelab.metrics.probe import Probe
+from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.seeding import derive_seed
 
 
@@ -58,27 +58,27 @@ def mig_sampled(
     mu, sigma = checked_normals(mean, std)
     require(mu.shape[1] >= 2, "a gap between two latents expects latent_dim >= 2, got 1.")
     require(num_samples >= 1, f"num_samples expects at least 1 draw, got {num_samples}.")
-    population = Population.of(mu, factors, names)
+    dataset = FactorDataset.of(mu, factors, names)
     rng = np.random.default_rng(0) if rng is None else rng
-    log_ratios = _log_ratios(mu, sigma, population, num_samples, rng)
-    entropies = np.array([_entropy(column) for column in population.factors.T])
+    log_ratios = _log_ratios(mu, sigma, dataset, num_samples, rng)
+    entropies = np.array([_entropy(column) for column in dataset.factors.T])
 
     def gaps(counts: NDArray) -> NDArray[np.float64]:
         information = np.tensordot(counts / num_samples, log_ratios, 1)
         ordered = np.sort(information, axis=1)
         return (ordered[:, -1] - ordered[:, -2]) / entropies
 
-    per_factor = gaps(np.ones(num_samples))
-    value = float(per_factor.mean())
+    breakdown = gaps(np.ones(num_samples))
+    value = float(breakdown.mean())
     interval = bootstrap_interval(
         value, lambda counts: float(gaps(counts).mean()), num_samples, rng, num_bootstrap, (0, 1)
     )
-    rows = dict(zip(population.names, per_factor.tolist(), strict=True))
+    rows = dict(zip(dataset.names, breakdown.tolist(), strict=True))
     settings: dict[str, int | float | str] = {
         "num_samples": num_samples,
         "num_images": len(mu),
         "codes": "sampled",
-        "factors": ", ".join(population.names),
+        "factors": ", ".join(dataset.names),
         "interval": "95 % bootstrap over draws of z",
     }
     return Score(value, interval, rows, settings)
@@ -87,7 +87,7 @@ def mig_sampled(
 def _log_ratios(
     mean: NDArray,
     std: NDArray,
-    population: Population,
+    dataset: FactorDataset,
     num_samples: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
@@ -95,13 +95,13 @@ def _log_ratios(
     rows, z = draw(mean, std, num_samples, rng)
     groups = [
         (k, np.flatnonzero(column[rows] == value), np.flatnonzero(column == value))
-        for k, column in enumerate(population.factors.T)
-        for value in range(population.sizes[k])
+        for k, column in enumerate(dataset.factors.T)
+        for value in range(dataset.sizes[k])
     ]
 
     def of_latent(j: int) -> NDArray[np.float64]:
         aggregate = _log_density(z[:, j], mean[:, j], std[:, j])
-        ratios = np.repeat(-aggregate[:, None], population.num_factors, axis=1)
+        ratios = np.repeat(-aggregate[:, None], dataset.num_factors, axis=1)
         for k, drawn, images in groups:
             if len(drawn):
                 ratios[drawn, k] += _log_density(z[drawn, j], mean[images, j], std[images, j])
@@ -144,10 +144,10 @@ class MIGSampled(Metric):
         self.num_samples, self.num_images, self.factors = num_samples, num_images, factors
         self.seed, self.num_bootstrap = seed, num_bootstrap
 
-    def __call__(self, probe: Probe) -> dict[str, Score]:
+    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
         rng = np.random.default_rng(derive_seed("metrics", "mig_sampled", self.seed))
-        population = probe.population("mean", rng)
-        known = population.names
+        dataset = encoded.factor_dataset("mean", rng)
+        known = dataset.names
         chosen = known if self.factors == "all" else tuple(self.factors)
         for name in chosen:
             if name not in known:
@@ -155,12 +155,12 @@ class MIGSampled(Metric):
                     f"factors expects names among {', '.join(known)}, got {name!r}; nearest: "
                     f"{nearest(name, known) or 'none'}."
                 )
-        rows, mean, std = normals_of(probe, self.num_images, rng)
+        rows, mean, std = normals_of(encoded, self.num_images, rng)
         columns = [known.index(name) for name in chosen]
         score = mig_sampled(
             mean,
             std,
-            population.factors[np.ix_(rows, columns)],
+            dataset.factors[np.ix_(rows, columns)],
             names=chosen,
             num_samples=self.num_samples,
             rng=rng,

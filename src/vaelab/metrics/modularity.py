@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, of_codes
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, with_code_suffix
+from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.explicitness import explicitness
+from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.metrics.mutual_information import discretize, mutual_information
-from vaelab.metrics.population import Population
-from vaelab.metrics.probe import Probe
 from vaelab.seeding import derive_seed
 
 
@@ -47,9 +47,9 @@ def modularity(
         UserError: a single factor, N < num_bins, codes not finite, or a factor that never varies.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    population = Population.of(codes, factors, names)
-    require(population.num_factors > 1, "modularity expects at least 2 factors, got 1.")
-    binned, values = discretize(codes, num_bins), population.factors
+    dataset = FactorDataset.of(codes, factors, names)
+    require(dataset.num_factors > 1, "modularity expects at least 2 factors, got 1.")
+    binned, values = discretize(codes, num_bins), dataset.factors
 
     def mean(counts: NDArray[np.int64] | None = None) -> float:
         return float(_modularity_of_latents(mutual_information(binned, values, counts)).mean())
@@ -99,16 +99,16 @@ class Modularity(Metric):
         self.num_train, self.num_test, self.num_bins = num_train, num_test, num_bins
         self.codes, self.num_bootstrap, self.seed = codes, num_bootstrap, seed
 
-    def __call__(self, probe: Probe) -> dict[str, Score]:
-        """The scores of the probe's model."""
+    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
+        """The scores of the encoded's model."""
         rng = np.random.default_rng(derive_seed("metrics", "modularity", self.seed))
-        population = probe.population(self.codes, rng)
-        rows = population.draw(self.num_train + self.num_test, rng)
-        codes, factors = population.codes(rows), population.factors[rows]
+        dataset = encoded.factor_dataset(self.codes, rng)
+        rows = dataset.draw(self.num_train + self.num_test, rng)
+        codes, factors = dataset.codes(rows), dataset.factors[rows]
         shared: Any = {
             "num_bootstrap": self.num_bootstrap,
             "rng": rng,
-            "names": population.names,
+            "names": dataset.names,
         }
         first = slice(self.num_train)
         scores = {
@@ -117,4 +117,4 @@ class Modularity(Metric):
             ),
             "explicitness": explicitness(codes, factors, num_train=self.num_train, **shared),
         }
-        return of_codes(scores, self.codes)
+        return with_code_suffix(scores, self.codes)

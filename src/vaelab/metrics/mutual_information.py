@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.population import Population, checked_codes
+from vaelab.metrics.factor_dataset import FactorDataset, checked_codes
 
 Integers = NDArray[np.integer]
 Floats = NDArray[np.float64]
@@ -78,7 +78,7 @@ def mutual_information_matrix(codes: ArrayLike, factors: ArrayLike, num_bins: in
 
     Codes are cut into bins by `discretize`; factors keep their own values.
     """
-    return mutual_information(discretize(codes, num_bins), Population.of(codes, factors).factors)
+    return mutual_information(discretize(codes, num_bins), FactorDataset.of(codes, factors).factors)
 
 
 def _joint_counts(a: Integers, b: Integers, counts: Integers | None) -> Floats:

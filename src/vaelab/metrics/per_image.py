@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from vaelab.errors import require
 from vaelab.metrics.base import Score, bootstrap_interval
-from vaelab.metrics.probe import Probe, Rows
+from vaelab.metrics.encoded_dataset import EncodedDataset, Rows
 from vaelab.models import VAE
 from vaelab.seeding import derive_seed
 
@@ -15,7 +15,7 @@ DECODED_NUMBERS = {"cpu": 2**17, "other": 2**22}
 INTERVAL = "95 % bootstrap over images"
 
 
-def evaluation_images(probe: Probe, num_images: int | None, seed: int) -> Rows:
+def evaluation_images(encoded: EncodedDataset, num_images: int | None, seed: int) -> Rows:
     """Rows of the first num_images (None: all) evaluation images in an order drawn by the seed.
 
     All of them where there are fewer than num_images.
@@ -23,7 +23,7 @@ def evaluation_images(probe: Probe, num_images: int | None, seed: int) -> Rows:
     Raises:
         UserError: num_images is below 1.
     """
-    rows = probe.evaluation_rows
+    rows = encoded.evaluation_rows
     num = len(rows) if num_images is None else num_images
     require(num >= 1, f"num_images expects at least 1, got {num}; null takes all.")
     order = np.random.default_rng(derive_seed("metrics", "evaluation_images", seed))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from vaelab.data.images import Subset
 from vaelab.errors import require
 from vaelab.metrics.base import Metric, Score
+from vaelab.metrics.encoded_dataset import EncodedDataset, Rows
 from vaelab.metrics.per_image import decoded_at_once, evaluation_images, mean_score
-from vaelab.metrics.probe import Probe, Rows
 from vaelab.seeding import derive_seed
 
 Floats = NDArray[np.floating]
@@ -71,21 +71,21 @@ class ReconstructionError(Metric):
         self.num_images, self.num_train_images = num_images, num_train_images
         self.seed, self.num_bootstrap = seed, num_bootstrap
 
-    def __call__(self, probe: Probe) -> dict[str, Score]:
-        rows = evaluation_images(probe, self.num_images, self.seed)
+    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
+        rows = evaluation_images(encoded, self.num_images, self.seed)
         rng = np.random.default_rng(derive_seed("metrics", "reconstruction_error", self.seed))
-        train = _some_images(probe.splits.train, self.num_train_images, rng)
-        x = np.concatenate([_flat(probe.x(part)) for part in _parts(rows, ENCODED_AT_ONCE)])
+        train = _some_images(encoded.splits.train, self.num_train_images, rng)
+        x = np.concatenate([_flat(encoded.x(part)) for part in _parts(rows, ENCODED_AT_ONCE)])
         seed = derive_seed("metrics", "pca", self.seed) % 2**32
         errors = {
-            "reconstruction_error": _model_error(probe, rows),
-            "reconstruction_error_pca": pca_error(train, x, probe.latent_dim, seed),
+            "reconstruction_error": _model_error(encoded, rows),
+            "reconstruction_error_pca": pca_error(train, x, encoded.latent_dim, seed),
         }
         scores = {}
         for name, values in errors.items():
             settings: dict[str, int | float | str] = {
-                "split": probe.split,
-                "rmse": math.sqrt(values.mean() / probe.model.num_pixels),
+                "split": encoded.split,
+                "rmse": math.sqrt(values.mean() / encoded.model.num_pixels),
             }
             if name.endswith("pca"):
                 settings["num_train_images"] = len(train)
@@ -94,13 +94,13 @@ class ReconstructionError(Metric):
 
 
 @torch.no_grad()
-def _model_error(probe: Probe, rows: Rows) -> NDArray[np.float64]:
+def _model_error(encoded: EncodedDataset, rows: Rows) -> NDArray[np.float64]:
     """Squared error of the model on each image in rows."""
     errors = []
-    for part in probe.progress(_parts(rows, decoded_at_once(probe.model))):
-        x = probe.x(part)
+    for part in encoded.progress(_parts(rows, decoded_at_once(encoded.model))):
+        x = encoded.x(part)
         with torch.autocast(x.device.type, enabled=False):
-            x_mean = probe.model.decode(probe.posterior(part).mean).mean
+            x_mean = encoded.model.decode(encoded.posterior(part).mean).mean
         errors.append((x - x_mean).double().square().sum((-3, -2, -1)).cpu().numpy())
     return np.concatenate(errors)
 

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, of_codes
-from vaelab.metrics.population import Population, split_rows
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, with_code_suffix
+from vaelab.metrics.factor_dataset import FactorDataset, split_rows
 from vaelab.seeding import derive_seed
 
 if TYPE_CHECKING:
-    from vaelab.metrics.probe import Probe
+    from vaelab.metrics.encoded_dataset import EncodedDataset
 
 
 def sap(
@@ -47,13 +47,13 @@ def sap(
             nothing left to test on.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    population = Population.of(codes, factors, names)
-    train, test = split_rows(len(population), num_train, rng)
+    dataset = FactorDataset.of(codes, factors, names)
+    train, test = split_rows(len(dataset), num_train, rng)
     right = _classified(
-        population.codes(train),
-        population.factors[train],
-        population.codes(test),
-        population.factors[test],
+        dataset.codes(train),
+        dataset.factors[train],
+        dataset.codes(test),
+        dataset.factors[test],
     )
     num, (_, num_latents, num_factors) = len(test), right.shape
     flat = right.reshape(num, -1).astype(np.float32)  # sums of up to 2^24 ones are exact
@@ -62,7 +62,7 @@ def sap(
         hits = counts.astype(np.float32) @ flat
         return _gaps(hits.reshape(num_latents, num_factors).astype(np.float64) / num)
 
-    score = _score(gaps, num, population.names, num_bootstrap, rng)
+    score = _score(gaps, num, dataset.names, num_bootstrap, rng)
     score.settings.update(
         num_train=len(train),
         num_test=num,
@@ -91,9 +91,9 @@ def sap_r2(
     Args, Returns, Raises: as `sap`.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    population = Population.of(codes, factors, names)
-    r = population.codes(np.arange(len(population))).astype(np.float64)
-    v = population.factors.astype(np.float64)
+    dataset = FactorDataset.of(codes, factors, names)
+    r = dataset.codes(np.arange(len(dataset))).astype(np.float64)
+    v = dataset.factors.astype(np.float64)
     r, v = _standardised(r), _standardised(v)
     products = (r[:, :, None] * v[:, None, :]).reshape(len(r), -1)
 
@@ -105,7 +105,7 @@ def sap_r2(
         scale = np.outer(var_r, var_v)
         return _gaps(np.divide(cov**2, scale, out=np.zeros_like(cov), where=scale > 1e-12))
 
-    score = _score(gaps, len(r), population.names, num_bootstrap, rng)
+    score = _score(gaps, len(r), dataset.names, num_bootstrap, rng)
     score.settings.update(
         num_samples=len(r), interval="bootstrap of the images" if num_bootstrap else "none"
     )
@@ -126,19 +126,19 @@ class SAP(Metric):
         self.num_train, self.num_test, self.codes = num_train, num_test, codes
         self.num_bootstrap, self.seed = num_bootstrap, seed
 
-    def __call__(self, probe: "Probe") -> dict[str, Score]:
+    def __call__(self, encoded: "EncodedDataset") -> dict[str, Score]:
         rng = np.random.default_rng(derive_seed("metrics", "sap", self.seed))
-        population = probe.population(self.codes, rng)
-        rows = population.draw(self.num_train + self.num_test, rng)
+        dataset = encoded.factor_dataset(self.codes, rng)
+        rows = dataset.draw(self.num_train + self.num_test, rng)
         score = sap(
-            population.codes(rows),
-            population.factors[rows],
+            dataset.codes(rows),
+            dataset.factors[rows],
             num_train=self.num_train,
             num_bootstrap=self.num_bootstrap,
             rng=rng,
-            names=population.names,
+            names=dataset.names,
         )
-        return of_codes({"sap": score}, self.codes)
+        return with_code_suffix({"sap": score}, self.codes)
 
 
 class SAPR2(Metric):
@@ -154,18 +154,18 @@ class SAPR2(Metric):
         self.num_samples, self.codes = num_samples, codes
         self.num_bootstrap, self.seed = num_bootstrap, seed
 
-    def __call__(self, probe: "Probe") -> dict[str, Score]:
+    def __call__(self, encoded: "EncodedDataset") -> dict[str, Score]:
         rng = np.random.default_rng(derive_seed("metrics", "sap_r2", self.seed))
-        population = probe.population(self.codes, rng)
-        rows = population.draw(self.num_samples, rng)
+        dataset = encoded.factor_dataset(self.codes, rng)
+        rows = dataset.draw(self.num_samples, rng)
         score = sap_r2(
-            population.codes(rows),
-            population.factors[rows],
+            dataset.codes(rows),
+            dataset.factors[rows],
             num_bootstrap=self.num_bootstrap,
             rng=rng,
-            names=population.names,
+            names=dataset.names,
         )
-        return of_codes({"sap_r2": score}, self.codes)
+        return with_code_suffix({"sap_r2": score}, self.codes)
 
 
 def _score(gaps, num: int, names: Sequence[str], num_bootstrap: int, rng) -> Score:

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaelab.distributions import kl_per_latent
 from vaelab.errors import UserError, require
-from vaelab.metrics.base import Score, SweepMetric, bootstrap_interval, of_codes
-from vaelab.metrics.population import checked_codes
-from vaelab.metrics.probe import Probe, Rows
+from vaelab.metrics.base import MultiRunMetric, Score, bootstrap_interval, with_code_suffix
+from vaelab.metrics.encoded_dataset import EncodedDataset, Rows
+from vaelab.metrics.factor_dataset import checked_codes
 from vaelab.seeding import derive_seed
 
 Floats = NDArray[np.float64]
@@ -141,7 +141,7 @@ def _median(
     return Score(value, interval, settings=settings | {"interval": how})
 
 
-class UDR(SweepMetric):
+class UDR(MultiRunMetric):
     """`udr` of runs of the same settings and different seeds; score "udr_lasso" or "udr_spearman".
 
     Args:
@@ -168,13 +168,13 @@ class UDR(SweepMetric):
         self.kl_threshold, self.codes = kl_threshold, codes
         self.num_bootstrap, self.seed = num_bootstrap, seed
 
-    def __call__(self, probes: Sequence[Probe]) -> list[dict[str, Score]]:
+    def __call__(self, encoded_datasets: Sequence[EncodedDataset]) -> list[dict[str, Score]]:
         """The score of each run.
 
         Raises:
             UserError: fewer than 2 runs, runs on different images, or without a KL per latent.
         """
-        sizes = [len(probe.images) for probe in probes]
+        sizes = [len(encoded.images) for encoded in encoded_datasets]
         require(
             len(set(sizes)) <= 1,
             f"UDR expects runs on the same images, got data of {sizes} images; compare runs of "
@@ -183,20 +183,20 @@ class UDR(SweepMetric):
         rng = np.random.default_rng(derive_seed("metrics", "udr", self.seed))
         rows = rng.integers(sizes[0], size=self.num_samples) if sizes else np.empty(0, np.int64)
         scores = udr(
-            [probe.codes(rows, self.codes, rng) for probe in probes],
-            [_mean_kl(probe, rows) for probe in probes],
+            [encoded.codes(rows, self.codes, rng) for encoded in encoded_datasets],
+            [_mean_kl(encoded, rows) for encoded in encoded_datasets],
             method=self.method,
             alpha=self.alpha,
             kl_threshold=self.kl_threshold,
             num_bootstrap=self.num_bootstrap,
             rng=rng,
         )
-        return [of_codes({f"udr_{self.method}": score}, self.codes) for score in scores]
+        return [with_code_suffix({f"udr_{self.method}": score}, self.codes) for score in scores]
 
 
-def _mean_kl(probe: Probe, rows: Rows) -> NDArray[np.floating]:
+def _mean_kl(encoded: EncodedDataset, rows: Rows) -> NDArray[np.floating]:
     """Mean KL of each latent over the images in rows, in nats (L,)."""
-    kl = kl_per_latent(probe.posterior(rows), probe.model.prior())
+    kl = kl_per_latent(encoded.posterior(rows), encoded.model.prior())
     if kl is None:
         raise UserError(
             "UDR expects a KL for each latent, got a posterior or prior without independent "

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, of_codes
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, with_code_suffix
+from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.factor_dataset import checked_codes
 from vaelab.metrics.mutual_information import discretize, mutual_information
-from vaelab.metrics.population import checked_codes
-from vaelab.metrics.probe import Probe
 from vaelab.seeding import derive_seed
 
 Floats = NDArray[np.float64]
@@ -186,11 +186,11 @@ class Unsupervised(Metric):
         self.num_samples, self.num_bins, self.codes = num_samples, num_bins, codes
         self.num_bootstrap, self.seed = num_bootstrap, seed
 
-    def __call__(self, probe: Probe) -> dict[str, Score]:
-        """The scores of the probe's model."""
+    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
+        """The scores of the encoded's model."""
         rng = np.random.default_rng(derive_seed("metrics", "unsupervised", self.seed))
-        rows = rng.integers(len(probe.images), size=self.num_samples)
-        codes = probe.codes(rows, self.codes, rng)
+        rows = rng.integers(len(encoded.images), size=self.num_samples)
+        codes = encoded.codes(rows, self.codes, rng)
         shared: Any = {"num_bootstrap": self.num_bootstrap, "rng": rng}
         scores = {
             "gaussian_total_correlation": gaussian_total_correlation(codes, **shared),
@@ -202,4 +202,4 @@ class Unsupervised(Metric):
                 codes, num_bins=self.num_bins, **shared
             ),
         }
-        return of_codes(scores, self.codes)
+        return with_code_suffix(scores, self.codes)

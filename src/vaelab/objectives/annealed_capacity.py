@@ -5,9 +5,9 @@ from torch import Tensor
 
 from vaelab.elbo import elbo_terms
 from vaelab.errors import require
+from vaelab.kl_penalties import Capacity, check_capacity
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective, require_samples
-from vaelab.schedules import Capacity, check_capacity
 
 
 class AnnealedCapacity(Objective):
@@ -46,13 +46,13 @@ class AnnealedCapacity(Objective):
         check_capacity("objective", capacity, num_steps)
         require_samples("num_samples", num_samples)
         self.register_buffer("gamma", torch.tensor(float(gamma)))
-        self.schedule = Capacity(capacity, num_steps, per_image)
+        self.kl_penalty = Capacity(capacity, num_steps, per_image)
         self.num_samples = num_samples
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x, self.num_samples)
         means = terms.means()
-        distance, moved = self.schedule(self.gamma, terms, step)
+        distance, moved = self.kl_penalty(self.gamma, terms, step)
         return {
             "loss": means["reconstruction"] + distance,
             **means,

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from vaelab.errors import require
+from vaelab.kl_penalties import KLPenalty
 from vaelab.models.vae import VAE
-from vaelab.schedules import Schedule
 
 
 class Objective(nn.Module, ABC):
@@ -18,7 +18,7 @@ class Objective(nn.Module, ABC):
 
     On several processes each has its rows of the batch. A mean over images needs no care, since
     gradients are averaged. What depends on the batch otherwise (a covariance, a maximum, the
-    absolute value of a mean) is computed over the batch of all processes: `whole_batch`.
+    absolute value of a mean) is computed over the batch of all processes: `all_gather_batch`.
     """
 
     @abstractmethod
@@ -34,12 +34,12 @@ class Objective(nn.Module, ABC):
 
         Raises:
             UserError: the objective needs a density q(z|x), and the posterior has none; or its
-                schedule needs another posterior or prior.
+                kl_penalty needs another posterior or prior.
         """
         model.posterior.require_density(f"objective {type(self).__name__}")
-        for schedule in self.modules():
-            if isinstance(schedule, Schedule):
-                schedule.check_distributions(*model.distributions())
+        for kl_penalty in self.modules():
+            if isinstance(kl_penalty, KLPenalty):
+                kl_penalty.check_distributions(*model.distributions())
 
 
 def require_fixed_prior(model: VAE, who: str) -> None:

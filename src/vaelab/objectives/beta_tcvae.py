@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from vaelab.distributions import own_rows, whole_batch
+from vaelab.distributed import all_gather_batch, local_shard
 from vaelab.elbo import elbo_terms
 from vaelab.errors import nearest, require
+from vaelab.kl_penalties import KLPenalty
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective
 from vaelab.objectives.diagonal_posterior import require_diagonal_normal
@@ -16,7 +17,6 @@ from vaelab.objectives.total_correlation import (
     pair_log_densities,
     total_correlation,
 )
-from vaelab.schedules import Schedule
 
 
 class BetaTCVAE(Objective):
@@ -29,18 +29,18 @@ class BetaTCVAE(Objective):
 
     Terms: `penalty` is what is minimised, (beta - 1) times the chosen estimate, whose level is
     arbitrary unless it is `mss`. `total_correlation` is always the `mss` estimate.
-    `total_correlation_weight` is the cost of one more nat of TC, beta once the schedule is over.
+    `total_correlation_weight` is the cost of one more nat of TC, beta once the kl_penalty is over.
 
     Args:
         beta: cost of the total correlation, from 0 up.
         estimator: of TC, a name in `vaelab.objectives.total_correlation`.
-        schedule: how the cost of the KL, of weight 1, moves, see `vaelab.schedules`.
+        kl_penalty: how the cost of the KL, of weight 1, moves, see `vaelab.kl_penalties`.
         num_train: N, the number of training images.
     """
 
     beta: Tensor
 
-    def __init__(self, beta: float, estimator: str, schedule: Schedule, *, num_train: int):
+    def __init__(self, beta: float, estimator: str, kl_penalty: KLPenalty, *, num_train: int):
         super().__init__()
         require(beta >= 0, f"objective.beta expects a weight of at least 0, got {beta}; try 6.")
         require(
@@ -49,7 +49,7 @@ class BetaTCVAE(Objective):
             f"{nearest(str(estimator), LOG_WEIGHTS, 1) or 'constant_free'}.",
         )
         self.register_buffer("beta", torch.tensor(float(beta)))
-        self.estimator, self.schedule, self.num_train = estimator, schedule, num_train
+        self.estimator, self.kl_penalty, self.num_train = estimator, kl_penalty, num_train
 
     def check_model(self, model: VAE) -> None:
         super().check_model(model)
@@ -58,17 +58,17 @@ class BetaTCVAE(Objective):
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x)
         means = terms.means()
-        cost, moved = self.schedule(terms.kl.new_ones(()), terms, step)
+        cost, moved = self.kl_penalty(terms.kl.new_ones(()), terms, step)
         # Own samples under the components of all processes: a mean over images, as ddp takes it.
-        mu, sigma = whole_batch(terms.q_z.mean), whole_batch(terms.q_z.stddev)
+        mu, sigma = all_gather_batch(terms.q_z.mean), all_gather_batch(terms.q_z.stddev)
         pairs = pair_log_densities(terms.z, mu, sigma)
 
         weights = LOG_WEIGHTS[self.estimator](len(mu), self.num_train, pairs)
-        estimate = total_correlation(*aggregate(pairs, own_rows(weights)))
+        estimate = total_correlation(*aggregate(pairs, local_shard(weights)))
         penalty = (self.beta - 1) * estimate
         with torch.no_grad():
             weights = mss(len(mu), self.num_train, pairs)
-            reported = total_correlation(*aggregate(pairs, own_rows(weights)))
+            reported = total_correlation(*aggregate(pairs, local_shard(weights)))
         return {
             "loss": means["reconstruction"] + cost + penalty,
             **means,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vaelab.distributions import standard_normal_noise, uniform_noise
+from vaelab.distributed import standard_normal_noise, uniform_noise
 from vaelab.errors import nearest, require
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective, require_fixed_prior

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaelab.distributions import whole_batch
+from vaelab.distributed import all_gather_batch
 from vaelab.elbo import elbo_terms
 from vaelab.errors import require
+from vaelab.kl_penalties import KLPenalty
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective
 from vaelab.objectives.diagonal_posterior import require_diagonal_normal
-from vaelab.schedules import Schedule
 
 
 class DIPVAE(Objective):
@@ -28,13 +28,13 @@ class DIPVAE(Objective):
     Args:
         lambda_od: weight of the squared off-diagonal entries, from 0 up.
         lambda_d_factor: lambda_d as a multiple of lambda_od, from 0 up.
-        schedule: how the cost of the KL, of weight 1, moves, see `vaelab.schedules`.
+        kl_penalty: how the cost of the KL, of weight 1, moves, see `vaelab.kl_penalties`.
     """
 
     lambda_od: Tensor
     lambda_d_factor: Tensor
 
-    def __init__(self, lambda_od: float, lambda_d_factor: float, schedule: Schedule):
+    def __init__(self, lambda_od: float, lambda_d_factor: float, kl_penalty: KLPenalty):
         super().__init__()
         for name, weight in (("lambda_od", lambda_od), ("lambda_d_factor", lambda_d_factor)):
             require(
@@ -42,7 +42,7 @@ class DIPVAE(Objective):
                 f"objective.{name} expects a weight of at least 0, got {weight}; try 10.",
             )
             self.register_buffer(name, torch.tensor(float(weight)))
-        self.schedule = schedule
+        self.kl_penalty = kl_penalty
 
     @abstractmethod
     def covariance(self, q_z: Distribution) -> Tensor:
@@ -55,7 +55,7 @@ class DIPVAE(Objective):
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x)
         means = terms.means()
-        cost, moved = self.schedule(terms.kl.new_ones(()), terms, step)
+        cost, moved = self.kl_penalty(terms.kl.new_ones(()), terms, step)
         off_diagonal, diagonal = distance_from_identity(self.covariance(terms.q_z))
         penalty = self.lambda_od * (off_diagonal + self.lambda_d_factor * diagonal)
         return {
@@ -70,7 +70,7 @@ class DIPVAE(Objective):
 
 def covariance_of_means(q_z: Distribution) -> Tensor:
     """1/B sum_b (mu_b - mean)(mu_b - mean)^T of the means mu (B, L), over all processes: (L, L)."""
-    mu = whole_batch(q_z.mean)
+    mu = all_gather_batch(q_z.mean)
     centred = mu - mu.mean(0)
     # Sums of products, in float32 where a matrix product would be in 16 bits.
     with torch.autocast(mu.device.type, enabled=False):

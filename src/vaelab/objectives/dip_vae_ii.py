@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaelab.distributions import whole_batch
+from vaelab.distributed import all_gather_batch
 from vaelab.objectives.dip_vae import DIPVAE, covariance_of_means
 
 
@@ -17,4 +17,4 @@ class DIPVAEII(DIPVAE):
     """
 
     def covariance(self, q_z: Distribution) -> Tensor:
-        return covariance_of_means(q_z) + whole_batch(q_z.variance).mean(0).diag()
+        return covariance_of_means(q_z) + all_gather_batch(q_z.variance).mean(0).diag()

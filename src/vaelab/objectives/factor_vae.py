@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import softplus
 
-from vaelab.distributions import own_rows, whole_batch
+from vaelab.distributed import all_gather_batch, local_shard
 from vaelab.elbo import elbo_terms
 from vaelab.errors import require
+from vaelab.kl_penalties import KLPenalty
 from vaelab.models.initialization import initialize
 from vaelab.models.mlp import hidden_layers
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective
-from vaelab.schedules import Schedule
 
 
 class FactorVAE(Objective):
@@ -25,7 +25,7 @@ class FactorVAE(Objective):
     learns to tell z ~ q(z), class 0, from z whose latents were permuted over the batch, each on its
     own, class 1. The best one has D_0 - D_1 = log q(z) - log prod_j q(z_j), and so TC is the mean
     of D_0(z) - D_1(z). A weak one tells less: `total_correlation` is an estimate that lags.
-    Kim and Mnih 2018, eq. 2, 3 and algorithm 2, with beta_t = 1 in a constant schedule.
+    Kim and Mnih 2018, eq. 2, 3 and algorithm 2, with beta_t = 1 in a constant kl_penalty.
 
     Both networks learn in one step of one optimiser, from the same weights, and neither from the
     loss of the other: TC passes its gradient through frozen weights to z, and the discriminator
@@ -37,7 +37,7 @@ class FactorVAE(Objective):
 
     Args:
         gamma: weight of the total correlation, from 0 up; at 0 the VAE.
-        schedule: how the cost of the KL moves, see `vaelab.schedules`.
+        kl_penalty: how the cost of the KL moves, see `vaelab.kl_penalties`.
         latent_dim: L.
         hidden: widths of the discriminator's hidden layers.
         slope: of its leaky ReLU below zero.
@@ -50,7 +50,7 @@ class FactorVAE(Objective):
     def __init__(
         self,
         gamma: float,
-        schedule: Schedule,
+        kl_penalty: KLPenalty,
         latent_dim: int,
         hidden: Sequence[int] = (1000,) * 6,
         slope: float = 0.2,
@@ -66,7 +66,7 @@ class FactorVAE(Objective):
             f"objective.betas expects two numbers in [0, 1), got {list(betas)}; try [0.5, 0.9].",
         )
         self.register_buffer("gamma", torch.tensor(float(gamma)))
-        self.schedule = schedule
+        self.kl_penalty = kl_penalty
         self.lr, self.betas = lr, tuple(betas)
         widths = [latent_dim, *hidden]
         layers = hidden_layers(widths, "leaky_relu", negative_slope=slope)
@@ -80,7 +80,7 @@ class FactorVAE(Objective):
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x)
         means = terms.means()
-        cost, moved = self.schedule(torch.ones_like(self.gamma), terms, step)
+        cost, moved = self.kl_penalty(torch.ones_like(self.gamma), terms, step)
         total_correlation = self.log_ratio(terms.z, frozen=True).mean()
         z = terms.z.detach()
         joint, product = self.log_ratio(z), self.log_ratio(permute_latents(z))
@@ -116,6 +116,6 @@ def permute_latents(z: Tensor) -> Tensor:
 
     The permutations are independent and uniform. Kim and Mnih 2018, algorithm 1.
     """
-    whole = whole_batch(z)
+    whole = all_gather_batch(z)
     order = torch.rand(whole.shape, device=z.device).argsort(0)
-    return own_rows(whole.gather(0, order))
+    return local_shard(whole.gather(0, order))

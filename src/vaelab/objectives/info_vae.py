@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vaelab.elbo import elbo_terms
 from vaelab.errors import require
+from vaelab.kl_penalties import KLPenalty
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective
 from vaelab.objectives.mmd import (
@@ -15,7 +16,6 @@ from vaelab.objectives.mmd import (
     require_samples_with_gradient,
     squared_mmd_to_prior,
 )
-from vaelab.schedules import Schedule
 
 
 class InfoVAE(Objective):
@@ -31,7 +31,7 @@ class InfoVAE(Objective):
     Args:
         alpha: at most 1; below 0 the KL weighs more, as in a beta-VAE.
         lambda_: at least 1 - alpha.
-        schedule: how the cost of the KL moves, with beta = 1 - alpha, see `vaelab.schedules`.
+        kl_penalty: how the cost of the KL moves, with beta = 1 - alpha, see `vaelab.kl_penalties`.
         kernel, scales: see `vaelab.objectives.mmd.Kernel`.
     """
 
@@ -42,7 +42,7 @@ class InfoVAE(Objective):
         self,
         alpha: float,
         lambda_: float,
-        schedule: Schedule,
+        kl_penalty: KLPenalty,
         kernel: str = "imq",
         scales: Sequence[float] = SCALES,
     ):
@@ -55,13 +55,13 @@ class InfoVAE(Objective):
         )
         self.register_buffer("alpha", torch.tensor(float(alpha)))
         self.register_buffer("lambda_", torch.tensor(float(lambda_)))
-        self.schedule = schedule
+        self.kl_penalty = kl_penalty
         self.kernel = Kernel(kernel, scales)
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x)
         means = terms.means()
-        cost, moved = self.schedule(1 - self.alpha, terms, step)
+        cost, moved = self.kl_penalty(1 - self.alpha, terms, step)
         squared_mmd = squared_mmd_to_prior(terms.z, terms.p_z, self.kernel)
         return {
             "loss": means["reconstruction"] + cost + (self.alpha + self.lambda_ - 1) * squared_mmd,

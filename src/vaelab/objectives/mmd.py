@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaelab.distributions import global_batch, whole_batch
+from vaelab.distributed import all_gather_batch, split_over_processes
 from vaelab.errors import nearest, require
 from vaelab.models.vae import VAE
 
@@ -82,11 +82,11 @@ def squared_mmd_to_prior(z: Tensor, p_z: Distribution, kernel: Kernel) -> Tensor
     Raises:
         UserError: the whole batch is a single image.
     """
-    z = whole_batch(z)
+    z = all_gather_batch(z)
     require(
         len(z) >= 2, f"an MMD expects at least 2 images a batch, got {len(z)}; raise batch_size."
     )
-    with global_batch(0, 1):  # every process needs all samples and not its rows of them
+    with split_over_processes(0, 1):  # every process needs all samples and not its rows of them
         draw = p_z.rsample if p_z.has_rsample else p_z.sample
         prior_z = draw(torch.Size([len(z)]))
     return squared_mmd(z, prior_z, kernel)

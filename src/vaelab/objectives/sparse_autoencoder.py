@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from vaelab.distributions import whole_batch
+from vaelab.distributed import all_gather_batch
 from vaelab.errors import require
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective, require_fixed_prior
@@ -58,7 +58,7 @@ class SparseAutoencoder(Objective):
         z = model.encode(x).rsample()
         reconstruction = -model.decode(z).log_prob(x).mean()
         if self.penalty == "kl":
-            cost = self.weight * activation_kl(whole_batch(z), self.rho)
+            cost = self.weight * activation_kl(all_gather_batch(z), self.rho)
         else:
             cost = self.weight * z.abs().sum(-1).mean()
         return {

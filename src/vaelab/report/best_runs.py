@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from vaelab.report.blocks import Block, Picture, Pictures, Words, quoted
-from vaelab.report.choice import criterion, higher_is_better, ranked
+from vaelab.report.figures import KNOWN
+from vaelab.report.groups import Group
+from vaelab.report.labels import title
 from vaelab.report.markup import number
-from vaelab.report.pictures import KNOWN
-from vaelab.report.record import Record
-from vaelab.report.study import Group
-from vaelab.report.titles import title
+from vaelab.report.run_record import Record
+from vaelab.report.selection import criterion, higher_is_better, ranked
 
 SHOWN = ("traversals", "reconstructions")
 

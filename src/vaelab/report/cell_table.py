@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from vaelab.report.blocks import Block, Table, Words, listed, quoted
+from vaelab.report.groups import Cell, Floats, Group
+from vaelab.report.labels import title
 from vaelab.report.markup import ABSENT, number
-from vaelab.report.study import Cell, Floats, Group
-from vaelab.report.titles import title
 
 MAX_ROWS = 200  # of a table; cells.csv has all
 NOT_FEW = 10  # runs whose bootstrap intervals are nearly as wide as they should be

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vaelab.errors import require
-from vaelab.run_folder import find_runs
+from vaelab.runs.folder import find_runs
 
 STATISTICS = ("median", "mean")
 
@@ -89,7 +89,7 @@ def write_report(
         f"--where and --by expect a folder of runs, got the run {folder}; leave them out.",
     )
     # Not before a run was found: torch and Lightning take seconds to import.
-    from vaelab.report import written
+    from vaelab.report import writer as written
 
     place = written.Place(folder, output)
     if of_one:

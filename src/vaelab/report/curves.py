@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from vaelab.report.markup import picture
-from vaelab.report.record import Record
+from vaelab.report.run_record import Record
 
 Curve = tuple[Sequence[int], Sequence[float]]
 Series = Mapping[str, Curve]
@@ -52,7 +52,7 @@ def _parts(record: Record) -> Iterator[str]:
             yield _plot(record, title, sentence + note, label, later)
     beta = record.curves.get("train/beta")
     if beta and len(set(beta[1])) > 1:
-        yield _plot(record, "Beta", "As the schedule had it.", "beta", {"beta": beta})
+        yield _plot(record, "Beta", "As the kl_penalty had it.", "beta", {"beta": beta})
     latents = {k: v for k, v in record.curves.items() if k.startswith(LATENT)}
     if latents and "latent_kl" not in record.figures:  # which is the same curve
         yield _latents(record, latents)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from vaelab.report.curves import curves
-from vaelab.report.explorer import explorer
+from vaelab.report.explorer.page import explorer
+from vaelab.report.figures import gallery
 from vaelab.report.markup import (
     details,
     escape,
@@ -13,8 +14,7 @@ from vaelab.report.markup import (
     section,
     table,
 )
-from vaelab.report.pictures import gallery
-from vaelab.report.record import Record
+from vaelab.report.run_record import Record
 from vaelab.report.score_tables import scores
 from vaelab.report.settings import settings, shown
 from vaelab.report.summary import key_numbers, sentences, state_note

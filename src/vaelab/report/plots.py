@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from vaelab.report import sweep_plots
 from vaelab.report.blocks import Block, Pictures, Words, quoted
-from vaelab.report.study import Group
-from vaelab.report.titles import title
-from vaelab.report.trails import numeric_settings, trails
+from vaelab.report.groups import Group
+from vaelab.report.labels import title
+from vaelab.report.series import numeric_settings, trails
 
 MAX_PANELS, MAX_SETTINGS = 18, 4
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from vaelab.report.markup import details, escape, interval, number, table
-from vaelab.report.record import Record
+from vaelab.report.run_record import Record
 from vaelab.report.summary import metric_title
 
 ELSEWHERE = ("verdict", "step", "checkpoint")  # settings that the page says once
@@ -53,7 +53,7 @@ def _rows_table(record: Record, title: str, *, latents: bool) -> str:
     parts = {
         key: {
             name: value
-            for name, value in (record.score(key).get("per_factor") or {}).items()
+            for name, value in (record.score(key).get("breakdown") or {}).items()
             if bool(LATENT.fullmatch(name)) is latents
         }
         for key in record.measured

@@ -3,14 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from vaelab.identity import canonical
-from vaelab.report.record import Record
+from vaelab.report.run_record import Record
+from vaelab.runs.config_hash import NO_EFFECT_ON_NUMBERS, canonical, without
 
-# What was saved, drawn and logged changes no number; other callbacks, such as ema, do.
-NO_NUMBERS = (
-    *("callbacks.checkpoints.", "callbacks.figures.", "callbacks.progress.", "callbacks.pruning."),
-    *("logger.", "hydra."),
-)
 COMPARED = ("data", "likelihood", "pixels")  # what ELBOs must share to compare,
 SAME_IMAGES = ("data.url",)  # with all settings of the data but where they are fetched from
 NAMES = {"BetaVAE": "beta-VAE", "DSprites": "dSprites", "FashionMNIST": "Fashion-MNIST"}
@@ -24,8 +19,8 @@ def settings(record: Record) -> dict[str, Any]:
     """All settings with dotted names that may change a number; classes as `ClassPath`."""
     return {
         key.removesuffix("._target_"): _value(key, value)
-        for key, value in canonical(record.config).items()
-        if not key.startswith(NO_NUMBERS) and not key.endswith("_partial_")
+        for key, value in without(canonical(record.config), NO_EFFECT_ON_NUMBERS).items()
+        if not key.endswith("_partial_")
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vaelab.report.markup import duration, escape, interval, number
-from vaelab.report.record import Record, is_collapsed
+from vaelab.report.run_record import Record, is_collapsed
 from vaelab.report.settings import NAMES, settings, shown
 
 STATES = {
@@ -24,7 +24,7 @@ HEADLINES = [  # metrics of an evaluation among the key numbers
 ]
 VOWELS = "AEIOaeio"
 SPELLED_WITH_VOWELS = {"MIWAE"}  # em-i-...
-USUAL = {"posterior": "Gaussian", "prior": "StandardNormal", "objective.schedule": "Constant"}
+USUAL = {"posterior": "Gaussian", "prior": "StandardNormal", "objective.kl_penalty": "Constant"}
 WHERE = {"test": "test images", "val": "validation images"}
 
 

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.report import plots, relations
+from vaelab.report import correlations as relations
+from vaelab.report import plots
 from vaelab.report.best_runs import best
 from vaelab.report.blocks import Block, Heading, OnPage, Section, Table, Words, quoted
 from vaelab.report.cell_table import cells
-from vaelab.report.choice import criterion, ranked
+from vaelab.report.figures import Budget, gallery
+from vaelab.report.groups import Group
+from vaelab.report.labels import title
 from vaelab.report.markup import ABSENT, details, duration, escape, number
 from vaelab.report.page import badge, summary
-from vaelab.report.pictures import Budget, gallery
-from vaelab.report.record import Record
+from vaelab.report.run_record import Record
+from vaelab.report.run_states import states
 from vaelab.report.score_tables import scores
+from vaelab.report.selection import criterion, ranked
 from vaelab.report.settings import differing
-from vaelab.report.states import states
-from vaelab.report.study import Group
-from vaelab.report.titles import title
 
 FIGURE_BYTES = 20_000_000
 MAX_RUNS = 40  # of more the page does not tell one by one
@@ -114,7 +115,7 @@ def _finite(value: float) -> float | None:
 
 
 def _explorer(sweep: Sweep) -> Iterator[Section]:
-    from vaelab.report.explorer import explorer
+    from vaelab.report.explorer.page import explorer
 
     (group,) = sweep.groups
     key = criterion(group, sweep.by)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vaelab.report.blocks import Picture
-from vaelab.report.study import Floats, Group
-from vaelab.report.titles import cell_name, title, value_name, with_unit
-from vaelab.report.trails import Trail, numeric_settings, trails
+from vaelab.report.groups import Floats, Group
+from vaelab.report.labels import cell_name, title, value_name, with_unit
+from vaelab.report.series import Trail, numeric_settings, trails
 
 if TYPE_CHECKING:
     from vaelab.figures import Panel

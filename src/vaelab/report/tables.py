@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from vaelab.report.record import Record
+from vaelab.report.groups import Group, spread
+from vaelab.report.run_record import Record
 from vaelab.report.settings import differing, settings
-from vaelab.report.study import Group, spread
 
 COLUMNS = ("run", "metric", "part", "value", "low", "high", "num_samples", "codes", "step")
 MEASURED_AT_END = ("val/", "test/")
@@ -51,7 +51,7 @@ def _rows(record: Record) -> Iterator[list[Any]]:
         sizes = [settings[name] for name in SAMPLE_SIZES if name in settings]
         facts = [sizes[0] if sizes else "", settings.get("codes", ""), step]
         yield [metric, "value", value, low, high, *facts]
-        for factor, part in (entry.get("per_factor") or {}).items():
+        for factor, part in (entry.get("breakdown") or {}).items():
             yield [metric, factor, part, "", "", *facts]
 
 

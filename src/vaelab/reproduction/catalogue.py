@@ -8,8 +8,8 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from vaelab.errors import nearest, require
+from vaelab.files import natural_order
 from vaelab.reproduction.scale import SCALES
-from vaelab.run_folder import natural_order
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vaelab.reproduction.number import Number, median_of
+from vaelab.reproduction.measurement import Number, median_of
 from vaelab.reproduction.runs import TargetRun
 
 ORDERS: dict[str, Callable[[float, float], bool]] = {

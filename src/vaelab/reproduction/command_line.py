@@ -74,7 +74,7 @@ def read_command(typed: Sequence[str], folder: Path) -> Asked:
     require(
         not read.multirun,
         "reproduce expects targets, which have their own runs, got -m; leave it out, and choose "
-        "where they run by hydra/launcher=joblib.",
+        "where they run by hydra/launcher=local.",
     )
     require(
         not (read.record and read.scale == "smoke"),

@@ -13,7 +13,7 @@ from vaelab import build
 from vaelab.data.images import Subset
 from vaelab.load import load_run
 from vaelab.metrics import Elbo
-from vaelab.metrics.probe import Probe
+from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.models import VAE
 from vaelab.objectives import Objective
 from vaelab.seeding import derive_seed, random_stream
@@ -25,7 +25,7 @@ def test_elbo_at_mean(path: Path) -> dict[str, float]:
     """The test ELBO with z at the mean of q(z|x): not a bound, but what some code reports."""
     run = load_run(path)
     assert run.data.splits.test is not None
-    scores = Elbo(num_bootstrap=0)(Probe(run.model, run.data.splits))
+    scores = Elbo(num_bootstrap=0)(EncodedDataset(run.model, run.data.splits))
     return {"test/elbo_at_mean": float(scores["elbo_at_mean"])}
 
 

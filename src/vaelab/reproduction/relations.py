@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from vaelab.reproduction.runs import TargetRun
-from vaelab.statistics import rank_correlation, variance_shares
+from vaelab.runs.statistics import rank_correlation, variance_shares
 
 
 def rank_correlations(

@@ -8,13 +8,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from vaelab.config import plain
 from vaelab.errors import UserError, require
-from vaelab.run_folder import RunFolder
-from vaelab.sweep.job import evaluated
-from vaelab.sweep.jobs import Job, expand, plan, sole_use
+from vaelab.run import evaluate_run
+from vaelab.runs.config import to_container
+from vaelab.runs.folder import RunFolder
+from vaelab.runs.status import State
+from vaelab.sweep.jobs import Job, expand, lock_folder, plan
 from vaelab.sweep.launchers import Launcher
-from vaelab.sweep.sweep import SweepFailed, failure, run_sweep
+from vaelab.sweep.run import SweepFailed, failure, run_sweep
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +56,14 @@ def own_runs(
     folder = sweep_folder(cfg)
     lines = combinations(cfg, typed)
     [common] = expand([f"experiment={choice}", *typed])
-    with sole_use(folder):
+    with lock_folder(folder):
         jobs = plan(folder, [[*common, *words] for words in lines], common)
         try:
             run_sweep(folder, jobs, launcher)
         except SweepFailed as error:
             log.error(error)
-    failures = [failure(job) for job in jobs if job.state != "finished"]
-    finished = [job for job in jobs if job.state == "finished"]
+    failures = [failure(job) for job in jobs if job.state != State.FINISHED]
+    finished = [job for job in jobs if job.state == State.FINISHED]
     for job in finished:
         try:
             complete(job.folder, cfg)
@@ -101,8 +102,8 @@ def complete(folder: RunFolder, cfg: DictConfig) -> None:
     Args:
         cfg: of the target: device and data root are those of this call.
     """
-    if lacking(folder, plain(cfg).get("evaluation") or {}):
-        evaluated(folder, cfg)
+    if lacking(folder, to_container(cfg).get("evaluation") or {}):
+        evaluate_run(folder, cfg)
 
 
 def lacking(folder: RunFolder, evaluation: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vaelab.config import plain
+from vaelab.runs.config import to_container
 from vaelab.sweep.jobs import expand
 
 SCALES = ("smoke", "cpu", "full")
@@ -43,7 +43,7 @@ def smoke_words(cfg: DictConfig) -> list[str]:
     sizes = cfg.data.get("factor_sizes")
     if sizes is not None and prod(sizes) > MOST_IMAGES:
         words += [f"data.factor_sizes={_text(FACTOR_SIZES)}", "data.num_val=500"]
-    for name, metric in (plain(cfg).get("evaluation") or {}).items():
+    for name, metric in (to_container(cfg).get("evaluation") or {}).items():
         for key, most in METRIC.items():
             if key in metric and (metric[key] is None or metric[key] > most):
                 words.append(f"evaluation.{name}.{key}={most}")

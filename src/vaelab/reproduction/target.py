@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 from vaelab import build
 from vaelab.files import write_json
 from vaelab.reproduction.cells import table
-from vaelab.reproduction.number import Number
-from vaelab.reproduction.others import others_runs
+from vaelab.reproduction.measurement import Number
 from vaelab.reproduction.runs import TargetRun, own_runs
 from vaelab.reproduction.scale import make_small, smoke_words
+from vaelab.reproduction.shared_runs import others_runs
 from vaelab.reproduction.verdict import Outcome, Verdict, shown, verdict
-from vaelab.run_folder import RunFolder
+from vaelab.runs.folder import RunFolder
 from vaelab.sweep.launchers import Launcher
 from vaelab.train import train
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vaelab.reproduction.number import Interval, Number
+from vaelab.reproduction.measurement import Interval, Number
 
 SIDES = ("at_least", "above", "at_most", "below")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from vaelab.runs.status import State
 from vaelab.sweep.jobs import Job
 from vaelab.sweep.methods import Method, methods
 
@@ -18,7 +19,7 @@ def costs(jobs: Sequence[Job], num_at_once: int | None) -> str:
         jobs: all of them.
         num_at_once: how many run at once; None if a cluster decides.
     """
-    num_finished = sum(job.state == "finished" for job in jobs)
+    num_finished = sum(job.state == State.FINISHED for job in jobs)
     head = f"{len(jobs):,} jobs: {num_finished:,} finished, {len(jobs) - num_finished:,} to run"
     found = methods(jobs, num_at_once or 1)
     if not found:

@@ -7,9 +7,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from vaelab.errors import UserError
-from vaelab.programs import beside_python, sibling_program
 from vaelab.sweep.costs import MANY, costs
-from vaelab.sweep.jobs import composed, expand, lay, sole_use
+from vaelab.sweep.jobs import composed, expand, lay, lock_folder
+from vaelab.terminal import beside_python, sibling_program
 
 
 def run_grid(
@@ -36,10 +36,10 @@ def run_grid(
     """
     lines = combinations(typed, params or {}, jobs or [[]])
     shared = set.intersection(*map(set, lines)) if lines else set()
-    with sole_use(folder):
+    with lock_folder(folder):
         planned = composed(folder, sliced(lines, slice), sorted(shared))
         # Not before all jobs could be composed: torch takes seconds to import.
-        from vaelab.sweep.sweep import build_launcher, run_sweep
+        from vaelab.sweep.run import build_launcher, run_sweep
 
         chosen = build_launcher(launcher)
         lay(planned)

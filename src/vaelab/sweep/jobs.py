@@ -19,11 +19,12 @@ from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from vaelab.config import load_config, plain
 from vaelab.errors import UserError
-from vaelab.files import write_atomically, write_json
-from vaelab.identity import differences, digest, job_id
-from vaelab.run_folder import RunFolder, natural_order
+from vaelab.files import natural_order, write_atomically, write_json
+from vaelab.runs.config import load_config, to_container
+from vaelab.runs.config_hash import config_hash, differences, evaluation_hashes
+from vaelab.runs.folder import RunFolder
+from vaelab.runs.status import State
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +66,14 @@ class Job:
         """What its status.json says; planned where a kill came before it was written."""
         folder = self.folder
         laid = folder.status_file.exists() and folder.config.exists()
-        return folder.status() if laid else {"state": "planned"}
+        return folder.status() if laid else {"state": State.PLANNED}
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to do: trained and evaluated as its config asks, or pruned."""
         status = self.status()
-        if status["state"] != "finished":
-            return bool(status["state"] == "pruned")
+        if status["state"] != State.FINISHED:
+            return bool(status["state"] == State.PRUNED)
         asked = _record(self.path).get("evaluation", {})
         return asked.items() <= status.get("evaluated", {}).items()
 
@@ -148,7 +149,7 @@ def composed(
     """
     planned: dict[str, tuple[list[str], DictConfig]] = {}
     for words, cfg in zip(combinations, configs(combinations), strict=True):
-        identity = job_id(plain(cfg))
+        identity = config_hash(to_container(cfg))
         if identity in planned:
             log.warning("%s is the same run as %s", " ".join(words), " ".join(planned[identity][0]))
         planned.setdefault(identity, (list(words), cfg))
@@ -192,12 +193,6 @@ def command_of(path: Path) -> str:
     return str(_record(path).get("command", ""))
 
 
-def asked_of(cfg: DictConfig) -> dict[str, str]:
-    """The metrics of `cfg.evaluation`, each with the digest of its settings."""
-    chosen = plain(cfg).get("evaluation") or {}
-    return {name: digest(settings) for name, settings in chosen.items() if settings is not None}
-
-
 def _record(path: Path) -> dict[str, Any]:
     return json.loads((path / RECORD).read_text())
 
@@ -206,14 +201,14 @@ def _lay(job: Job, words: Sequence[str], cfg: DictConfig) -> None:
     """Write what the job needs; of one that has begun only the settings of the machine change."""
     folder = job.folder
     begun = folder.status_file.exists()
-    if begun and job.state == "running":
+    if begun and job.state == State.RUNNING:
         return
     text = OmegaConf.to_yaml(cfg, resolve=True)
     record = {
         "id": job.id,
         "words": list(job.words),
         "overrides": list(words),
-        "evaluation": asked_of(cfg),
+        "evaluation": evaluation_hashes(to_container(cfg)),
         "command": shlex.join(w for w in sys.argv if not w.startswith("hydra.sweeper.plan_only")),
     }
     same = begun and folder.config.exists() and folder.config.read_text() == text
@@ -224,7 +219,7 @@ def _lay(job: Job, words: Sequence[str], cfg: DictConfig) -> None:
     if not same:
         write_atomically(folder.config, lambda file: file.write(text.encode()))
     if not begun:
-        folder.set_status("planned")
+        folder.set_status(State.PLANNED)
 
 
 def _name(words: Sequence[str], identity: str) -> str:
@@ -243,8 +238,8 @@ def _warn_of_changes(
         old = before.get(tuple(words))
         if old is None or identity in there or not old.folder.config.exists():
             continue
-        saved = plain(load_config(old.folder.config))
-        rows = [f"{k}: {a} -> {b}" for k, (a, b) in differences(saved, plain(cfg)).items()]
+        saved = to_container(load_config(old.folder.config))
+        rows = [f"{k}: {a} -> {b}" for k, (a, b) in differences(saved, to_container(cfg)).items()]
         changed.setdefault("; ".join(rows), []).append(old.path.name)
     for change, names in changed.items():
         log.warning(
@@ -255,7 +250,7 @@ def _warn_of_changes(
 
 
 @contextmanager
-def sole_use(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Hold the folder of a sweep; the system lets go of it when this process ends, however it does.
 
     Raises:

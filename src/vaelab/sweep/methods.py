@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vaelab.config import load_config, plain
-from vaelab.identity import canonical
+from vaelab.runs import config_hash
+from vaelab.runs.config import load_config, to_container
+from vaelab.runs.status import State
 from vaelab.sweep.jobs import Job, overrides_of
 
 MOST_TIMED = 8  # methods; each loads its data, which takes a few seconds
@@ -55,15 +56,19 @@ def methods(jobs: Sequence[Job], num_at_once: int = 1) -> list[Method]:
     names: dict[str, str] = {}
     num_steps: dict[str, int] = {}
     for group in _but_for_seeds(jobs):
-        config = plain(load_config(group[0].folder.config))  # reading all would take a minute
-        key = _key(config)
-        members[key] += group
-        names[key] = config["objective"]["_target_"].rpartition(".")[2]
+        config = to_container(
+            load_config(group[0].folder.config)
+        )  # reading all would take a minute
+        method = _key(config)
+        members[method] += group
+        names[method] = config["objective"]["_target_"].rpartition(".")[2]
         num_steps |= {job.id: config["num_steps"] for job in group}
     finished = {
-        key: [job for job in all_ if job.state == "finished"] for key, all_ in members.items()
+        key: [job for job in all_ if job.state == State.FINISHED] for key, all_ in members.items()
     }
-    waiting = {k: [job for job in all_ if job.state != "finished"] for k, all_ in members.items()}
+    waiting = {
+        k: [job for job in all_ if job.state != State.FINISHED] for k, all_ in members.items()
+    }
     unknown = [key for key in members if waiting[key] and not finished[key]][:MOST_TIMED]
     timed = dict(
         zip(unknown, _timed([waiting[key][0] for key in unknown], num_at_once), strict=False)
@@ -92,10 +97,10 @@ def _key(config: Mapping[str, Any]) -> str:
     """What jobs have in common whose steps take equally long."""
     settings = {
         name: value
-        for name, value in canonical(config).items()
+        for name, value in config_hash.canonical(config).items()
         if (name.startswith(DECIDE) or name.endswith("_target_")) and name not in INCIDENTAL
     }
-    return json.dumps(settings, sort_keys=True)
+    return config_hash.key(settings)
 
 
 def _learned(done: Sequence[Job]) -> dict[str, float]:

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from vaelab.errors import UserError
-from vaelab.run_folder import RunFolder
+from vaelab.runs.folder import RunFolder
+from vaelab.runs.status import State
 from vaelab.sweep.jobs import Job
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Progress:
         except (UserError, ValueError):
             return job.label
         step, num_steps = status.get("step"), status.get("num_steps")
-        if status["state"] != "running" or step is None:
+        if status["state"] != State.RUNNING or step is None:
             return f"{job.label}   {status['state']}"
         begun, first = self._begun.setdefault(job.id, (now, step))
         words = [job.label, f"step {step:,} of {num_steps:,}", *judged(job.folder)]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import UserError
-from vaelab.programs import beside_python
 from vaelab.sweep.jobs import Job, command_of, overrides_of, recorded
+from vaelab.terminal import beside_python
 
 # In the order of the listing; a job that is planned and has not begun is missing.
 WORDS = {

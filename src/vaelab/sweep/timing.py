@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from vaelab import build
-from vaelab.allocator import keep_freed_memory
-from vaelab.callbacks import Stopwatch
-from vaelab.config import load_current_config
+from vaelab.runs.config import load_current_config
+from vaelab.runs.process import tune_malloc
+from vaelab.training.callbacks import Stopwatch
 
 NUM_SKIPPED, NUM_TIMED = 5, 20
 FLOATS_A_PARAMETER = 3  # in a checkpoint: itself and Adam's two moments
@@ -30,7 +30,7 @@ def measure(folder: Path) -> dict[str, float]:
     cfg.compile = False
     cfg.trainer.max_steps = NUM_SKIPPED + NUM_TIMED
     cfg.trainer.limit_val_batches, cfg.trainer.enable_progress_bar = 0, False
-    keep_freed_memory()
+    tune_malloc()
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
     data = build.build_data(cfg)

@@ -5,8 +5,8 @@ import threading
 from collections.abc import Sequence
 from typing import Literal
 
-from vaelab.config import load_config
 from vaelab.errors import require
+from vaelab.runs.config import load_config
 from vaelab.sweep.jobs import Job
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from vaelab.sweep.jobs import Job
 from vaelab.sweep.launchers.memory import GB, available_bytes, needed_bytes
-from vaelab.sweep.lifeline import PATIENCE, SWEEP
+from vaelab.sweep.parent_watchdog import PATIENCE, SWEEP
 
 OUTPUT = "output.log"  # of a run folder: what its process printed
 LOOK_EVERY = 1.0  # seconds

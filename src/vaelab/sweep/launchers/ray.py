@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from vaelab.errors import UserError, require
+from vaelab.runs.status import State
 from vaelab.sweep.jobs import Job
 from vaelab.sweep.launchers.base import Done, Launcher
 from vaelab.sweep.launchers.devices import num_devices, thread_settings, wants_gpu
 from vaelab.sweep.launchers.processes import run_alone
-from vaelab.sweep.lifeline import PATIENCE
+from vaelab.sweep.parent_watchdog import PATIENCE
 
 CONNECT_SECONDS = 5.0
 LOCAL = "local"
@@ -129,7 +130,7 @@ def _run(job: Job, environment: dict[str, str], cwd: str, memory_gb: float | Non
 
 def _still_here(job: Job) -> bool:
     status = job.folder.status()
-    return status["state"] == "running" and status["host"] == socket.gethostname()
+    return status["state"] == State.RUNNING and status["host"] == socket.gethostname()
 
 
 def _outcome(ray: Any, ref: Any) -> str | None:

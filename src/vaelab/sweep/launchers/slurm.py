@@ -10,7 +10,8 @@ from typing import Any
 
 from vaelab.errors import UserError, require
 from vaelab.files import write_json
-from vaelab.signals import Terminated
+from vaelab.runs.signals import Terminated
+from vaelab.runs.status import State
 from vaelab.sweep.jobs import Job
 from vaelab.sweep.launchers.base import Done, Launcher
 from vaelab.sweep.launchers.slurm_job import RECORD, run_on_slurm
@@ -89,7 +90,7 @@ class Slurm(Launcher):
                     if job is None:
                         break
                     number = self._queued(queue, job)
-                    if number is None and job.state == "running":
+                    if number is None and job.state == State.RUNNING:
                         log.warning("%s is left to the process that runs it", job.label)
                         continue
                     try:
@@ -155,7 +156,7 @@ class Slurm(Launcher):
             time.sleep(1)
         why = reason(job, state, self.timeout_min, self.mem_gb)
         if why and job.folder.status().get("error") == Terminated.__name__:
-            job.folder.set_status("interrupted", error=why)  # says who sent the signal
+            job.folder.set_status(State.INTERRUPTED, error=why)  # says who sent the signal
         return Done(job, why)
 
 

@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 from vaelab.files import write_json
-from vaelab.run_folder import RunFolder, is_main_process
-from vaelab.signals import Terminated
+from vaelab.runs.folder import RunFolder
+from vaelab.runs.process import is_main_process
+from vaelab.runs.signals import Terminated
+from vaelab.runs.status import State
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ def _requeue(path: Path, number: str, max_num_timeout: int) -> None:
                 f"its time of hydra.launcher.timeout_min was over {record['num_timeouts']} times; "
                 "give it more, or type the command again to go on"
             )
-            RunFolder(path).set_status("interrupted", error=error)
+            RunFolder(path).set_status(State.INTERRUPTED, error=error)
             return
     log.info("back into the queue; job %s goes on from the checkpoint", number)
     subprocess.run(["scontrol", "requeue", number], check=True, timeout=60)

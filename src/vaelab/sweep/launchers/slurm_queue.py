@@ -41,7 +41,7 @@ class Queue:
             told = str(getattr(error, "stderr", None) or error).strip().splitlines()
             raise UserError(
                 f"hydra/launcher=slurm expects a machine that can submit to a cluster, got: "
-                f"{told[-1]}; type it on a login node, or use hydra/launcher=joblib."
+                f"{told[-1]}; type it on a login node, or use hydra/launcher=local."
             ) from error
         rows = (line.split("|", 2) for line in lines)
         self.jobs = {number: (state, name) for number, state, name in rows}

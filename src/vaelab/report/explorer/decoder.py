@@ -1,0 +1,125 @@
+"""A decoder as a list of layers that a browser can run: z -> mean of p(x|z)."""
+
+import base64
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vaelab.models import VAE
+from vaelab.report.explorer.layers import DESCRIBE, Layer, NotPortable, mean_layer
+from vaelab.seeding import random_stream
+
+MAX_WEIGHTS = 5_000_000
+MAX_MULTIPLICATIONS = 200_000_000
+
+
+def decoder_layers(model: VAE) -> list[Layer]:
+    """The layers of the decoder in the order in which they run, then the likelihood's mean.
+
+    Each is a dict with "type", shapes "in" and "out", and weights as arrays (float32, C order):
+
+        linear          weight (out, in), bias (out,)
+        conv            weight (out, in, kernel, kernel), bias; kernel, stride, padding as (y, x)
+        conv_transpose  weight (in, out, kernel, kernel), bias; the same
+        activation      name, and slope or alpha where it has one
+        mean            the last: name, num_values, and what the likelihood is set to
+
+    Reshapes are left out, since arrays are flat. That running the layers one after the other is all
+    that the decoder does is checked by doing it.
+
+    Raises:
+        NotPortable: a module or a likelihood is not known, or the decoder is too large or does more
+            than run its modules in turn.
+    """
+    num_weights = sum(p.numel() for p in model.decoder.parameters())
+    if num_weights > MAX_WEIGHTS:
+        raise NotPortable(
+            f"its decoder has {num_weights:,} weights, more than the {MAX_WEIGHTS:,} that a page "
+            "can carry"
+        )
+    with random_stream("report"):
+        z = model.prior().sample(torch.Size([2]))
+    layers = [*_recorded(model.decoder, z), mean_layer(model)]
+    num = sum(multiplications(layer) for layer in layers)
+    if num > MAX_MULTIPLICATIONS:
+        raise NotPortable(f"one image takes {num / 1e6:,.0f} million multiplications")
+    expected = model.decode(z).mean.detach().cpu().numpy()
+    if not np.allclose(_run_in_torch(model, layers, z), expected, atol=1e-4):
+        raise NotPortable("its decoder does more than run its layers one after the other")
+    return layers
+
+
+def multiplications(layer: Layer) -> int:
+    """How many a layer takes for one image; those of activations are not counted."""
+    if "weight" not in layer:
+        return 0
+    if layer["type"] == "linear":
+        return layer["weight"].size
+    grid = layer["in"] if layer["type"] == "conv_transpose" else layer["out"]
+    return layer["weight"].size * grid[1] * grid[2]
+
+
+def packed(layers: Sequence[Layer]) -> tuple[list[Layer], str]:
+    """The layers with each array as its [offset, length], and all arrays after one another.
+
+    Returns:
+        (layers for JSON, base64 of little-endian float32).
+    """
+    arrays: list[NDArray] = []
+    offset = 0
+    plain = []
+    for layer in layers:
+        entry = {}
+        for key, value in layer.items():
+            if isinstance(value, np.ndarray):
+                arrays.append(value)
+                entry[key] = [offset, value.size]
+                offset += value.size
+            else:
+                entry[key] = value
+        plain.append(entry)
+    return plain, floats_as_text(np.concatenate([a.ravel() for a in arrays] or [np.zeros(0)]))
+
+
+def floats_as_text(values: NDArray) -> str:
+    """base64 of little-endian float32."""
+    return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
+
+
+def _recorded(decoder: nn.Module, z: Tensor) -> list[Layer]:
+    """What each innermost module is, in the order of their calls."""
+    layers: list[Layer] = []
+
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        describe = DESCRIBE.get(type(module))
+        if describe is None:
+            raise NotPortable(f"its decoder has a layer of type {type(module).__name__}")
+        layer = describe(module)
+        if layer is not None:
+            if layer["type"] == "linear" and inputs[0].ndim != 2:
+                raise NotPortable("its decoder has a linear layer over more than one axis")
+            shapes = {"in": list(inputs[0].shape[1:]), "out": list(output.shape[1:])}
+            layers.append({**layer, **shapes, "module": module})
+
+    inner = [module for module in decoder.modules() if not list(module.children())]
+    handles = [module.register_forward_hook(record) for module in inner]
+    try:
+        with torch.no_grad():
+            decoder(z)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return layers
+
+
+def _run_in_torch(model: VAE, layers: Sequence[Layer], z: Tensor) -> NDArray[np.float32]:
+    """The recorded modules one after the other, reshaped as recorded; drops them from the list."""
+    h = z
+    with torch.no_grad():
+        for layer in layers[:-1]:
+            h = layer.pop("module")(h.reshape(len(h), *layer["in"]))
+        raw = h.reshape(len(h), -1, *model.image_shape[1:])
+        return model.likelihood(raw).mean.cpu().numpy()

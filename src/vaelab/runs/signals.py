@@ -1,0 +1,87 @@
+"""Being asked to end, by SIGTERM (`kill`, clusters, a stopped sweep) or Ctrl-C: in good order."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from vaelab.runs.process import is_main_process
+
+TOLD = b"\nCtrl-C: this step is finished and saved; pressed again it ends at once, unsaved\n"
+
+
+class Terminated(SystemExit):
+    """The process was asked to end by a signal; its exit code is 143 for SIGTERM, 130 for Ctrl-C.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        # Lightning kills the first of its processes when another ends with a code that is not 0.
+        super().__init__(128 + number if is_main_process() else 0)
+
+
+def end_on_sigterm() -> None:
+    """From now on SIGTERM raises Terminated, as Ctrl-C raises KeyboardInterrupt."""
+    if _may_answer():
+        signal.signal(signal.SIGTERM, _end)
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises Terminated inside; afterwards it and Ctrl-C do what they did before."""
+    before = _answers()
+    end_on_sigterm()
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
+def answer_at_step(ask: Callable[[int], Any]) -> Callable[[], None]:
+    """Have SIGTERM and the first Ctrl-C call `ask` with the signal's number, and end nothing.
+
+    A second Ctrl-C raises KeyboardInterrupt. Where Ctrl-C is ignored, as by a shell's "&", or
+    another program answers it, that stays.
+
+    Returns:
+        What makes both as they were before.
+    """
+    before = _answers()
+
+    def asked(number: int, _: Any) -> None:
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if is_main_process():
+                # A signal may come in the middle of a log line, where another can't be written.
+                with contextlib.suppress(OSError):
+                    os.write(2, TOLD)
+        ask(number)
+
+    for number, answer in before.items():
+        if number == signal.SIGTERM or answer is signal.default_int_handler:
+            signal.signal(number, asked)
+    return lambda: _restore(before)
+
+
+def _may_answer() -> bool:
+    """Python allows it in the main thread alone; in others nothing changes."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def _answers() -> dict[int, Any]:
+    return {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT) if _may_answer()}
+
+
+def _restore(answers: dict[int, Any]) -> None:
+    for number, answer in answers.items():
+        if answer is not None:  # of a program around this one, which Python can't name
+            signal.signal(number, answer)
+
+
+def _end(number: int, _: Any) -> NoReturn:
+    raise Terminated(number)

@@ -1,0 +1,175 @@
+"""Training as Lightning runs it; knows no objective, likelihood or data set by name."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from vaelab.distributed import split_over_processes
+from vaelab.elbo import elbo_terms
+from vaelab.elbo_statistics import ElboStatistics
+from vaelab.errors import UserError
+from vaelab.models import VAE
+from vaelab.objectives import Objective
+from vaelab.seeding import random_stream, seed_device
+from vaelab.training.running_means import RunningMeans
+
+OptimizerBuilder = Callable[[Iterable[dict[str, Any]]], Optimizer]
+
+
+class TrainingModule(pl.LightningModule):
+    """Minimises an objective, watches that it stays finite, and evaluates the ELBO.
+
+    Logged: `train/<term>`, every `trainer.log_every_n_steps`, is the mean of the term over the
+    steps since the last log; with a scheduler, `train/lr` is the rate of the last of them. `val/`
+    and `test/` hold `vaelab.metrics.ElboStatistics`, in float32 whatever the precision of training,
+    with noise that is the same at every evaluation.
+
+    Args:
+        model: the VAE.
+        objective: what is minimised.
+        optimizer: builds the one optimiser from groups of parameters, the model's first.
+        lr_scheduler: builds what moves the learning rate at each step; None keeps it.
+        seed: of the noise in training.
+        channels_last: store convolutions' activations channel by channel (same numbers, faster).
+        config: the resolved config as plain containers, kept in every checkpoint.
+
+    Attributes:
+        last_checkpoint: the newest checkpoint and its step, in words.
+        evaluated: split -> (step, metrics) of its newest evaluation.
+    """
+
+    def __init__(
+        self,
+        model: VAE,
+        objective: Objective,
+        optimizer: OptimizerBuilder,
+        lr_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        seed: int = 0,
+        channels_last: bool = False,
+        config: dict[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.model, self.objective = model, objective
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.seed, self.config = seed, config or {}
+        if channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        self.last_checkpoint: str | None = None
+        self.evaluated: dict[str, tuple[int, dict[str, float]]] = {}
+        self._means = RunningMeans()
+        self._restored_means: dict[str, Any] = {}
+
+    def configure_optimizers(self) -> Any:
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = self.optimizer([{"params": parameters}, *self.objective.parameter_groups()])
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = {"scheduler": self.lr_scheduler(optimizer), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def on_fit_start(self) -> None:
+        self._means = RunningMeans(self.device)
+        self._means.load_state_dict(self._restored_means)
+
+    def training_step(self, x: Tensor, batch_idx: int) -> Tensor:
+        trainer = self.trainer
+        step = trainer.global_step
+        seed_device(self.device, "noise", self.seed, step)
+        with split_over_processes(trainer.global_rank, trainer.world_size):
+            terms = self.objective(self.model, x, step)
+        self._means.update(terms, step)
+        if self.device.type == "cpu":
+            self.check_finite()  # nothing to wait for; on a GPU this would stop the queue
+        if (step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.check_finite()
+            self._means.sums = trainer.strategy.reduce(self._means.sums, reduce_op="mean")
+            values = self._means.compute()
+            if self.lr_scheduler is not None:
+                values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+            self._log("train", values, step + 1)
+        return terms["loss"]
+
+    def check_finite(self) -> None:
+        """Stop the run if a term of any step so far was NaN or infinite.
+
+        Raises:
+            UserError: naming the step, the term and the last good checkpoint.
+        """
+        bad = self._means.first_nonfinite()
+        if bad is None:
+            return
+        step, name, value = bad
+        kept = self.last_checkpoint or "none, the run stopped before its first"
+        raise UserError(
+            f"training expects finite terms, got {name} = {value} at step {step}; last good "
+            f"checkpoint: {kept}. Lower optimizer.lr, set trainer.gradient_clip_val, or train with "
+            "trainer.precision=32-true."
+        )
+
+    def on_validation_epoch_start(self) -> None:
+        self._start_evaluation()
+
+    def validation_step(self, batch: tuple[int, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, "val")
+
+    def on_validation_epoch_end(self) -> None:
+        self._finish_evaluation("val")
+
+    def on_test_epoch_start(self) -> None:
+        self._start_evaluation()
+
+    def test_step(self, batch: tuple[int, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, "test")
+
+    def on_test_epoch_end(self) -> None:
+        self._finish_evaluation("test")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.check_finite()
+        checkpoint["config"] = self.config
+        checkpoint["image_shape"] = list(self.model.image_shape)
+        checkpoint["train_means"] = self._means.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._restored_means = checkpoint.get("train_means", {})
+
+    def _start_evaluation(self) -> None:
+        self._statistics = ElboStatistics(
+            self.model.latent_dim,
+            self.model.num_pixels,
+            self.device,
+            has_kl=self.model.posterior.has_density,
+        )
+
+    def _evaluate(self, batch: tuple[int, Tensor], split: str) -> None:
+        number, x = batch
+        with (
+            random_stream("evaluation", split, number),
+            torch.autocast(self.device.type, enabled=False),
+        ):
+            self._statistics.update(elbo_terms(self.model, x))
+
+    def _finish_evaluation(self, split: str) -> None:
+        statistics = self._statistics
+        statistics.sums = self.trainer.strategy.reduce(statistics.sums, reduce_op="sum")
+        values, step = statistics.compute(), self.trainer.global_step
+        self.evaluated[split] = (step, {f"{split}/{name}": v for name, v in values.items()})
+        self._log(split, values, step)
+
+    def _log(self, stage: str, values: dict[str, float], step: int) -> None:
+        """To the loggers at the number of steps done, and to the progress bar and callbacks."""
+        named = {f"{stage}/{name}": value for name, value in values.items()}
+        if self.trainer.is_global_zero:
+            for logger in self.trainer.loggers:
+                logger.log_metrics(named, step)
+        # The loss, or the first of `ElboStatistics`: the ELBO, and where there is none, the
+        # reconstruction.
+        shown = "train/loss" if stage == "train" else next(iter(named))
+        self.log(shown, named.pop(shown), prog_bar=True, logger=False)
+        if stage != "train":
+            self.log_dict(named, logger=False)

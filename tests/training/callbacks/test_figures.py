@@ -1,0 +1,148 @@
+"""What is drawn when: quick pictures at validations, all at the end, in files and TensorBoard."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import img_mime_type_detector
+
+from vaelab.data import Images, Splits, Subset
+from vaelab.errors import UserError
+from vaelab.runs.folder import RunFolder
+from vaelab.runs.loggers import MetricsCSV, tensorboard
+from vaelab.training.callbacks import Figures
+from vaelab.training.callbacks.figures import quick_names
+
+QUICK = {"reconstructions", "samples", "traversals", "traversals_prior"}
+LATE = {"latent_scatter", "latent_kl"}
+ANIMATED = {"traversals_animated", "traversals_prior_animated"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path)
+
+
+@pytest.fixture
+def stage(folder, tiny_vae):
+    """A trainer and a module at a step, as far as the callback looks at them."""
+
+    def at(step, latent_dim=3, loggers=()):
+        shades = torch.randint(0, 256, (50, 16)).byte()
+        subset = Subset(Images(shades, (1, 4, 4)))
+        trainer = SimpleNamespace(
+            global_step=step,
+            is_global_zero=True,
+            sanity_checking=False,
+            state=SimpleNamespace(fn="fit"),
+            loggers=list(loggers),
+            datamodule=SimpleNamespace(splits=Splits(subset, subset)),
+        )
+        return trainer, SimpleNamespace(model=tiny_vae(latent_dim).float())
+
+    return at
+
+
+def drawn(folder):
+    return {path.name for path in folder.figures.glob("*")}
+
+
+def files(names, suffix):
+    return {f"{name}.{suffix}" for name in names}
+
+
+def test_validation_draws_the_quick_ones_when_they_are_due(folder, stage):
+    callback = Figures(folder, every_n_steps=10)
+    callback.on_validation_epoch_end(*stage(9))
+    assert drawn(folder) == set()
+    callback.on_validation_epoch_end(*stage(10))
+    assert drawn(folder) == files(QUICK, "png")
+    assert callback.state_dict() == {"last_drawn": 10}
+
+
+def test_the_end_draws_the_rest_with_the_curves(folder, stage):
+    csv = MetricsCSV(folder)
+    for step in (5, 10):
+        csv.log_metrics({f"val/kl_latent/{i}": float(i) for i in range(3)}, step)
+    callback = Figures(folder, every_n_steps=10)
+    at_the_end = stage(10)
+    callback.on_validation_epoch_end(*at_the_end)
+    times = {path.name: path.stat().st_mtime_ns for path in folder.figures.glob("*")}
+    callback.on_fit_end(*at_the_end)
+    assert drawn(folder) == files(QUICK | LATE, "png") | files(ANIMATED, "gif")
+    for name, time in times.items():
+        assert (folder.figures / name).stat().st_mtime_ns == time, "drawn twice"
+
+
+def test_the_end_without_a_validation_or_curves_draws_all_it_can(folder, stage):
+    Figures(folder, formats=["svg", "png"]).on_fit_end(*stage(10))
+    stills = QUICK | LATE - {"latent_kl"}
+    assert drawn(folder) == files(stills, "png") | files(stills, "svg") | files(ANIMATED, "gif")
+
+
+def test_two_latents_have_their_plane_during_training(stage):
+    assert set(quick_names(stage(1, latent_dim=2)[1].model)) == QUICK | {
+        "manifold",
+        "latent_scatter",
+    }
+
+
+def test_tensorboard_gets_the_bytes_of_the_files_and_would_serve_a_moving_gif(folder, stage):
+    board = tensorboard(folder)
+    Figures(folder).on_fit_end(*stage(10, loggers=[board]))
+    board.finalize("success")
+    events = EventAccumulator(str(folder.path))
+    events.Reload()
+    assert set(events.Tags()["images"]) == QUICK | ANIMATED | LATE - {"latent_kl"}
+    for name, suffix in (("samples", "png"), ("traversals_animated", "gif")):
+        (event,) = events.Images(name)
+        assert event.step == 10
+        assert event.encoded_image_string == (folder.figures / f"{name}.{suffix}").read_bytes()
+        kind = img_mime_type_detector.from_bytes(event.encoded_image_string)
+        assert kind == f"image/{suffix}"
+        with Image.open(io.BytesIO(event.encoded_image_string)) as image:
+            assert image.size == (event.width, event.height)
+
+
+def test_tensorboard_gets_png_where_the_files_are_svg(folder, stage):
+    board = tensorboard(folder)
+    callback = Figures(folder, formats=["svg"])
+    trainer, module = stage(10, loggers=[board])
+    callback.draw(trainer, module, ["samples"])
+    board.finalize("success")
+    events = EventAccumulator(str(folder.path))
+    events.Reload()
+    assert events.Images("samples")[0].encoded_image_string[1:4] == b"PNG"
+    assert drawn(folder) == {"samples.svg"}
+
+
+def test_other_processes_draw_nothing(folder, stage):
+    trainer, module = stage(10)
+    trainer.is_global_zero = False
+    callback = Figures(folder)
+    callback.on_fit_end(trainer, module)
+    assert drawn(folder) == set()
+    assert callback.last_drawn == 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"every_n_steps": 0}, "expects at least 1, got 0"), ({"formats": ["gif"]}, "png, svg")],
+)
+def test_settings_are_checked_at_the_start(folder, settings, message):
+    with pytest.raises(UserError, match=message):
+        Figures(folder, **settings)
+
+
+def test_pictures_of_the_same_model_are_the_same(folder, stage):
+    trainer, module = stage(10)
+    callback = Figures(folder)
+    shown = []
+    for _ in range(2):
+        callback.draw(trainer, module, ["samples"])
+        shown.append(np.asarray(Image.open(folder.figures / "samples.png")))
+    np.testing.assert_array_equal(*shown)
