@@ -1,6 +1,6 @@
 """Speed against a plain PyTorch loop: python scripts/benchmark.py (see docs/benchmark.md)."""
 
-from vaelab.cli.hydra_app import benchmark
+from vaelab.cli.benchmark import main
 
 if __name__ == "__main__":
-    benchmark()
+    main()

@@ -17,7 +17,7 @@ ORDER = (
     *("errors", "files", "seeding", "terminal", "distributed"),
     *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "elbo_statistics"),
     *("kl_penalties", "objectives", "data", "metrics", "figures", "visualize"),
-    *("runs", "training", "build", "load", "train", "evaluate", "run"),
+    *("runs", "training", "config_checks", "build", "load", "train", "evaluate", "run"),
     *("report", "sweep", "reproduction", "benchmark", "cli"),
 )
 # ... but these import no more than this.
@@ -41,8 +41,17 @@ ONLY = {
 }
 # Who imports what the mathematics does without; `data.datamodule` is a module of a part.
 FRAMEWORKS = {
-    "hydra": {"build", "runs.resume", "sweep", "reproduction", "benchmark", "cli"},
-    "omegaconf": {"runs.config", "runs.resume", "build", "train", "load", "evaluate", "run"}
+    "hydra": {"config_checks", "build", "runs.resume", "sweep", "reproduction", "benchmark", "cli"},
+    "omegaconf": {
+        "runs.config",
+        "runs.resume",
+        "config_checks",
+        "build",
+        "train",
+        "load",
+        "evaluate",
+        "run",
+    }
     | {"sweep", "reproduction", "benchmark", "cli"},
     "pytorch_lightning": {"data.datamodule", "runs.loggers", "training", "build", "train"}
     | {"benchmark"},

@@ -1,17 +1,20 @@
 """From a config to objects: the only caller of hydra's instantiate."""
 
 import inspect
-import logging
 import os
+import re
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
+from vaelab import config_checks
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.distributions import kl_divergence
 from vaelab.errors import UserError, require
@@ -20,60 +23,73 @@ from vaelab.models import VAE
 from vaelab.objectives import Objective
 from vaelab.runs.config import to_container
 from vaelab.runs.folder import RunFolder
+from vaelab.seeding import derive_seed
 from vaelab.training.callbacks import AtomicCheckpointIO, Metrics
 from vaelab.training.module import TrainingModule
 
-log = logging.getLogger(__name__)
-
 NUM_CHECKED = 1000
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """What a config trains, on which data: the objects of `build_run`."""
+
+    data: ImageDataModule
+    model: VAE
+    objective: Objective
+    module: TrainingModule
+
+
+def build_run(cfg: DictConfig) -> RunParts:
+    """The data, model, objective and training module of a config.
+
+    Weights are drawn from the stream ("init", seed), so that they depend on the config alone.
+
+    Raises:
+        UserError: a setting that is out of range, or settings that can't be combined.
+    """
+    data = build_data(cfg)
+    torch.manual_seed(derive_seed("init", cfg.seed))
+    model = build_model(cfg, data.image_shape)
+    objective = build_objective(cfg, len(data.splits.train))
+    return RunParts(data, model, objective, build_training_module(cfg, model, objective, data))
 
 
 def build(node: Any, **known_later: Any) -> Any:
     """Instantiate a node of the config; lists and dicts reach constructors as plain containers.
 
+    Constructors name their bare arguments in errors; here the path in the config is put before
+    them: "beta expects ..." becomes "objective.beta expects ...".
+
     Raises:
-        UserError: text where a constructor of ours expects a number.
+        UserError: a value of the wrong type, or one that the constructor rejects.
     """
-    _check_numbers(node)
-    return instantiate(node, _convert_="all", **known_later)
+    config_checks.check_types(node)
+    try:
+        built = instantiate(node, _convert_="all", **known_later)
+    except InstantiationException as error:
+        path = re.search(r"full_key: (\S+)", str(error))
+        if not isinstance(error.__cause__, UserError) or path is None:
+            raise
+        raise with_path(error.__cause__, path[1], node) from error
+    if isinstance(built, partial) and isinstance(node, DictConfig):
+        return partial(_build_later, built, node)
+    return built
 
 
-def _check_numbers(node: Any) -> None:
-    """Refuse text where the constructor's signature says int or float."""
-    if not isinstance(node, DictConfig):
-        return
-    target = str(node.get("_target_") or "")
-    ours = target.startswith("vaelab.")
-    parameters = inspect.signature(get_object(target)).parameters if ours else {}
-    for key, value in node.items():
-        _check_numbers(value)
-        expected = parameters[str(key)].annotation if key in parameters else None
-        require(
-            expected not in (int, float) or not isinstance(value, str),
-            f"{node._get_full_key(str(key))} expects a number, got {value!r}; see --cfg job for "
-            "what is usual.",
-        )
+def _build_later(constructor: partial, node: DictConfig, *args: Any, **known: Any) -> Any:
+    """Call a `_partial_` constructor, with the same errors as `build`."""
+    try:
+        return constructor(*args, **known)
+    except UserError as error:
+        raise with_path(error, str(node._get_full_key(None)), node) from error
 
 
-def warn_of_unfinished(cfg: DictConfig) -> None:
-    """Say so where the run, or something that moves, ends at another step than typed."""
-    if cfg.trainer.max_steps < cfg.num_steps:
-        log.warning(
-            "trainer.max_steps=%s, as of trainer=quick, ends the run before num_steps=%s",
-            f"{cfg.trainer.max_steps:,}", f"{cfg.num_steps:,}",
-        )  # fmt: skip
-    found = {"objective.num_steps": cfg.objective.get("num_steps", 0)}
-    if "kl_penalty" in cfg.objective:
-        found["kl_penalty.num_steps"] = cfg.kl_penalty.get("num_steps", 0)
-    if cfg.lr_scheduler is not None:
-        milestones = cfg.lr_scheduler.get("milestones") or [0]
-        found["lr_scheduler.milestones"] = max(milestones)
-    for name, steps in found.items():
-        if steps > cfg.num_steps:
-            log.warning(
-                "%s reaches to step %s, but the run ends at num_steps=%s: it will not be finished",
-                name, f"{steps:,}", f"{cfg.num_steps:,}",
-            )  # fmt: skip
+def with_path(error: UserError, path: str, cfg: DictConfig) -> UserError:
+    """The error with `path` before its first word, where that is an argument of what is there."""
+    target = OmegaConf.select(cfg._get_root(), f"{path}._target_")
+    arguments = inspect.signature(get_object(target)).parameters if target else {}
+    return UserError(f"{path}.{error}") if str(error).split()[0] in arguments else error
 
 
 def build_data(cfg: DictConfig) -> ImageDataModule:
@@ -111,13 +127,7 @@ def build_objective(cfg: DictConfig, num_train: int) -> Objective:
     Raises:
         UserError: a kl_penalty was chosen that the objective would not use.
     """
-    constant = cfg.kl_penalty._target_.endswith(".Constant")
-    name = cfg.objective._target_.rpartition(".")[2]
-    require(
-        constant or "kl_penalty" in cfg.objective,
-        f"kl_penalty= moves the cost of the KL, got it with objective {name}, which has no such cost "
-        "to move; leave kl_penalty= out, or use objective=beta_vae.",
-    )
+    config_checks.check_kl_penalty(cfg.objective, cfg.kl_penalty)
     objective = build(cfg.objective)
     return objective(num_train=num_train) if isinstance(objective, partial) else objective
 
@@ -155,7 +165,7 @@ def compile_objective(objective: Objective, model: VAE, **options: Any) -> None:
 
 def build_trainer(cfg: DictConfig, callbacks: list[pl.Callback], loggers: list) -> pl.Trainer:
     """Lightning's Trainer of a config."""
-    check_trainer(cfg)
+    config_checks.check_trainer(cfg)
     if cfg.trainer.accelerator == "cpu":
         # Lightning has torch ask NVML whether there is a GPU, and every optimiser step asks: where
         # there is none that is a search of the disk for its library, a quarter of a millisecond.
@@ -208,35 +218,6 @@ def metrics_callback(
     configs = to_container(cfg)["metrics"]
     every = cfg.metrics_every_n_steps
     return [Metrics(folder, of_a_model, configs, every)] if of_a_model else []
-
-
-def check_trainer(cfg: DictConfig) -> None:
-    """Refuse trainer settings that would not do what they say.
-
-    Raises:
-        UserError: 16-bit floats on a CPU, accumulated gradients, clipping that AMP can't do.
-    """
-    trainer = cfg.trainer
-    precision, on_cpu = str(trainer.precision), trainer.accelerator == "cpu"
-    if on_cpu and precision in ("16", "16-mixed", "16-true"):
-        raise UserError(
-            f"trainer.precision={precision} expects a GPU, got trainer.accelerator=cpu; use "
-            "trainer.precision=bf16-mixed or trainer=gpu."
-        )
-    mixed = precision in ("16-mixed", "bf16-mixed")
-    if mixed and trainer.gradient_clip_val and cfg.optimizer.get("fused"):
-        raise UserError(
-            f"gradient clipping in {precision} precision expects an unfused optimiser, got "
-            "optimizer.fused=true; set optimizer.fused=false."
-        )
-    accumulate = trainer.get("accumulate_grad_batches") or 1
-    require(
-        accumulate == 1,
-        f"a batch is one optimiser step here, got trainer.accumulate_grad_batches={accumulate}; "
-        "use a larger batch_size.",
-    )
-    if trainer.accelerator == "gpu" and not torch.cuda.is_available():
-        raise UserError("trainer=gpu expects a CUDA device, got none; use trainer=cpu.")
 
 
 def check_support(model: VAE, data: ImageDataModule) -> None:

@@ -1,4 +1,4 @@
-"""The one exception type for what a user can cause and mend."""
+"""The exception for mistakes that a user can fix, and the checks that raise it."""
 
 import difflib
 import math
@@ -49,7 +49,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def nearest(word: str, known: Iterable[str], num: int = 3) -> str:
-    """The entries of `known` that `word` may have meant, as text: "a, b" or "" for none."""
+    """The entries of `known` that `word` may be a misspelling of: "a, b", or "" for none."""
     return ", ".join(difflib.get_close_matches(word, list(known), n=num, cutoff=0.5))
 
 

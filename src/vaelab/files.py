@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from vaelab.errors import UserError
 
 RUN_ADVICE = (
-    "What was written before is whole: free some space, then go on with resume=<the run folder>."
+    "What was written before is whole: free some space, then resume with resume=<the run folder>."
 )
 
 
@@ -51,10 +51,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def not_written(path: Path, error: OSError, advice: str = RUN_ADVICE) -> UserError:
     """The sentence for a file that could not be written."""
-    return UserError(f"Expected to write {path} but got: {error.strerror or error}. {advice}")
+    return UserError(f"expected to write {path}, got: {error.strerror or error}. {advice}")
 
 
 def natural_order(path: str | Path) -> list[tuple[bool, int, str]]:
     """A key for sorting: job 2 before job 10."""
-    words = re.split(r"(\d+)", str(path))
-    return [(word.isdigit(), int(word) if word.isdigit() else 0, word) for word in words]
+    parts = re.split(r"(\d+)", str(path))
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]

@@ -53,7 +53,7 @@ def test_claim_makes_the_folder_and_says_running(folder):
 def test_a_second_claim_is_refused_and_touches_nothing(folder):
     folder.add_metrics({"val/elbo": -1.0})
     before = snapshot(folder)
-    with pytest.raises(UserError, match=r"already holds one; go on with it by resume="):
+    with pytest.raises(UserError, match=r"already holds one; resume it with resume="):
         RunFolder(folder.path).claim()
     assert snapshot(folder) == before
 

@@ -72,7 +72,7 @@ def test_a_full_disk_is_a_sentence(folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(UserError, match=r"metrics\.csv but got: No space left"):
+    with pytest.raises(UserError, match=r"metrics\.csv, got: No space left"):
         logger.log_metrics({"a": 1}, 1)
 
 

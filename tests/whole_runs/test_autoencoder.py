@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vaelab import load_run
-from vaelab.cli.hydra_app import summary
+from vaelab.cli.train import summary
 from vaelab.errors import UserError
 from vaelab.evaluate import evaluate, table
 from vaelab.metrics import AIS, Decomposition, Elbo, ImportanceWeightedBound, ReconstructionError

@@ -45,7 +45,7 @@ def stopped(run, at_step, tmp_path):
 
 @pytest.fixture
 def going_on():
-    """(folder, words) -> the config to go on with, as the command line would find it."""
+    """(folder, words) -> the config to resume with, as the command line would find it."""
 
     def config(folder, *words):
         with initialize_config_dir(str(CONF), version_base="1.3"):

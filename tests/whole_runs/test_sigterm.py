@@ -152,7 +152,7 @@ def test_killed_program_says_how_to_go_on(tiny, tmp_path, command, finish):
     process.send_signal(signal.SIGTERM)
     code, _, err = finish(process)
     assert code == 143
-    assert f"go on with it by resume={folder.path.name}" in err
+    assert f"resume it with resume={folder.path.name}" in err
     assert "Traceback" not in err
     assert folder.status()["state"] == "interrupted"
     # of step 10 at least, though nothing was to be saved before 100,000 but after validations

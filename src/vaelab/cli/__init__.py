@@ -1,1 +1,1 @@
-""""""
+"""The programs of the command line, one file each."""

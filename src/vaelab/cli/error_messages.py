@@ -16,8 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 from vaelab.errors import causes, known_cause, nearest
 
 
-def explain(error: BaseException, conf: Path, config_name: str) -> str | None:
-    """What to tell the user about an exception, or None if it is a bug and not a mistake."""
+def error_message(error: BaseException, conf: Path, config_name: str) -> str | None:
+    """The message for the user about an exception, or None if it is a bug and not a mistake."""
     chain = list(causes(error))
     known = known_cause(error)
     if known:
@@ -55,8 +55,8 @@ def _unknown_key(key: str, conf: Path, config_name: str) -> str:
         return _unknown_key_of_sweep(key, conf)
     # With the options that were chosen, since a key of theirs may have been meant; not with sweeps.
     choice = re.compile(r"([^=]+)=([^,\[\]]+|\[[^\[\]]*\])")
-    words = [word for word in map(choice.fullmatch, sys.argv[1:]) if word]
-    chosen = [word[0] for word in words if (conf / word[1]).is_dir()]
+    matches = [match for match in map(choice.fullmatch, sys.argv[1:]) if match]
+    chosen = [match[0] for match in matches if (conf / match[1]).is_dir()]
     with initialize_config_dir(str(conf), version_base="1.3"):
         known = list(_keys(compose(config_name, overrides=chosen)))
     last = key.rpartition(".")[2]
@@ -77,9 +77,9 @@ def _unknown_key_of_sweep(key: str, conf: Path) -> str:
     """For settings of launchers and sweepers, which are no settings of a run."""
     group, _, last = key.removeprefix("hydra.").partition(".")
     files = sorted((conf / "hydra" / group).glob("*.yaml"))
-    words = dict(word.split("=", 1) for word in sys.argv[1:] if word.startswith("hydra/"))
+    given = dict(one.split("=", 1) for one in sys.argv[1:] if one.startswith("hydra/"))
     usual = {"launcher": "serial", "sweeper": "grid"}.get(group)
-    chosen = words.get(f"hydra/{group}", usual)
+    chosen = given.get(f"hydra/{group}", usual)
     found = {file.stem: [str(name) for name in OmegaConf.load(file)] for file in files}
     options = {name: [k for k in keys if k != "_target_"] for name, keys in found.items()}
     known = options.get(str(chosen), [])

@@ -22,7 +22,7 @@ class RunFolder:
     metrics.json     final metrics;  metrics.csv  all of them: step, metric, value
     checkpoints/     last.ckpt, best.ckpt
     figures/         PNG, SVG and GIF
-    codes/           what the encoder says of the images, kept by evaluation; may be deleted
+    codes/           cached encodings of the images, for evaluation; may be deleted
     and TensorBoard's event files.
     """
 
@@ -43,9 +43,8 @@ class RunFolder:
         """The step of last.ckpt when first asked for; 0 where there is none yet."""
         if not self.last_checkpoint.exists():
             return 0
-        from vaelab.runs.checkpoint import (
-            load_checkpoint,  # here, since torch takes seconds to import
-        )
+        # Imported here, since torch takes seconds to import.
+        from vaelab.runs.checkpoint import load_checkpoint
 
         return int(load_checkpoint(self.last_checkpoint)["global_step"])
 
@@ -67,26 +66,26 @@ class RunFolder:
                 raise not_written(self.path, error) from error
             raise UserError(
                 f"a new run expects a folder of its own, got {self.path}, which already holds one; "
-                f"go on with it by resume={self.path}, or choose another name=."
+                f"resume it with resume={self.path}, or choose another name=."
             ) from None
         self.set_status(State.RUNNING)
 
     def is_planned(self) -> bool:
-        """Whether a sweep has laid a job here that has not begun."""
+        """Whether a sweep has planned a job here that has not started."""
         return self.status_file.exists() and self.status()["state"] == State.PLANNED
 
     def reopen(self) -> None:
         """Take over a stopped run in order to resume it.
 
         Raises:
-            UserError: no run lies here, or its process is still alive.
+            UserError: this is not a run folder, or its process is still alive.
         """
         status = self.status()
         here = status.get("host") == socket.gethostname()
         mine = here and status.get("pid") == os.getpid()
         # A cluster that starts a task again knows that the process before is gone.
-        again = status.get("task") is not None and status["task"] == cluster_task()
-        if status["state"] == State.RUNNING and not mine and (here or not again):
+        restarted = status.get("task") is not None and status["task"] == cluster_task()
+        if status["state"] == State.RUNNING and not mine and (here or not restarted):
             where = "" if here else f" of {status.get('host')}"
             raise UserError(
                 f"resume expects a run that has stopped, but process {status['pid']}{where} is "
@@ -94,7 +93,7 @@ class RunFolder:
                 + (
                     "."
                     if here
-                    else f" ({STALE_AFTER_SECONDS:.0f} s without a sign of life count as stopped)."
+                    else f" ({STALE_AFTER_SECONDS:.0f} s without a heartbeat count as stopped)."
                 )
             )
         self.set_status(State.RUNNING)
@@ -132,7 +131,7 @@ class RunFolder:
             return json.loads(self.metrics.read_text())
         except ValueError as error:
             raise UserError(
-                f"expected JSON in {self.metrics}, got {error}; mend it, or move it away and "
+                f"expected JSON in {self.metrics}, got {error}; fix it, or move it away and "
                 "evaluate the run again."
             ) from error
 
@@ -170,8 +169,8 @@ class RunFolder:
                     curve[int(row["step"])] = float(row["value"])
                 except (KeyError, TypeError, ValueError) as error:
                     raise UserError(
-                        f"expected rows step,metric,value in {self.curves}, got {dict(row)}; mend "
-                        "the file, or move it away to go on without curves."
+                        f"expected rows step,metric,value in {self.curves}, got {dict(row)}; fix "
+                        "the file, or move it away to continue without curves."
                     ) from error
         return curves
 

@@ -80,23 +80,23 @@ def tensorboard(folder: RunFolder) -> TensorBoardLogger:
 
 def save_and_log_figure(
     name: str,
-    picture: "Figure | Animation",
+    figure: "Figure | Animation",
     folder: RunFolder,
     step: int,
     writers: Sequence[SummaryWriter],
     formats: Sequence[str] = ("png",),
 ) -> None:
-    """Write a picture into figures/ and TensorBoard's Images tab.
+    """Write a figure into figures/ and TensorBoard's Images tab.
 
     Args:
         name: of its files and tag.
-        picture: an animation becomes a GIF, a figure files in `formats` ("png", "svg").
+        figure: an animation becomes a GIF, any other files in `formats` ("png", "svg").
         writers: of TensorBoard's events.
     """
-    moves = isinstance(picture, Animation)
+    moves = isinstance(figure, Animation)
     files, shown = (("gif",), "gif") if moves else (tuple(formats), "png")
     # Drawn once a format, not once a place.
-    encoded = {f: encode(picture, f) for f in {*files, *((shown,) if writers else ())}}
+    encoded = {f: encode(figure, f) for f in {*files, *((shown,) if writers else ())}}
     for format in files:
         write_encoded(encoded[format], folder.figures / f"{name}.{format}")
     for writer in writers:

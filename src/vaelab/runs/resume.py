@@ -1,4 +1,4 @@
-"""Going on with a stopped run: from its folder alone, and only as the same run."""
+"""Resuming a stopped run: from its folder alone, and only as the same run."""
 
 import json
 
@@ -15,7 +15,7 @@ GROWN = {"num_steps", "trainer.max_steps"}
 
 
 def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
-    """The config to go on with: the run's own, unless settings beside resume= would change it.
+    """The config to resume with: the run's own, unless settings beside resume= would change it.
 
     Args:
         folder: the run folder.
@@ -27,10 +27,10 @@ def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
     run = RunFolder(folder)
     run.status()
     saved = load_current_config(run.config)
-    typed = [word for word in overrides if not word.startswith("resume=")]
-    if typed:
+    added = [one for one in overrides if not one.startswith("resume=")]
+    if added:
         first = json.loads(run.provenance.read_text())[0]["overrides"]
-        before, after = (compose("train", overrides=words) for words in (first, first + typed))
+        before, after = (compose("train", overrides=every) for every in (first, first + added))
         changes = differences(to_container(before), to_container(after), ignore=())
         if set(changes) == GROWN and changes["num_steps"][1] > changes["num_steps"][0]:
             saved.num_steps, saved.trainer.max_steps = after.num_steps, after.trainer.max_steps
@@ -38,7 +38,7 @@ def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
             rows = "; ".join(f"{key}: {old} -> {new}" for key, (old, new) in changes.items())
             raise UserError(
                 f"resume expects the settings the run was started with (num_steps may grow), got "
-                f"{' '.join(typed)}, which changes {rows}; leave it out, or start a new run."
+                f"{' '.join(added)}, which changes {rows}; leave it out, or start a new run."
             )
     saved.resume = folder
     return saved

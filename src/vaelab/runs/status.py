@@ -76,7 +76,7 @@ def cluster_task() -> str | None:
 
 
 def _is_recent(time: str) -> bool:
-    """Whether a sign of life of another machine is recent; clocks may differ by some seconds."""
+    """Whether the heartbeat of another host is recent; clocks may differ by some seconds."""
     written = datetime.fromisoformat(time).astimezone()
     # In the future, since its clock was set wrong, it may be by as much and no longer.
     return abs((datetime.now().astimezone() - written).total_seconds()) < STALE_AFTER_SECONDS

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from vaelab.runs.signals import Terminated, end_on_sigterm
+from vaelab.runs.signals import Terminated, raise_on_sigterm
 
 SWEEP = "VAELAB_SWEEP"  # the process number of the one that starts a job, for that job
 PATIENCE = 60.0  # seconds that a job has to save its state when it is asked to end
@@ -27,7 +27,7 @@ def terminate_with_parent() -> None:
         return
     first = "LOCAL_RANK" not in os.environ
     if first:
-        end_on_sigterm()
+        raise_on_sigterm()
         # The further processes of one training, which Lightning starts, end with this one.
         os.environ[SWEEP] = str(os.getpid())
     if os.getppid() != int(started_by):

@@ -15,7 +15,7 @@ from vaelab.errors import require
 from vaelab.files import write_atomically
 from vaelab.models import VAE
 from vaelab.runs.folder import RunFolder
-from vaelab.runs.signals import Terminated, answer_at_step
+from vaelab.runs.signals import Terminated, handle_at_step
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -53,15 +53,15 @@ class Checkpoints(pl.Callback):
     def __init__(self, folder: RunFolder, every_n_steps: int):
         require(
             every_n_steps >= 1,
-            f"callbacks.checkpoints.every_n_steps expects at least 1, got {every_n_steps}.",
+            f"every_n_steps expects at least 1, got {every_n_steps}.",
         )
         self.every_n_steps = every_n_steps
         self.last, self.best = folder.last_checkpoint, folder.best_checkpoint
         self.best_score, self.best_step = -float("inf"), -1
         self.monitor = "val/elbo"
-        self._asked_by: int | None = None  # the number of a signal
-        self._ends = False
-        self._answer_as_before: Callable[[], None] = lambda: None
+        self._signal: int | None = None  # the number of a signal
+        self._stopping = False
+        self._restore_handlers: Callable[[], None] = lambda: None
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         if not cast(VAE, module.model).posterior.has_density:
@@ -74,26 +74,26 @@ class Checkpoints(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         # In place of Lightning's, which would end a validation in its middle.
-        self._answer_as_before = answer_at_step(self._ask_to_end)
+        self._restore_handlers = handle_at_step(self._request_stop)
 
     def on_train_batch_start(self, *_: Any) -> None:
         # Here and not where it was saved: Lightning logs the step after on_train_batch_end.
-        if self._ends:
-            raise self._ending()
+        if self._stopping:
+            raise self._termination()
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         # The validation and the test of the final weights have nothing to save: they end at once.
-        self._answer_as_before()
-        if self._is_to_end(trainer):
-            raise self._ending()
+        self._restore_handlers()
+        if self._should_stop(trainer):
+            raise self._termination()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         step = trainer.global_step
         interval = int(trainer.val_check_batch or 1)
         validates = trainer.enable_validation and step % interval == 0
         ends = step == trainer.max_steps or trainer.should_stop
-        self._ends = self._is_to_end(trainer)
-        if (step % self.every_n_steps == 0 or ends or self._ends) and not validates:
+        self._stopping = self._should_stop(trainer)
+        if (step % self.every_n_steps == 0 or ends or self._stopping) and not validates:
             self._save(trainer, module, self.last)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -112,18 +112,18 @@ class Checkpoints(pl.Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best_score, self.best_step = state["best_score"], state["best_step"]
 
-    def _ask_to_end(self, number: int) -> None:
-        self._asked_by = number
+    def _request_stop(self, number: int) -> None:
+        self._signal = number
 
-    def _ending(self) -> Terminated:
-        return Terminated(self._asked_by or signal.SIGTERM)
+    def _termination(self) -> Terminated:
+        return Terminated(self._signal or signal.SIGTERM)
 
-    def _is_to_end(self, trainer: pl.Trainer) -> bool:
-        """Whether any of the processes was asked to: signals come at different steps to each."""
-        asked = self._asked_by is not None
+    def _should_stop(self, trainer: pl.Trainer) -> bool:
+        """Whether any process got a signal: they arrive at different steps in each."""
+        signalled = self._signal is not None
         if trainer.world_size == 1:
-            return asked
-        return trainer.strategy.reduce_boolean_decision(asked, all=False)
+            return signalled
+        return trainer.strategy.reduce_boolean_decision(signalled, all=False)
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule, path: Path) -> None:
         for logger in trainer.loggers:

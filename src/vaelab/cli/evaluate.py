@@ -1,0 +1,46 @@
+"""Evaluate finished runs: scripts/evaluate.py, vaelab-evaluate."""
+
+import sys
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from vaelab.cli.hydra_app import run_hydra_app
+from vaelab.errors import UserError
+
+
+def main() -> None:
+    """Evaluate what `run=` names; exit code 2 where a metric could not be computed."""
+    failed: list[str] = []
+
+    def job(cfg: DictConfig) -> None:
+        failed.extend(evaluate_and_print(cfg))
+
+    try:
+        ok = run_hydra_app(job, "evaluate")
+    except KeyboardInterrupt:
+        print(
+            "stopped: what was computed is in metrics.json; the same command continues from there.",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+    if failed or not ok:
+        sys.exit(2)
+
+
+def evaluate_and_print(cfg: DictConfig) -> list[str]:
+    """Evaluate the runs of `cfg.run`, print a table of each; the metrics that failed."""
+    path = None if OmegaConf.is_missing(cfg, "run") else cfg.run
+    if path is None or not Path(path).exists():
+        raise UserError(
+            f"evaluate expects run=<a run folder, a folder of runs, or a checkpoint>, got "
+            f"{path or 'none'}; name what a run printed at its end: run=outputs/main/<time>."
+        )
+    from vaelab.evaluate import evaluate_config, table
+
+    failed: list[str] = []
+    for evaluation in evaluate_config(cfg, list(HydraConfig.get().overrides.task)):
+        print(table(evaluation))
+        failed += evaluation.failed
+    return failed
