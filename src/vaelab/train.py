@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,15 +13,17 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from vaelab import build, config_checks
-from vaelab.errors import sentence
-from vaelab.files import write_atomically, write_json
+from vaelab.errors import UserError, require, sentence
+from vaelab.files import write_json
+from vaelab.runs.checkpoint import load_checkpoint
+from vaelab.runs.config_hash import GROWING, NOT_HASHED, differences
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.heartbeat import Heartbeat, heartbeat
 from vaelab.runs.loggers import log_hparams
 from vaelab.runs.process import is_main_process, prepare_process, silence_lightning
 from vaelab.runs.provenance import provenance
 from vaelab.runs.signals import terminate_on_sigterm
-from vaelab.runs.status import State
+from vaelab.runs.status import LostRun, State
 from vaelab.training.callbacks import Checkpoints, Pruning, Stopwatch
 
 log = logging.getLogger(__name__)
@@ -39,8 +42,10 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         UserError: the config, the data or the folder can't be used; status.json then says failed.
     """
     folder = RunFolder(path)
-    with terminate_on_sigterm(), _status_of(folder, resume=bool(cfg.resume)) as heart:
-        cfg = _prepare(cfg, folder)
+    resume, cfg = bool(cfg.resume), cfg.copy()
+    cfg.resume = None
+    with terminate_on_sigterm(), _status_of(folder, cfg, resume=resume) as heart:
+        _prepare(cfg)
         parts = build.build_run(cfg)
         if is_main_process():
             _add_provenance(folder, overrides, parts.data.splits.checksum)
@@ -55,42 +60,47 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
 
 
 @contextmanager
-def _status_of(folder: RunFolder, *, resume: bool) -> Iterator[Heartbeat]:
-    """Keep status.json true: running, then finished, failed with the error, or interrupted.
+def _status_of(folder: RunFolder, cfg: DictConfig, *, resume: bool) -> Iterator[Heartbeat]:
+    """Save the config and keep status.json true: running, then finished, failed or interrupted.
 
     Of the processes that train one model together the first one writes it.
     """
     if not is_main_process():
         yield Heartbeat()
         return
+    config = OmegaConf.to_yaml(cfg, resolve=True)
     if resume:
-        folder.reopen()
+        folder.reopen(config)
     else:
-        folder.claim()
+        folder.claim(config)
     try:
         with heartbeat(folder) as heart:
             yield heart
+        folder.set_status(**heart.ending)
+    except LostRun:
+        raise  # the status is that of another process
     except (KeyboardInterrupt, SystemExit) as stop:
-        folder.set_status(State.INTERRUPTED, error=type(stop).__name__)
+        _set_final_status(folder, State.INTERRUPTED, type(stop).__name__)
         log.warning("interrupted; resume it with resume=%s", folder.path)
         raise
     except BaseException as error:
-        folder.set_status(State.FAILED, error=sentence(error))
+        _set_final_status(folder, State.FAILED, sentence(error))
         raise
-    folder.set_status(**heart.ending)
 
 
-def _prepare(cfg: DictConfig, folder: RunFolder) -> DictConfig:
-    """The config as it is saved, written before all else: a run that fails at once has its own."""
-    cfg = cfg.copy()
-    cfg.resume = None
-    if is_main_process():
-        text = OmegaConf.to_yaml(cfg, resolve=True)
-        write_atomically(folder.config, lambda file: file.write(text.encode()))
+def _set_final_status(folder: RunFolder, state: State, error: str) -> None:
+    """Record why the run stopped, unless the disk is the reason."""
+    try:
+        folder.set_status(state, error=error)
+    except UserError as problem:
+        log.warning(problem)
+
+
+def _prepare(cfg: DictConfig) -> None:
+    """Set up this process, and warn of steps that will not be reached."""
     silence_lightning()
     prepare_process(cfg.num_threads)
     config_checks.warn_of_unreached_steps(cfg)
-    return cfg
 
 
 def _build_trainer(cfg: DictConfig, folder: RunFolder, parts: build.RunParts) -> pl.Trainer:
@@ -110,11 +120,28 @@ def _build_trainer(cfg: DictConfig, folder: RunFolder, parts: build.RunParts) ->
 
 def _fit(trainer: pl.Trainer, parts: build.RunParts, folder: RunFolder) -> None:
     """Train, from the last checkpoint where there is one."""
-    checkpoint = folder.last_checkpoint if folder.last_step else None
+    checkpoint = folder.resume_checkpoint()
     if checkpoint:
+        _require_same_config(checkpoint, parts.module.config)
         log.info("resuming %s at step %d", folder.path, folder.last_step)
         parts.module.last_checkpoint = f"{checkpoint} (step {folder.last_step})"
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint)
+
+
+def _require_same_config(checkpoint: Path, config: dict[str, Any]) -> None:
+    """Reject a checkpoint of another run, and a config.yaml that was changed by hand.
+
+    Raises:
+        UserError: naming the settings that differ. More steps are no difference.
+    """
+    saved = load_checkpoint(checkpoint)["config"]
+    changes = differences(saved, config, ignore=(*NOT_HASHED, *GROWING))
+    rows = "; ".join(f"{key}: {old} -> {new}" for key, (old, new) in changes.items())
+    require(
+        not changes,
+        f"resume expects the config that {checkpoint} was trained with, got another: {rows}; put "
+        "config.yaml back as it was (the checkpoint holds a copy), or start a new run.",
+    )
 
 
 def _evaluate(trainer: pl.Trainer, parts: build.RunParts, cfg: DictConfig) -> dict[str, Any]:

@@ -149,7 +149,9 @@ def test_interrupted_evaluation_says_that_it_continues(
 
 def test_folder_of_a_new_run_is_new(tmp_path):
     first = Path(hydra_app.run_folder(None, str(tmp_path), "mine"))
-    first.mkdir(parents=True)
+    assert hydra_app.run_folder(None, str(tmp_path), "mine") == str(first)  # hydra asks again
+    hydra_app.run_folder.cache_clear()  # as in another process
     second = Path(hydra_app.run_folder(None, str(tmp_path), "mine"))
     assert first.parent == second.parent == tmp_path / "mine"
-    assert not second.exists()
+    assert first != second
+    assert list(first.iterdir()) == list(second.iterdir()) == []

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vaelab.errors import UserError
+from vaelab.runs.checkpoint import save_checkpoint
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.loggers import MetricsCSV, tensorboard
 
@@ -20,7 +21,7 @@ def folder(tmp_path):
 
 def checkpoint_at(folder, step):
     folder.last_checkpoint.parent.mkdir()
-    torch.save({"state_dict": {}, "config": {}, "global_step": step}, folder.last_checkpoint)
+    save_checkpoint({"state_dict": {}, "config": {}, "global_step": step}, folder.last_checkpoint)
 
 
 def test_rows_are_appended_as_they_come(folder):

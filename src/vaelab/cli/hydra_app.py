@@ -4,6 +4,7 @@ Torch is imported inside the jobs, so that --help and typos are answered at once
 """
 
 import functools
+import itertools
 import logging
 import os
 import sys
@@ -89,9 +90,10 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
 
 
+@functools.cache  # hydra asks more than once
 def run_folder(resume: str | None, output_root: str, name: str) -> str:
-    """The run to resume, or a folder that does not exist yet: <output_root>/<name>/<time>."""
-    if resume:
+    """The run to resume, or a new folder, <output_root>/<name>/<time>, made for this process."""
+    if resume is not None:
         # Here, because hydra makes the folder before the job gets to look at it.
         if not (Path(resume) / "status.json").exists():
             raise UserError(
@@ -99,12 +101,26 @@ def run_folder(resume: str | None, output_root: str, name: str) -> str:
                 "folder that the run printed, such as outputs/main/<time>."
             )
         return resume
-    folder = Path(output_root) / name / STARTED
-    number = 2
-    while folder.exists():
-        folder = folder.with_name(f"{STARTED}-{number}")
-        number += 1
-    return str(folder)
+    for number in itertools.count(1):
+        folder = Path(output_root) / name / (STARTED if number == 1 else f"{STARTED}-{number}")
+        if not folder.exists() and (shows_config() or _reserve(folder)):
+            return str(folder)
+    raise AssertionError
+
+
+def _reserve(folder: Path) -> bool:
+    """Make the folder; whether no other process that started in this second was faster."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def shows_config() -> bool:
+    """Whether the command line asks hydra to print the config and not to run."""
+    return any(one.startswith(("--cfg", "--info", "-c", "-i")) for one in sys.argv[1:])
 
 
 def output_dir() -> Path:

@@ -21,6 +21,7 @@ HARDWARE = (
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.precision", "compile", "channels_last", "float32_matmul"),
 )
+GROWING = ("num_steps", "trainer.max_steps")  # what a resumed run may increase
 SEED = ("seed",)  # runs that differ in nothing else are repetitions of one setting
 DIGITS = 10
 

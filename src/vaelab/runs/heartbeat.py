@@ -7,7 +7,7 @@ from typing import Any
 
 from vaelab.errors import UserError
 from vaelab.runs.folder import RunFolder
-from vaelab.runs.status import State
+from vaelab.runs.status import LostRun, State
 
 SECONDS = 10.0
 
@@ -27,6 +27,11 @@ class Heartbeat:
         """Include the step of this trainer from now on."""
         self.trainer = trainer
 
+    def stop_training(self) -> None:
+        """Have the trainer stop after its step; its save then raises `LostRun`."""
+        if self.trainer is not None:
+            self.trainer.should_stop = True
+
     def facts(self) -> dict[str, int]:
         """step and num_steps of the trainer."""
         if self.trainer is None:
@@ -44,9 +49,13 @@ def heartbeat(folder: RunFolder) -> Iterator[Heartbeat]:
 
     def beat() -> None:
         while not over.wait(SECONDS):
-            # A disk that is full for a while fails the run at its next save, not the heartbeat.
-            with contextlib.suppress(UserError):
+            try:
                 folder.set_status(State.RUNNING, **heart.facts())
+            except LostRun:
+                heart.stop_training()
+                return
+            except UserError:
+                pass  # a disk that is full for a while fails the run at its next save, not here
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

@@ -33,7 +33,7 @@ class MetricsCSV(Logger):
 
     def __init__(self, folder: RunFolder):
         super().__init__()
-        self.path = folder.curves
+        self.path, self.require_owner = folder.curves, folder.require_owner
         rows = [row for row in _read(self.path) if int(row[0]) <= folder.last_step]
         self.kept = {(int(step), name) for step, name, _ in rows}
         lines = [",".join(row) + "\n" for row in (HEADER, *rows)]
@@ -51,6 +51,7 @@ class MetricsCSV(Logger):
         # A run resumed at its end evaluates again; those rows are there already.
         new = {name: value for name, value in metrics.items() if (step, name) not in self.kept}
         text = "".join(f"{step},{name},{float(value)!r}\n" for name, value in new.items())
+        self.require_owner()
         try:
             # One write of whole lines: a kill leaves at most one broken line, the last.
             with self.path.open("a") as file:

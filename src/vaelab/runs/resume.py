@@ -7,11 +7,8 @@ from omegaconf import DictConfig
 
 from vaelab.errors import UserError
 from vaelab.runs.config import load_current_config, to_container
-from vaelab.runs.config_hash import differences
+from vaelab.runs.config_hash import GROWING, differences
 from vaelab.runs.folder import RunFolder
-
-# The settings that num_steps decides; more steps are the one change a resumed run may have.
-GROWN = {"num_steps", "trainer.max_steps"}
 
 
 def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
@@ -32,7 +29,7 @@ def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
         first = json.loads(run.provenance.read_text())[0]["overrides"]
         before, after = (compose("train", overrides=every) for every in (first, first + added))
         changes = differences(to_container(before), to_container(after), ignore=())
-        if set(changes) == GROWN and changes["num_steps"][1] > changes["num_steps"][0]:
+        if set(changes) == set(GROWING) and changes["num_steps"][1] > changes["num_steps"][0]:
             saved.num_steps, saved.trainer.max_steps = after.num_steps, after.trainer.max_steps
         elif changes:
             rows = "; ".join(f"{key}: {old} -> {new}" for key, (old, new) in changes.items())

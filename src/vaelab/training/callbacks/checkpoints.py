@@ -1,35 +1,36 @@
 """Checkpoints: the last, to resume from, and the best."""
 
-import io
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from vaelab.errors import require
-from vaelab.files import write_atomically
+from vaelab.files import copy_atomically
 from vaelab.models import VAE
+from vaelab.runs.checkpoint import load_checkpoint, save_checkpoint
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.signals import Terminated, handle_at_step
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, written so that a kill or a full disk leaves the old one."""
+    """Lightning's checkpoint files, written by `save_checkpoint` and checked when they are read."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):
-        # In memory first: torch.save answers a full disk with a RuntimeError about positions.
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        write_atomically(Path(path), lambda file: file.write(buffer.getbuffer()))
+        save_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        return load_checkpoint(Path(path))
 
 
 class Checkpoints(pl.Callback):
     """Saves last.ckpt every `every_n_steps` steps and at the end, best.ckpt after a validation.
+
+    The last.ckpt before is kept as previous.ckpt.
 
     The best has the highest val/elbo; of an autoencoder, which has none, the lowest
     val/reconstruction.
@@ -57,6 +58,7 @@ class Checkpoints(pl.Callback):
         )
         self.every_n_steps = every_n_steps
         self.last, self.best = folder.last_checkpoint, folder.best_checkpoint
+        self.previous, self.require_owner = folder.previous_checkpoint, folder.require_owner
         self.best_score, self.best_step = -float("inf"), -1
         self.monitor = "val/elbo"
         self._signal: int | None = None  # the number of a signal
@@ -129,5 +131,8 @@ class Checkpoints(pl.Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 logger.experiment.flush()  # a resumed run writes only what comes after this step
+        if path == self.last and path.exists() and trainer.is_global_zero:
+            self.require_owner()
+            copy_atomically(path, self.previous)
         trainer.save_checkpoint(path, weights_only=False)  # with optimiser and step
         module.last_checkpoint = f"{path} (step {trainer.global_step})"  # type: ignore[assignment]
