@@ -27,7 +27,7 @@ from vaelab.seeding import derive_seed
 from vaelab.training.callbacks import AtomicCheckpointIO, Metrics
 from vaelab.training.module import TrainingModule
 
-NUM_CHECKED = 1000
+NUM_AT_ONCE = 1000  # images whose levels are checked
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,13 @@ def build_run(cfg: DictConfig) -> RunParts:
     Raises:
         UserError: a setting that is out of range, or settings that can't be combined.
     """
+    config_checks.check_settings(cfg)
     data = build_data(cfg)
+    num_train = len(data.splits.train)
+    config_checks.check_batch_size(cfg.batch_size, num_train, replacement=cfg.replacement)
     torch.manual_seed(derive_seed("init", cfg.seed))
     model = build_model(cfg, data.image_shape)
-    objective = build_objective(cfg, len(data.splits.train))
+    objective = build_objective(cfg, num_train)
     return RunParts(data, model, objective, build_training_module(cfg, model, objective, data))
 
 
@@ -79,17 +82,30 @@ def build(node: Any, **known_later: Any) -> Any:
 
 def _build_later(constructor: partial, node: DictConfig, *args: Any, **known: Any) -> Any:
     """Call a `_partial_` constructor, with the same errors as `build`."""
+    path = str(node._get_full_key(None))
     try:
         return constructor(*args, **known)
     except UserError as error:
-        raise with_path(error, str(node._get_full_key(None)), node) from error
+        raise with_path(error, path, node) from error
+    except (TypeError, ValueError) as error:
+        if node._target_.startswith("vaelab."):
+            raise
+        raise UserError(
+            f"{path} expects settings that {node._target_} accepts, got: {error}; `--cfg job -p "
+            f"{path}` shows them."
+        ) from error
 
 
 def with_path(error: UserError, path: str, cfg: DictConfig) -> UserError:
     """The error with `path` before its first word, where that is an argument of what is there."""
-    target = OmegaConf.select(cfg._get_root(), f"{path}._target_")
-    arguments = inspect.signature(get_object(target)).parameters if target else {}
-    return UserError(f"{path}.{error}") if str(error).split()[0] in arguments else error
+    node = OmegaConf.select(cfg._get_root(), path)
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        return error
+    argument, _, rest = str(error).partition(" ")
+    if argument not in inspect.signature(get_object(node._target_)).parameters:
+        return error
+    key = config_checks.source_of(node, argument) if argument in node else f"{path}.{argument}"
+    return UserError(f"{key} {rest}")
 
 
 def build_data(cfg: DictConfig) -> ImageDataModule:
@@ -138,11 +154,13 @@ def build_training_module(
     """The training module of a config, its targets checked and itself compiled if asked."""
     check_support(model, data)
     objective.check_model(model)
+    optimizer, lr_scheduler = build(cfg.optimizer), build(cfg.lr_scheduler)
+    _try_optimizer(optimizer, lr_scheduler)
     module = TrainingModule(
         model,
         objective,
-        build(cfg.optimizer),
-        lr_scheduler=build(cfg.lr_scheduler),
+        optimizer,
+        lr_scheduler=lr_scheduler,
         seed=cfg.seed,
         channels_last=cfg.channels_last,
         config=to_container(cfg),
@@ -153,6 +171,13 @@ def build_training_module(
         torch._inductor.config.fallback_random = True
         compile_objective(objective, model)
     return module
+
+
+def _try_optimizer(optimizer: Any, lr_scheduler: Any) -> None:
+    """Have torch check the settings now, and not when training starts."""
+    built = optimizer([torch.nn.Parameter(torch.zeros(1))])
+    if lr_scheduler is not None:
+        lr_scheduler(built)
 
 
 def compile_objective(objective: Objective, model: VAE, **options: Any) -> None:
@@ -221,8 +246,12 @@ def metrics_callback(
 
 
 def check_support(model: VAE, data: ImageDataModule) -> None:
-    """Refuse targets outside the likelihood's support, seen on training images as trained on."""
+    """Reject targets outside the likelihood's support, in any training image as trained on."""
     train = data.splits.train
-    positions = torch.arange(min(NUM_CHECKED, len(train)))
-    x = data.train_batch(0) if data.pixels == "dynamic" else train.take(positions)
-    model.likelihood.check_support(x)
+    if data.pixels == "dynamic":
+        model.likelihood.check_support(data.train_batch(0))
+        return
+    # Images of bits are all alike: zeros and ones.
+    num = NUM_AT_ONCE if train.images.packed else len(train)
+    for positions in torch.arange(min(num, len(train))).split(NUM_AT_ONCE):
+        model.likelihood.check_support(train.take(positions))

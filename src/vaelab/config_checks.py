@@ -3,15 +3,19 @@
 import inspect
 import logging
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 from hydra.utils import get_object
-from omegaconf import DictConfig
+from omegaconf import DictConfig, Node, OmegaConf
 
-from vaelab.errors import UserError, require
+from vaelab.errors import UserError, require, require_choice, require_range
+from vaelab.runs.config import to_container
+from vaelab.runs.config_hash import canonical
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,121 @@ KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
+# Settings that no constructor of ours checks: those of the run, and of classes of other packages.
+COUNT = {"integer": True, "at_least": 1}
+RANGES: dict[str, dict[str, Any]] = {
+    "seed": {"integer": True, "example": 0},
+    "latent_dim": COUNT | {"example": 10},
+    "batch_size": COUNT | {"unit": "images", "example": 64},
+    "eval_batch_size": COUNT | {"unit": "images", "example": 200},
+    "num_steps": COUNT | {"example": 2500},
+    "val_every_n_steps": COUNT | {"unit": "steps", "example": 500},
+    "metrics_every_n_steps": COUNT | {"unit": "steps", "example": 1000},
+    "num_threads": COUNT | {"example": 1},
+    "optimizer.lr": {"above": 0, "example": 1e-3},
+    "optimizer.eps": {"at_least": 0, "example": 1e-8},
+    "optimizer.weight_decay": {"at_least": 0, "example": 0},
+    "lr_scheduler.T_max": COUNT | {"unit": "steps", "example": 2500},
+    "lr_scheduler.eta_min": {"at_least": 0, "example": 0},
+    "lr_scheduler.gamma": {"above": 0, "example": 0.1},
+    "trainer.max_steps": COUNT | {"example": 2500},
+    "trainer.log_every_n_steps": COUNT | {"unit": "steps", "example": 50},
+    "trainer.gradient_clip_val": {"above": 0, "example": 1.0},
+    "trainer.num_nodes": COUNT | {"example": 1},
+    "callbacks.ema.decay": {"at_least": 0, "below": 1, "example": 0.999},
+    "callbacks.progress.refresh_rate": COUNT | {"unit": "steps", "example": 20},
+    "callbacks.progress.log_rate": COUNT | {"unit": "steps", "example": 500},
+}
+LISTS: dict[str, dict[str, Any]] = {  # whose items are numbers
+    "optimizer.betas": {"at_least": 0, "below": 1, "example": 0.9},
+    "lr_scheduler.milestones": COUNT | {"unit": "steps", "example": 1000},
+}
+LENGTHS = {"optimizer.betas": 2}
+BOOLEANS = (
+    *("replacement", "compile", "channels_last", "trainer.deterministic", "optimizer.fused"),
+    *("trainer.enable_model_summary", "trainer.enable_progress_bar", "trainer.fast_dev_run"),
+)
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "init": ("glorot", "kaiming", "pytorch"),
+    "float32_matmul": ("highest", "high", "medium"),
+    "trainer.precision": ("32-true", "64-true", "bf16-mixed", "16-mixed", 32, 64, "32", "64"),
+    "trainer.accelerator": ("cpu", "gpu", "cuda", "auto"),
+}
+PARTS = (
+    *("data", "model.encoder", "model.decoder", "posterior", "prior", "likelihood", "objective"),
+    *("kl_penalty", "optimizer", "trainer"),
+)
+OPTIONAL = ("num_threads", "trainer.gradient_clip_val", "optimizer.fused")  # null is a value
+
+
+def check_settings(cfg: DictConfig) -> None:
+    """Reject settings that make no sense whatever the data and the model are.
+
+    Raises:
+        UserError: naming the setting, what it expects and what it got.
+    """
+    settings = canonical(to_container(cfg), ignore=())
+    for name, value in settings.items():
+        _check_value(name, value)
+    for part in PARTS:
+        node = OmegaConf.select(cfg, part)
+        require(
+            isinstance(node, DictConfig) and "_target_" in node,
+            f"{part} expects a class to build, with _target_, got {node}; choose an option of "
+            f"{part.partition('.')[0]}, see `--help {part.partition('.')[0]}`.",
+        )
+    for name in (*RANGES, *LISTS, *CHOICES, *BOOLEANS):
+        if name in settings and not (settings[name] is None and name in OPTIONAL):
+            _check_setting(name, settings[name])
+    folder = Path(str(cfg.name))
+    require(
+        not folder.is_absolute() and ".." not in folder.parts,
+        f"name expects a folder below output_root, got {cfg.name}; set output_root= to store runs "
+        "elsewhere.",
+    )
+
+
+def _check_value(name: str, value: Any) -> None:
+    """What holds for every setting: no empty text, no NaN or infinity."""
+    for item in value if isinstance(value, list) else [value]:
+        require(item != "", f"{name} expects a value, got empty text; leave {name}= out.")
+        require(
+            not isinstance(item, float) or math.isfinite(item),
+            f"{name} expects a finite number, got {item}; `--cfg job` shows the usual one.",
+        )
+
+
+def _check_setting(name: str, value: Any) -> None:
+    if name in RANGES:
+        require_range(name, value, **RANGES[name])
+    elif name in LISTS:
+        length = LENGTHS.get(name, len(value) if isinstance(value, list) else 0)
+        require(
+            isinstance(value, list) and len(value) == length,
+            f"{name} expects a list of {LENGTHS.get(name, '')} numbers, got {value!r}; `--cfg job` "
+            "shows the usual ones.",
+        )
+        for item in value:
+            require_range(name, item, **LISTS[name])
+    elif name in CHOICES:
+        require_choice(name, value, CHOICES[name])
+    else:
+        require(isinstance(value, bool), f"{name} expects true or false, got {value!r}; try false.")
+
+
+def check_batch_size(batch_size: int, num_train: int, *, replacement: bool) -> None:
+    """Reject a batch that holds images twice.
+
+    Raises:
+        UserError: there are fewer training images than images in a batch.
+    """
+    require(
+        replacement or batch_size <= num_train,
+        f"batch_size expects at most the {num_train} training images, got {batch_size}; lower it, "
+        "or draw with replacement=true.",
+    )
+
+
 def check_types(node: Any) -> None:
     """Require values of the types that the constructors' signatures name, throughout a node.
 
@@ -38,18 +157,46 @@ def check_types(node: Any) -> None:
     if not isinstance(node, DictConfig):
         return
     target = str(node.get("_target_") or "")
-    hints = argument_types(target) if target.startswith("vaelab.") else {}
+    hints = argument_types(target) if target else {}
+    if target.startswith("vaelab."):
+        _check_names(node, target)
     for name, value in node.items():
         check_types(value)
         if name in hints and not isinstance(value, DictConfig):
-            _check_type(node._get_full_key(str(name)), value, hints[str(name)])
+            _check_type(source_of(node, str(name)), value, hints[str(name)])
+
+
+def _check_names(node: DictConfig, target: str) -> None:
+    """Require that the constructor of a node has every argument that is given."""
+    parameters = inspect.signature(get_object(target)).parameters
+    takes_any = any(one.kind == one.VAR_KEYWORD for one in parameters.values())
+    given = [str(name) for name in node if not str(name).startswith("_")]
+    for name in [] if takes_any else given:
+        others = ", ".join(other for other in given if other in parameters)
+        require(
+            name in parameters,
+            f"{node._get_full_key(name)} is not a setting of {target.rpartition('.')[2]}, which "
+            f"has {others or 'none'}; leave it out.",
+        )
+
+
+def source_of(node: DictConfig, name: str) -> str:
+    """The full key of a setting: where it is set, if its value is that of another setting."""
+    raw = node._get_node(name)
+    reference = (
+        re.fullmatch(r"\$\{([\w.]+)\}", str(raw._value())) if isinstance(raw, Node) else None
+    )
+    return reference[1] if reference else str(node._get_full_key(name))
 
 
 def argument_types(target: str) -> dict[str, Any]:
     """{argument: annotation} of a class or function given by its dotted name."""
     function = get_object(target)
     function = function.__init__ if inspect.isclass(function) else function
-    return get_type_hints(function)
+    try:
+        return get_type_hints(function)
+    except (NameError, TypeError):  # annotations of other packages that can't be evaluated
+        return {}
 
 
 def _check_type(key: str, value: Any, annotation: Any) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from vaelab.cli import program
 from vaelab.cli.hydra_app import run_hydra_app
 from vaelab.errors import UserError
 
 
+@program
 def main() -> None:
     """Evaluate what `run=` names; exit code 2 where a metric could not be computed."""
     failed: list[str] = []
@@ -32,7 +34,7 @@ def main() -> None:
 def evaluate_and_print(cfg: DictConfig) -> list[str]:
     """Evaluate the runs of `cfg.run`, print a table of each; the metrics that failed."""
     path = None if OmegaConf.is_missing(cfg, "run") else cfg.run
-    if path is None or not Path(path).exists():
+    if not path or not Path(path).exists():
         raise UserError(
             f"evaluate expects run=<a run folder, a folder of runs, or a checkpoint>, got "
             f"{path or 'none'}; name what a run printed at its end: run=outputs/main/<time>."

@@ -2,9 +2,11 @@
 
 import sys
 
+from vaelab.cli import program
 from vaelab.cli.hydra_app import exit_on_user_error, use_data_of_checkout
 
 
+@program
 def main() -> None:
     """Write the report that the command line asks for."""
     use_data_of_checkout()

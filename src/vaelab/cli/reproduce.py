@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from vaelab.cli import program
 from vaelab.cli.hydra_app import CHECKOUT, CONF, exit_on_user_error, output_dir, run_hydra_app
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ TARGETS = "experiment/reproduce"
 RECORD = CHECKOUT / "docs" / "reproduction.md"
 
 
+@program
 def main() -> None:
     """Measure the targets named on the command line, or list them all."""
     from vaelab.reproduction.command_line import read_command

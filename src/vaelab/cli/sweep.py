@@ -2,9 +2,11 @@
 
 import sys
 
+from vaelab.cli import program
 from vaelab.cli.hydra_app import exit_on_user_error
 
 
+@program
 def main() -> None:
     """Print the status of a sweep; exit code 0 where all jobs are complete."""
     from vaelab.sweep.status import main as print_status

@@ -8,10 +8,12 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from vaelab.cli import program
 from vaelab.cli.hydra_app import output_dir, run_hydra_app
 from vaelab.terminal import beside_python, sibling_program, this_program
 
 
+@program
 def main() -> None:
     """Train as the command line says; exit code 2 where that fails."""
     if not run_hydra_app(run_job, "train"):
@@ -53,7 +55,7 @@ def summary(
     if "best/val/reconstruction" in metrics:
         lines += [f"best       step {metrics['best/step']:,}, by the lowest val/reconstruction"]
     kept = [one for one in overrides if not one.startswith(("resume=", "objective", "hydra"))]
-    again = " ".join([this_program(), *kept])
+    settings = " ".join(kept)
     lines += [
         f"speed      {metrics['num_steps']:,} steps in {metrics['seconds']:.0f} s, "
         f"{metrics['images_per_second']:,.0f} images/s",
@@ -62,7 +64,7 @@ def summary(
         f"  TensorBoard        {beside_python('tensorboard')} --logdir {output_root}",
         f"  evaluate           {sibling_program('evaluate')} run={folder}",
         f"  HTML report        {sibling_program('report')} {folder}",
-        f"  another objective  {again} objective=factor_vae",
-        f"  sweep over beta    {again} -m objective.beta=1,4,16",
+        f"  another objective  {this_program()} {settings} objective=factor_vae",
+        f"  sweep over beta    {this_program()} -m {settings} objective.beta=1,4,16",
     ]
     return "\n".join(lines)

@@ -15,6 +15,10 @@ CTRL_C_MESSAGE = (
 )
 
 
+# SIGHUP, where the terminal is closed, is answered like SIGTERM.
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 class Terminated(SystemExit):
     """The process was asked to end by a signal; its exit code is 143 for SIGTERM, 130 for Ctrl-C.
 
@@ -28,14 +32,16 @@ class Terminated(SystemExit):
 
 
 def raise_on_sigterm() -> None:
-    """From now on SIGTERM raises Terminated, as Ctrl-C raises KeyboardInterrupt."""
+    """From now on SIGTERM and SIGHUP raise Terminated, as Ctrl-C raises KeyboardInterrupt."""
     if _can_set_handlers():
         signal.signal(signal.SIGTERM, _raise)
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # and not under nohup
+            signal.signal(signal.SIGHUP, _raise)
 
 
 @contextmanager
 def terminate_on_sigterm() -> Iterator[None]:
-    """SIGTERM raises Terminated inside; afterwards it and Ctrl-C do what they did before."""
+    """SIGTERM and SIGHUP raise Terminated inside; afterwards all do what they did before."""
     before = _handlers()
     raise_on_sigterm()
     try:
@@ -65,7 +71,7 @@ def handle_at_step(request: Callable[[int], Any]) -> Callable[[], None]:
         request(number)
 
     for number, handler in before.items():
-        if number == signal.SIGTERM or handler is signal.default_int_handler:
+        if number == signal.SIGTERM or handler in (signal.default_int_handler, _raise):
             signal.signal(number, handle)
     return lambda: _restore(before)
 
@@ -76,7 +82,7 @@ def _can_set_handlers() -> bool:
 
 
 def _handlers() -> dict[int, Any]:
-    return {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT) if _can_set_handlers()}
+    return {n: signal.getsignal(n) for n in NUMBERS if _can_set_handlers()}
 
 
 def _restore(handlers: dict[int, Any]) -> None:
