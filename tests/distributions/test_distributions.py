@@ -14,6 +14,7 @@ from vaelab.distributions import (
     kl_divergence,
     kl_per_latent,
 )
+from vaelab.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +104,8 @@ class TestGlobalBatch:
         assert torch.equal(*noise)
 
     def test_rank_out_of_range(self):
-        with pytest.raises(ValueError, match="0 <= rank < world_size"), split_over_processes(2, 2):
+        message = r"^rank expects an integer of at least 0 and below 2, got 2"
+        with pytest.raises(UserError, match=message), split_over_processes(2, 2):
             pass
 
     def test_compiles_without_a_graph_break_and_sees_a_new_context(self):
