@@ -234,14 +234,14 @@ def test_reaches_a_correlated_posterior_that_a_diagonal_one_misses(correlated):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
-        ({"num_transforms": 0}, "posterior.num_transforms expects an integer from 1 up, got 0"),
-        ({"context_size": 0}, "posterior.context_size expects an integer from 1 up, got 0"),
+        ({"num_transforms": 0}, "^num_transforms expects an integer of at least 1, got 0"),
+        ({"context_size": 0}, "^context_size expects an integer of at least 1, got 0"),
     ],
 )
-def test_settings_are_checked(options, words):
-    with pytest.raises(UserError, match=words):
+def test_settings_are_checked(options, message):
+    with pytest.raises(UserError, match=message):
         IAF(2, **options)
 
 

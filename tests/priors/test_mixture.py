@@ -63,7 +63,7 @@ def test_means_begin_as_draws_of_the_standard_normal():
 
 @pytest.mark.parametrize("num", [0, -1, 2.5])
 def test_number_of_components_is_checked(num):
-    with pytest.raises(UserError, match="num_components expects at least 1"):
+    with pytest.raises(UserError, match="num_components expects an integer of at least 1"):
         Mixture(2, (1, 1, 1), num_components=num)
 
 
