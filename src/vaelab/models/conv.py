@@ -41,7 +41,7 @@ class ConvEncoder(nn.Module):
         num_outputs: int,
         num_heads: int = 1,
         *,
-        channels: Sequence[int] = (32, 32, 64, 64),
+        channels: Sequence[int] = (32, 32, 64),
         kernel_sizes: int | Sequence[int] = 4,
         hidden: Sequence[int] = (256,),
     ):
@@ -84,7 +84,7 @@ class ConvDecoder(nn.Module):
         latent_dim: int,
         output_shape: Sequence[int],
         *,
-        channels: Sequence[int] = (32, 32, 64, 64),
+        channels: Sequence[int] = (32, 32, 64),
         kernel_sizes: int | Sequence[int] = 4,
         hidden: Sequence[int] = (256,),
     ):
