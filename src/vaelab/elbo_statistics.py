@@ -21,7 +21,7 @@ class ElboStatistics:
         active_units: number of latents with Var_x(E_q[z|x]) > 0.01, the variance with divisor N.
             Burda et al. 2016, "Importance weighted autoencoders", https://arxiv.org/abs/1509.00519;
         active_units_kl: number of latents with an average KL above 0.01 nats;
-        kl_latent/0, kl_latent/1, ...: average KL of each latent.
+        kl_latent/0, kl_latent/1, ...: average KL of each latent, zero-padded so that names sort.
     The last two are absent without a KL per latent; an autoencoder (a posterior without a density)
     has only reconstruction and active_units.
 

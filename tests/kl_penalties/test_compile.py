@@ -18,7 +18,7 @@ KL_PENALTIES = {
 
 @pytest.mark.parametrize("name", KL_PENALTIES)
 def test_compiled_is_eager(tiny_vae, name):
-    torch.compiler.reset()  # what is compiled for one kl_penalty counts for the limit of all
+    torch.compiler.reset()  # or all penalties together exceed the limit of recompilations
     model, x = tiny_vae(), torch.rand(6, 1, 4, 4, dtype=torch.float64).round()
     eager, compiled = (BetaVAE(4.0, KL_PENALTIES[name]()) for _ in range(2))
     compiled.compile(backend="aot_eager", fullgraph=True)

@@ -29,7 +29,7 @@ def test_penalty_is_the_formula(gaussian_terms, floor):
 
 
 def test_the_mean_over_images_is_inside_the_maximum(gaussian_terms):
-    """An image above the floor makes up for one below."""
+    """An image above the floor compensates for one below."""
     terms = gaussian_terms([[0.0], [2.0]], [[1.0], [1.0]])  # 0 and 2 nats
     assert FreeBits(0.75)(BETA, terms, 0)[0] == 3.0  # and not 3 * (0.75 + 2) / 2
 

@@ -28,10 +28,10 @@ def test_gated_layer_is_a_product_of_a_linear_map_and_a_gate():
     assert torch.allclose(decoder(z), by_hand.view(7, 2, 4, 5), atol=1e-6)
 
 
-def test_gated_layers_begin_as_two_layers_side_by_side(compose):
+def test_gated_layers_start_as_two_layers_side_by_side(compose):
     """Each half as wide as Glorot gives a layer of that width, not one twice as wide."""
-    words = ("model=mlp", "model.hidden=[300]", "model.activation=glu", "init=glorot")
-    model = build_model(compose(*words), (1, 28, 28))
+    overrides = ("model=mlp", "model.hidden=[300]", "model.activation=glu", "init=glorot")
+    model = build_model(compose(*overrides), (1, 28, 28))
     limit = (6 / (784 + 300)) ** 0.5
     largest = model.encoder.layers[1].weight.abs().max().item()
     assert largest == pytest.approx(limit, rel=1e-3)

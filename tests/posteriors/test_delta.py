@@ -1,4 +1,4 @@
-"""The posterior that is a point: samples, gradients, and no divergence that could be believed."""
+"""The posterior that is a point: samples, gradients, and no finite divergence."""
 
 import pytest
 import torch

@@ -24,7 +24,7 @@ def posterior(latent_dim=3, **options):
 
 @pytest.fixture(params=[1, 2, 3])
 def module(request):
-    """With networks that give more than they do at first."""
+    """With parameters of three times their initial size."""
     module = posterior(request.param).double()
     with torch.no_grad():
         for parameter in module.parameters():
@@ -92,7 +92,7 @@ def test_density_integrates_to_one():
     assert float(density.sum() * (axis[1] - axis[0]) ** 2) == pytest.approx(1, abs=1e-3)
 
 
-def test_samples_have_the_moments_that_it_says():
+def test_samples_have_the_moments_of_the_distribution():
     module, num = posterior(2).double(), 50_000
     with torch.no_grad():
         q = module(raw_of(module))

@@ -63,7 +63,7 @@ def test_full_covariance_posteriors_are_mixed_with_their_covariances():
     assert torch.allclose(model.prior().log_prob(z), expected, rtol=0, atol=1e-10)
 
 
-def test_pseudo_inputs_begin_as_in_the_paper_and_stay_images():
+def test_pseudo_inputs_start_as_in_the_paper_and_stay_images():
     prior = Vamp(2, (1, 20, 20), num_components=50)
     u = prior.pseudo_inputs.detach()
     assert u.shape == (50, 1, 20, 20)

@@ -21,10 +21,10 @@ class Geco(WeightedKL):
     C_0 is the first step's own value. E_x is the mean over the batch of all processes.
     Rezende and Viola 2018, "Taming VAEs", algorithm 1, https://arxiv.org/abs/1810.00597.
 
-    Their loss, lambda_t * (reconstruction - target) + KL, is this one (with beta = 1) times
+    The paper's loss, lambda_t * (reconstruction - target) + KL, is this one (with beta = 1) times
     lambda_t, up to a constant. Adam's steps do not depend on the scale of the loss, so both train
-    alike where lambda changes slowly; while it rises theirs takes larger steps, while it falls
-    smaller ones.
+    alike while lambda changes slowly; the paper's loss takes larger steps while lambda rises, and
+    smaller ones while it falls.
 
     The objective's beta is the weight at the start. The first reconstructions, far above any
     target, drive lambda to its upper bound, where the KL has almost no weight; the way back takes

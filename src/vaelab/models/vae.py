@@ -17,9 +17,8 @@ from vaelab.priors import Prior
 class VAE(nn.Module):
     """A variational autoencoder: encode, decode and prior, each of which returns a distribution.
 
-    p(z) may be made of posteriors (`Vamp`), so `prior()` is a method that computes it anew at each
-    step; the module it comes from is the attribute `latent_prior`, since nn.Module cannot have a
-    submodule and a method of one name.
+    p(z) may depend on the encoder (`Vamp`), so `prior()` is a method that computes it at each call,
+    beside the module `latent_prior`, since one name cannot be both a method and a submodule.
     Kingma and Welling 2014, "Auto-encoding variational Bayes", https://arxiv.org/abs/1312.6114;
     Rezende et al. 2014, "Stochastic backpropagation and approximate inference in deep generative
     models", https://arxiv.org/abs/1401.4082.
