@@ -37,18 +37,14 @@ class Posterior(nn.Module, ABC):
     def distribution(self, raw: Tensor) -> Distribution:
         """q(z|x) from raw (B, num_params), at least float32."""
 
-    def require_density(self, who: str, instead: str = "use the objective Autoencoder") -> None:
-        """Raise where q(z|x) has no density.
-
-        Args:
-            who: what needs the density, the subject of the message.
-            instead: what to do other than change the posterior, the end of the message.
+    def require_density(self, who: str) -> None:
+        """Require that q(z|x) has a density, on behalf of `who`, the subject of the message.
 
         Raises:
-            UserError: there is no density.
+            UserError: there is none.
         """
         if not self.has_density:
             raise UserError(
                 f"{who} expects a posterior with a density, got {type(self).__name__}, whose KL is "
-                f"infinite; use the posterior Gaussian, or {instead}."
+                "infinite; use the posterior Gaussian, or the objective Autoencoder."
             )
