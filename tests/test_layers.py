@@ -22,9 +22,9 @@ ORDER = (
 )
 # ... but these import no more than this.
 ONLY = {
-    "distributed": set(),
+    "distributed": {"errors"},
     "distributions": {"distributed"},
-    "likelihoods": {"errors", "distributions"},
+    "likelihoods": {"errors", "distributions", "distributed"},
     "posteriors": {"errors", "distributions", "distributed"},
     "priors": {"errors", "distributions"},
     "models": {"errors", "likelihoods", "posteriors", "priors"},

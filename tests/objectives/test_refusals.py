@@ -43,7 +43,7 @@ def test_a_prior_whose_samples_have_no_gradient(check, objective):
 @pytest.mark.parametrize("words", [("prior=mixture",), ("posterior=iaf",)])
 def test_free_bits_without_a_kl_of_each_latent(check, words):
     check("kl_penalty=free_bits")
-    with pytest.raises(UserError, match="kl_penalty=free_bits expects a posterior and a prior"):
+    with pytest.raises(UserError, match="FreeBits expects a posterior and a prior"):
         check("kl_penalty=free_bits", *words)
 
 

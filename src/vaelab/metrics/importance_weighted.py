@@ -1,13 +1,12 @@
 """The importance-weighted bound on log p(x), for any number of samples."""
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
+from vaelab.elbo_statistics import bits_per_dim
 from vaelab.metrics.base import Metric, Score, centred_interval
 from vaelab.metrics.elbo import term_table
 from vaelab.metrics.encoded_dataset import EncodedDataset
@@ -115,7 +114,7 @@ class ImportanceWeightedBound(Metric):
             words = ("importance_weighted_elbo", self.seed)
             table = term_table(encoded, encoded.evaluation_rows, 1, *words)
             score = self._of_all(-table[:, 1:3].sum(1), bounds - elbos, rng, settings)
-        bits = -score.value / (math.log(2) * encoded.model.num_pixels)
+        bits = bits_per_dim(score.value, encoded.model.num_pixels)
         score.settings["bits_per_dim"] = bits
         return {"importance_weighted_bound": score}
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from vaelab.elbo import elbo_terms
 from vaelab.errors import require
-from vaelab.kl_penalties import Capacity, check_capacity
+from vaelab.kl_penalties import Capacity
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective, require_samples
 
@@ -43,7 +43,6 @@ class AnnealedCapacity(Objective):
     ):
         super().__init__()
         require(gamma >= 0, f"objective.gamma expects a weight from 0 up, got {gamma}; try 1000.")
-        check_capacity("objective", capacity, num_steps)
         require_samples("num_samples", num_samples)
         self.register_buffer("gamma", torch.tensor(float(gamma)))
         self.kl_penalty = Capacity(capacity, num_steps, per_image)

@@ -13,9 +13,7 @@ from vaelab.priors import StandardNormal
 
 LATENT_DIM = 3
 LIKELIHOODS = {
-    name: getattr(likelihoods, name)
-    for name in likelihoods.__all__
-    if name not in ("Likelihood", "bits_per_dim")
+    name: getattr(likelihoods, name) for name in likelihoods.__all__ if name != "Likelihood"
 }
 CONV = {"channels": (6, 5), "hidden": (7,)}
 PUBLISHED = {"channels": (32, 32, 64, 64), "hidden": (256,)}
