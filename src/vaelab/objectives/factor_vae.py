@@ -36,8 +36,8 @@ class FactorVAE(Objective):
     its 300,000 steps are 150,000 of these. The permuted half is of the same batch, as there; the
     paper takes a second batch. Clipping gradients by norm clips both networks together.
 
-    Kim and Mnih 2018, "Disentangling by factorising", eq. 2, eq. 3 (equation number not checked)
-    and algorithm 2, https://arxiv.org/abs/1802.05983. The discriminator: Locatello et al. 2019,
+    Kim and Mnih 2018, "Disentangling by factorising", eq. 2 and 3 (number 3 not checked) and
+    algorithm 2, https://arxiv.org/abs/1802.05983. The discriminator: Locatello et al. 2019,
     https://arxiv.org/abs/1811.12359.
 
     Args:

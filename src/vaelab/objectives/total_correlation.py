@@ -47,6 +47,9 @@ def exact(z: Tensor, mu: Tensor, sigma: Tensor, chunk: int = 1024) -> tuple[Tens
     """log q(z_i) (M,) and log q(z_ij) (M, L) with q(z) = 1/N sum_n q(z|x_n) over all N.
 
     z: (M, L). mu, sigma: (N, L) of the whole data set, processed `chunk` images at a time.
+
+    With gradients, in the dtype of z. For arrays `vaelab.metrics.aggregate_posterior` evaluates the
+    same mixtures without gradients, in float64 and by matrix products, at least 4 times faster.
     """
     log_n = math.log(len(mu))
     parts = [
