@@ -108,7 +108,7 @@ def mistake(tiny, tmp_path, monkeypatch, capsys, own_logging):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["objective.beta=-1"], "objective.beta expects a weight of at least 0, got -1; try 4."),
+        (["objective.beta=-1"], "objective.beta expects a number of at least 0, got -1; try 4."),
         (["latent_dim=0"], "latent_dim expects an integer of at least 1, got 0; try 10."),
         (["model=conv"], "expects images of at least 16 x 16 pixels, got 8 x 8;"),
         (["data.root=none.npy"], "Expected a .npy or .npz file at none.npy"),

@@ -1,8 +1,9 @@
-"""Parts that do not go together, and settings of the wrong kind, are refused before training."""
+"""Incompatible parts, and settings of the wrong type, are rejected before training."""
 
 import pytest
 
 from vaelab import build
+from vaelab.config_checks import warn_of_unreached_steps
 from vaelab.errors import UserError
 
 AUTOENCODERS = (
@@ -15,49 +16,49 @@ AUTOENCODERS = (
 
 @pytest.fixture
 def check(compose):
-    """Words -> the check of the objective and the model that they choose."""
+    """Overrides -> the check of the objective and the model that they choose."""
 
-    def chosen(*words):
-        cfg = compose("model=mlp", "model.hidden=[8]", "latent_dim=3", *words)
+    def run(*overrides):
+        cfg = compose("model=mlp", "model.hidden=[8]", "latent_dim=3", *overrides)
         model = build.build_model(cfg, (1, 4, 4))
         build.build_objective(cfg, num_train=100).check_model(model)
 
-    return chosen
+    return run
 
 
 @pytest.mark.parametrize("prior", ["mixture", "flow"])
 @pytest.mark.parametrize("objective", AUTOENCODERS)
-def test_a_prior_that_nothing_teaches(check, objective, prior):
+def test_a_prior_without_gradient(check, objective, prior):
     check(f"objective={objective}")
-    with pytest.raises(UserError, match=r"expects a fixed prior, .* use prior=standard_normal"):
+    with pytest.raises(UserError, match=r"expects a fixed prior, .* use StandardNormal"):
         check(f"objective={objective}", f"prior={prior}")
 
 
 @pytest.mark.parametrize("objective", ["info_vae", "wae_mmd"])
 def test_a_prior_whose_samples_have_no_gradient(check, objective):
     check(f"objective={objective}", "prior=flow")
-    with pytest.raises(UserError, match="got Mixture, which the MMD would not teach"):
+    with pytest.raises(UserError, match="got Mixture, which the MMD gives no gradient; use"):
         check(f"objective={objective}", "prior=mixture")
 
 
-@pytest.mark.parametrize("words", [("prior=mixture",), ("posterior=iaf",)])
-def test_free_bits_without_a_kl_of_each_latent(check, words):
+@pytest.mark.parametrize("overrides", [("prior=mixture",), ("posterior=iaf",)])
+def test_free_bits_without_a_kl_of_each_latent(check, overrides):
     check("kl_penalty=free_bits")
     with pytest.raises(UserError, match="FreeBits expects a posterior and a prior"):
-        check("kl_penalty=free_bits", *words)
+        check("kl_penalty=free_bits", *overrides)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [("objective=iwae",), ("objective=wae_mmd",), ("objective=annealed_capacity",)],
 )
-def test_a_schedule_without_a_cost_to_move(check, words):
+def test_a_kl_penalty_without_a_kl(check, overrides):
     with pytest.raises(UserError, match="kl_penalty= moves the cost of the KL"):
-        check("kl_penalty=linear", *words)
+        check("kl_penalty=linear", *overrides)
 
 
 @pytest.mark.parametrize(
-    ("words", "name"),
+    ("overrides", "name"),
     [
         (("objective.beta=abc",), "objective.beta"),
         (("objective=factor_vae", "objective.gamma=abc"), "objective.gamma"),
@@ -65,27 +66,27 @@ def test_a_schedule_without_a_cost_to_move(check, words):
         (("prior=mixture", "prior.num_components=many"), "prior.num_components"),
     ],
 )
-def test_text_for_a_number(check, words, name):
+def test_text_for_a_number(check, overrides, name):
     with pytest.raises(UserError, match=rf"{name} expects a number, got '\w+'"):
-        check(*words)
+        check(*overrides)
 
 
 @pytest.mark.parametrize(
-    ("words", "name"),
+    ("overrides", "name"),
     [
         (("kl_penalty=linear", "kl_penalty.num_steps=200"), "kl_penalty.num_steps"),
         (("objective=annealed_capacity",), "objective.num_steps"),
         (("lr_scheduler=multi_step",), "lr_scheduler.milestones"),
     ],
 )
-def test_what_ends_after_the_run_is_said(compose, caplog, words, name):
-    build.warn_of_unfinished(compose("num_steps=100", *words))
+def test_what_ends_after_the_run_is_reported(compose, caplog, overrides, name):
+    warn_of_unreached_steps(compose("num_steps=100", *overrides))
     assert f"{name} reaches to step" in caplog.text
     assert "num_steps=100" in caplog.text
 
 
-def test_what_ends_with_the_run_is_not(compose, caplog):
-    build.warn_of_unfinished(
+def test_what_ends_with_the_run_is_not_reported(compose, caplog):
+    warn_of_unreached_steps(
         compose("kl_penalty=linear", "kl_penalty.num_steps=100", "num_steps=100")
     )
     assert caplog.text == ""
