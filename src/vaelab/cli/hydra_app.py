@@ -101,15 +101,6 @@ def sweep() -> None:
         sys.exit(main(sys.argv[1:]))
 
 
-def benchmark() -> None:
-    """Measure speed against a plain PyTorch loop: scripts/benchmark.py, vaelab-benchmark."""
-    _use_data_of_checkout()
-    from vaelab.benchmark.table import main
-
-    with _sentences():
-        main()
-
-
 @contextmanager
 def _sentences() -> Iterator[None]:
     """A mistake ends the program with its sentence and exit code 2."""
