@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from vaelab.errors import UserError
 from vaelab.reproduction.comparisons import (
     format_table,
     group_by_setting,
@@ -106,6 +107,11 @@ def test_orders_are_counted_seed_by_seed(change, counts):
     for order, count in counts.items():
         numbers = medians(runs(RISING | change), ["beta"], {"x": order})
         assert numbers[f"x {order}"].value == count
+
+
+def test_unknown_order_is_rejected():
+    with pytest.raises(UserError, match=r"orders expects one of rises, falls, .*got 'rise'"):
+        medians(runs(RISING), ["beta"], {"x": "rise"})
 
 
 def test_settings_may_have_different_names():

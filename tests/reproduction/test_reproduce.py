@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from vaelab.cli import hydra_app as commands
+from vaelab.errors import UserError
 from vaelab.reproduction.record import read_table
 from vaelab.reproduction.targets import smoke_overrides
 from vaelab.reproduction.verdict import BOUNDS, Measurement, Outcome, Verdict, compare
@@ -42,6 +43,11 @@ def test_verdict_of_one_side_or_both(row, measured, reached):
     one = compare(row, "x", Measurement(measured))
     assert one.reached is reached
     assert all(f"{bound.replace('_', ' ')} {row[bound]:g}" in str(one) for bound in row)
+
+
+def test_row_without_an_expectation_is_rejected():
+    with pytest.raises(UserError, match=r"expected expects value and tolerance, or some of at_le"):
+        compare({"number": "x", "at_lest": 2}, "x", Measurement(3.0))
 
 
 @pytest.mark.parametrize("value", [0.24, 0.26])

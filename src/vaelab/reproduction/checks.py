@@ -20,6 +20,7 @@ from vaelab.data.datamodule import ImageDataModule
 from vaelab.data.images import Subset
 from vaelab.data.rendering import FACTORS, SIZES
 from vaelab.distributions import log_mean_weight
+from vaelab.errors import require_choice
 from vaelab.load import load_run
 from vaelab.metrics import Elbo, Score, beta_vae_score, factor_vae_score, mig, modularity, sap
 from vaelab.metrics.encoded_dataset import EncodedDataset
@@ -54,6 +55,7 @@ def oracle_scores(cfg: DictConfig, scores: Mapping[str, Sequence[str]]) -> dict[
         rng = np.random.default_rng(cfg.seed)
         codes = oracle_codes(kind, factors, rng)
         for name in names:
+            require_choice("scores", name, ORACLE_SCORES)
             score, options = ORACLE_SCORES[name]
             # Voting scores draw groups of images with a common factor, hence from the whole grid.
             voting = "num_eval" in options
@@ -71,7 +73,11 @@ def oracle_codes(kind: str, factors: NDArray[np.integer], rng: np.random.Generat
     linear: each factor mapped linearly to [-1, 1], then five latents of noise of std 0.01;
     rotated: the same with posX and posY rotated by 45 degrees;
     noise: ten standard normals.
+
+    Raises:
+        UserError: another kind.
     """
+    require_choice("kind", kind, ("linear", "rotated", "noise"))
     if kind == "noise":
         return rng.standard_normal((len(factors), 10))
     known = factors / (np.array(SIZES) - 1) * 2.0 - 1

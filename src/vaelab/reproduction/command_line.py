@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "words", nargs="*", metavar="TARGET | KEY=VALUE",
+        "inputs", nargs="*", metavar="TARGET | KEY=VALUE",
         help="targets such as c1, and Hydra overrides for all their runs, such as trainer=gpu",
     )  # fmt: skip
     parser.add_argument(
@@ -95,8 +95,8 @@ def parse_arguments(typed: Sequence[str], folder: Path) -> Arguments:
         SystemExit: --help, or an option that can't be parsed.
     """
     parsed, others = build_parser().parse_known_intermixed_args(list(typed))
-    names = [word.lower() for word in parsed.words if "=" not in word and word[:1] != "~"]
-    overrides = [word for word in parsed.words if word.lower() not in names]
+    names = [word.lower() for word in parsed.inputs if "=" not in word and word[:1] != "~"]
+    overrides = [word for word in parsed.inputs if word.lower() not in names]
     require(
         not parsed.multirun,
         "reproduce expects targets, which define their own runs, got -m; leave it out, and use "

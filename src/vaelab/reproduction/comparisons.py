@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
+from vaelab.errors import require_choice
 from vaelab.reproduction.runs import TargetRun
 from vaelab.reproduction.verdict import Interval, Measurement
 from vaelab.runs.statistics import Floats, bootstrap, rank_correlation, variance_shares
@@ -46,6 +47,7 @@ def medians(
             by_run = dict(zip(labels, values, strict=True))
             numbers[f"{name} {where}"] = measure_median(by_run, _score_interval(members, name))
     for name, order in (orders or {}).items():
+        require_choice("orders", order, ORDERS)
         holds = (
             all(ORDERS[order](a, b) for a, b in pairwise(sequence))
             for sequence in sequences(runs, group_by[0], name)

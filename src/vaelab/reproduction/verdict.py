@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vaelab.errors import require
 from vaelab.runs.statistics import Floats, bootstrap
 
 BOUNDS = ("at_least", "above", "at_most", "below")
@@ -145,12 +146,20 @@ def compare(row: Mapping[str, Any], name: str, measurement: Measurement) -> Verd
     """The verdict for a row of `target.expected`: `value` and `tolerance`, or one or two `BOUNDS`.
 
     `above` and `below` exclude the number that they name.
+
+    Raises:
+        UserError: a row without any of these.
     """
     if "value" in row:
         value, tolerance = float(row["value"]), float(row["tolerance"])
         low, high, text = value - tolerance, value + tolerance, f"{value:,.10g} +- {tolerance:g}"
     else:
         ends = {bound: float(row[bound]) for bound in BOUNDS if bound in row}
+        require(
+            bool(ends),
+            f"target.expected expects value and tolerance, or some of {', '.join(BOUNDS)}, got "
+            f"{dict(row)}; add what {name} should be.",
+        )
         low, high = ends.get("at_least", -math.inf), ends.get("at_most", math.inf)
         if "above" in ends:
             low = math.nextafter(ends["above"], math.inf)
