@@ -18,7 +18,7 @@ ORDER = (
     *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "elbo_statistics"),
     *("kl_penalties", "objectives", "data", "metrics", "figures", "visualize"),
     *("runs", "training", "config_checks", "build", "load", "train", "evaluate", "run"),
-    *("report", "sweep", "reproduction", "benchmark", "cli"),
+    *("report", "sweep", "reproduction", "cli"),
 )
 # ... but these import no more than this.
 ONLY = {
@@ -41,7 +41,7 @@ ONLY = {
 }
 # Who imports what the mathematics does without; `data.datamodule` is a module of a part.
 FRAMEWORKS = {
-    "hydra": {"config_checks", "build", "runs.resume", "sweep", "reproduction", "benchmark", "cli"},
+    "hydra": {"config_checks", "build", "runs.resume", "sweep", "reproduction", "cli"},
     "omegaconf": {
         "runs.config",
         "runs.resume",
@@ -52,9 +52,8 @@ FRAMEWORKS = {
         "evaluate",
         "run",
     }
-    | {"sweep", "reproduction", "benchmark", "cli"},
-    "pytorch_lightning": {"data.datamodule", "runs.loggers", "training", "build", "train"}
-    | {"benchmark"},
+    | {"sweep", "reproduction", "cli"},
+    "pytorch_lightning": {"data.datamodule", "runs.loggers", "training", "build", "train"},
     "sklearn": {"metrics"},
     "matplotlib": {"figures"},
     "zuko": {"distributions"},

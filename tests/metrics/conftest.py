@@ -5,7 +5,7 @@ import pytest
 
 from vaelab.data.rendering import FACTORS, SIZES
 from vaelab.metrics.factor_dataset import FactorDataset
-from vaelab.reproduction.oracles import grid, oracle_codes
+from vaelab.reproduction.checks import factor_grid, oracle_codes
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def small(draw_factors, oracle):
 @pytest.fixture
 def grid_probe(oracle):
     """kind -> what a metric asks of a encoded, on all 737,280 combinations."""
-    factors = grid()
+    factors = factor_grid()
 
     class GridProbe:
         def __init__(self, kind):

@@ -1,7 +1,7 @@
-"""The metric functions of a checkout of disentanglement_lib, called as its own study does.
+"""The metric functions of a checkout of disentanglement_lib, called as in its own study.
 
-Only its files of metrics are imported. They need gin, six, absl and TensorFlow for configuration,
-logging and loops alone; stand-ins of a few lines take their place.
+Only its metric files are imported. They use gin, six and absl only for configuration, logging and
+loops; stand-ins of a few lines replace these packages.
 """
 
 import importlib
@@ -24,7 +24,7 @@ VOTES = {"num_train": 10_000, "num_eval": 5000, "batch_size": 64}
 
 
 class GroundTruth:
-    """disentanglement_lib's interface to data, an observation being the number of an image."""
+    """disentanglement_lib's interface to data; an observation is the index of an image."""
 
     factor_sizes = (3, 6, 40, 32, 32)
     num_factors = 5
@@ -44,8 +44,8 @@ class GroundTruth:
 
 
 def load_peer(checkout: Path, given: Any) -> dict[str, Callable[[], float]]:
-    """metric -> a call of the peer's function on the given codes, which returns its score."""
-    _stand_in()
+    """metric -> a function that computes the peer's score of the given codes."""
+    _install_stand_ins()
     sys.path.insert(0, str(checkout))
     module = partial(importlib.import_module, package=None)
     files: dict[str, Any] = {
@@ -84,11 +84,11 @@ def load_peer(checkout: Path, given: Any) -> dict[str, Callable[[], float]]:
             SAMPLES,
         ),
     }
-    return {name: partial(call, *words) for name, words in known.items()}
+    return {name: partial(call, *arguments) for name, arguments in known.items()}
 
 
-def _stand_in() -> None:
-    """Modules by the names that the peer imports."""
+def _install_stand_ins() -> None:
+    """Put modules under the names that the peer imports."""
 
     def configurable(*_: Any, **__: Any) -> Callable:
         return lambda function: function

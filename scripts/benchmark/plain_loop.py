@@ -1,6 +1,6 @@
-"""The yardstick: a VAE trained as one writes it by hand, over a tensor in memory.
+"""The baseline: a VAE trained by a hand-written loop over a tensor in memory.
 
-python -m vaelab.benchmark.plain_loop conv|mlp STEPS cpu|cuda [tuned]   prints one line of JSON.
+python -m benchmark.plain_loop conv|mlp STEPS cpu|cuda [tuned]   prints one line of JSON.
 """
 
 import json
@@ -16,7 +16,7 @@ from vaelab.runs.process import tune_malloc
 WARM_UP = 20
 
 
-def networks(kind: str) -> tuple[nn.Module, nn.Module]:
+def build_networks(kind: str) -> tuple[nn.Module, nn.Module]:
     """The encoder and decoder that vaelab trains in the same comparison."""
     from vaelab.models import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 
@@ -27,8 +27,8 @@ def networks(kind: str) -> tuple[nn.Module, nn.Module]:
     return encoder, ConvDecoder(10, (1, 64, 64), channels=channels)
 
 
-def images(kind: str) -> Tensor:
-    """60,000 images of the right size; what they show has no influence on the speed."""
+def make_images(kind: str) -> Tensor:
+    """60,000 images of the right size; their content does not influence the speed."""
     shape = (60_000, 1, 28, 28) if kind == "mlp" else (60_000, 1, 64, 64)
     return (torch.rand(shape) < 0.1).to(torch.uint8 if kind == "conv" else torch.float32)
 
@@ -36,21 +36,21 @@ def images(kind: str) -> Tensor:
 def main(kind: str, num_steps: int, device: str = "cpu", tuned: str = "") -> None:
     """Train for `num_steps` after a warm-up, and print images per second.
 
-    With `tuned` it uses the allocator's settings and the fused Adam that vaelab uses: what is left
-    between the two is what Lightning, logging, checkpoints and the progress bar cost.
+    With `tuned` it uses the same allocator settings and fused Adam as vaelab: the remaining
+    difference is the cost of Lightning, logging, checkpoints and the progress bar.
     """
     if tuned:
         tune_malloc()
-    data, batch_size = images(kind).to(device), 128 if kind == "mlp" else 64
-    encoder, decoder = (network.to(device) for network in networks(kind))
+    data, batch_size = make_images(kind).to(device), 128 if kind == "mlp" else 64
+    encoder, decoder = (network.to(device) for network in build_networks(kind))
     optimizer = torch.optim.Adam(
         [*encoder.parameters(), *decoder.parameters()], lr=1e-3, fused=bool(tuned)
     )
-    started = 0.0
+    start = 0.0
     for step in range(WARM_UP + num_steps):
         if step == WARM_UP:
-            _finish(device)
-            started = time.perf_counter()
+            _synchronize(device)
+            start = time.perf_counter()
         x = data[torch.randint(len(data), (batch_size,), device=device)].float()
         mu, log_variance = encoder(x).chunk(2, dim=-1)
         z = mu + (0.5 * log_variance).exp() * torch.randn_like(mu)
@@ -60,12 +60,12 @@ def main(kind: str, num_steps: int, device: str = "cpu", tuned: str = "") -> Non
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    _finish(device)
-    rate = num_steps * batch_size / (time.perf_counter() - started)
+    _synchronize(device)
+    rate = num_steps * batch_size / (time.perf_counter() - start)
     print(json.dumps({"images_per_second": rate}))
 
 
-def _finish(device: str) -> None:
+def _synchronize(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
 

@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-from vaelab.cli import hydra_app as commands
-from vaelab.reproduction.measurement import Number
+from vaelab.cli import hydra_app, reproduce
+from vaelab.errors import UserError
 from vaelab.reproduction.record import read_table
-from vaelab.reproduction.scale import smoke_words
-from vaelab.reproduction.verdict import SIDES, Outcome, Verdict, verdict
+from vaelab.reproduction.targets import smoke_overrides
+from vaelab.reproduction.verdict import BOUNDS, Measurement, Outcome, Verdict, compare
 
-TARGETS = sorted(path.stem for path in (commands.CONF / commands.TARGETS).glob("*.yaml"))
+TARGETS = sorted(path.stem for path in (hydra_app.CONF / reproduce.TARGETS).glob("*.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ TARGETS = sorted(path.stem for path in (commands.CONF / commands.TARGETS).glob("
 )
 def test_verdict_is_a_comparison_with_the_tolerance(measured, reached):
     row = {"value": 1.0, "tolerance": 0.1000001}
-    assert verdict(row, "x", Number(measured)).reached is reached
+    assert compare(row, "x", Measurement(measured)).reached is reached
 
 
 @pytest.mark.parametrize(
@@ -40,15 +40,20 @@ def test_verdict_is_a_comparison_with_the_tolerance(measured, reached):
     ],
 )
 def test_verdict_of_one_side_or_both(row, measured, reached):
-    one = verdict(row, "x", Number(measured))
+    one = compare(row, "x", Measurement(measured))
     assert one.reached is reached
-    assert all(f"{side.replace('_', ' ')} {row[side]:g}" in str(one) for side in row)
+    assert all(f"{bound.replace('_', ' ')} {row[bound]:g}" in str(one) for bound in row)
+
+
+def test_row_without_an_expectation_is_rejected():
+    with pytest.raises(UserError, match=r"expected expects value and tolerance, or some of at_le"):
+        compare({"number": "x", "at_lest": 2}, "x", Measurement(3.0))
 
 
 @pytest.mark.parametrize("value", [0.24, 0.26])
-def test_verdict_goes_by_the_number_and_not_by_its_interval(value):
-    number = Number(value, (0.2, 0.3), {"seed=0": 0.2, "seed=1": 0.3})
-    one = verdict({"at_least": 0.25}, "x", number)
+def test_verdict_depends_on_the_number_and_not_on_its_interval(value):
+    number = Measurement(value, (0.2, 0.3), {"seed=0": 0.2, "seed=1": 0.3})
+    one = compare({"at_least": 0.25}, "x", number)
     assert one.reached is (value > 0.25)
     assert f"{value} [0.2, 0.3]" in str(one)
     assert one.num_runs == 2
@@ -63,10 +68,10 @@ MISSED, REACHED = Verdict("a", 2, 1, 1, "1"), Verdict("b", 1, 1, 1, "1")
         (Outcome("c1", [REACHED]), 0, "C1 reached: 1 of 1 numbers"),
         (Outcome("c1", [REACHED, MISSED]), 1, "C1 NOT reached: 1 of 2 numbers"),
         (Outcome("c1", [REACHED], ["seed=3 (killed)"]), 2, "C1 incomplete: 1 of 1 numbers"),
-        (Outcome("c1", [MISSED], smoke=True), 0, "C1 smoke: 1 numbers of small runs, not judged"),
+        (Outcome("c1", [MISSED], smoke=True), 0, "C1 smoke: 1 numbers of small runs, not compared"),
         (
-            Outcome("c1", [MISSED], smoke=True, absent=["val/elbow"]),
-            *(1, "C1 smoke: 1 numbers of small runs, not judged"),
+            Outcome("c1", [MISSED], smoke=True, unmeasured=["val/elbow"]),
+            *(1, "C1 smoke: 1 numbers of small runs, not compared"),
         ),
     ],
 )
@@ -75,7 +80,7 @@ def test_outcome_counts_what_was_reached(outcome, code, last):
     assert (outcome.exit_code, lines[-1]) == (code, last)
     assert ("  MISSING  seed=3 (killed)" in lines) == bool(outcome.failures)
     assert ("MISSED" in str(outcome)) == (code == 1 and not outcome.smoke)
-    assert ("ABSENT   val/elbow" in str(outcome)) == bool(outcome.absent)
+    assert ("UNKNOWN  val/elbow" in str(outcome)) == bool(outcome.unmeasured)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -83,10 +88,10 @@ def test_every_target_composes_and_says_where_it_comes_from(compose, name):
     cfg = compose(f"experiment=reproduce/{name}")
     assert len(cfg.target.expected) >= 1
     for row in cfg.target.expected:
-        assert {"value", "tolerance"} <= set(row) or set(SIDES) & set(row)
-        assert set(row) <= {"number", "minus", "step", "value", "tolerance", *SIDES}
+        assert {"value", "tolerance"} <= set(row) or set(BOUNDS) & set(row)
+        assert set(row) <= {"number", "minus", "step", "value", "tolerance", *BOUNDS}
     assert cfg.name == name
-    compose(f"experiment=reproduce/{name}", *smoke_words(cfg))
+    compose(f"experiment=reproduce/{name}", *smoke_overrides(cfg))
 
 
 @pytest.mark.parametrize("name", ["e4", "e5", "e5_bounds"])
@@ -94,39 +99,39 @@ def test_exact_targets_are_reached(name, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VAELAB_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(sys, "argv", ["reproduce.py", name, f"hydra.run.dir={tmp_path}/run"])
-    commands.reproduce()
+    reproduce.main()
     assert f"{name.upper()} reached" in capsys.readouterr().out
 
 
-def reproduce(monkeypatch, tmp_path, *words):
+def reproduce(monkeypatch, tmp_path, *arguments):
     """The exit code of the command in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["reproduce.py", *words])
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", *arguments])
     try:
-        commands.reproduce()
+        reproduce.main()
     except SystemExit as stop:
         return stop.code
     return 0
 
 
 def test_a_target_that_is_missed_ends_with_exit_code_1(monkeypatch, tmp_path, capsys):
-    words = ["e5", "target.measure.models=[burgess]", f"hydra.run.dir={tmp_path}/run"]
-    assert reproduce(monkeypatch, tmp_path, *words) == 1
+    arguments = ["e5", "target.measure.models=[burgess]", f"hydra.run.dir={tmp_path}/run"]
+    assert reproduce(monkeypatch, tmp_path, *arguments) == 1
     assert "E5 NOT reached: 2 of 4 numbers" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("name", "code"), [("burgess", 0), ("burges", 1)])
 def test_small_runs_find_a_number_that_is_misspelt(name, code, monkeypatch, tmp_path, capsys):
     row = f"target.expected=[{{number: {name}, value: 0, tolerance: 0}}]"
-    words = ["e5", "--scale", "smoke", row, "target.measure.models=[burgess]"]
-    assert reproduce(monkeypatch, tmp_path, *words) == code
-    assert ("ABSENT   burges:" in capsys.readouterr().out) == (code == 1)
+    arguments = ["e5", "--scale", "smoke", row, "target.measure.models=[burgess]"]
+    assert reproduce(monkeypatch, tmp_path, *arguments) == code
+    assert ("UNKNOWN  burges:" in capsys.readouterr().out) == (code == 1)
 
 
 def test_a_target_that_fails_does_not_stop_the_next(monkeypatch, tmp_path, capsys):
     """f5 reads runs that are not there."""
-    words = ["f5", "e5_bounds", "e5", f"output_root={tmp_path}", "latent_dim=4"]
-    assert reproduce(monkeypatch, tmp_path, *words) == 2
+    arguments = ["f5", "e5_bounds", "e5", f"output_root={tmp_path}", "latent_dim=4"]
+    assert reproduce(monkeypatch, tmp_path, *arguments) == 2
     out = capsys.readouterr().out
     assert "MISSING  F1: 30 of 30 runs are missing in" in out
     assert "F5 incomplete: 0 of 13 numbers" in out
@@ -137,10 +142,10 @@ def test_a_target_that_fails_does_not_stop_the_next(monkeypatch, tmp_path, capsy
 
 def test_record_writes_the_row(monkeypatch, tmp_path):
     file = tmp_path / "reproduction.md"
-    file.write_text(commands.RECORD.read_text())
+    file.write_text(reproduce.RECORD.read_text())
     monkeypatch.setattr(commands, "RECORD", file)
-    words = ["e5", "--record", "target.measure.models=[burgess]"]
-    assert reproduce(monkeypatch, tmp_path, *words) == 1
+    arguments = ["e5", "--record", "target.measure.models=[burgess]"]
+    assert reproduce(monkeypatch, tmp_path, *arguments) == 1
     row = read_table(file.read_text())["e5"]
     assert (row.verdict, row.reached) == ("NOT reached", "2 of 4")
     assert row.command == "`python scripts/reproduce.py e5 target.measure.models=[burgess]`"

@@ -12,7 +12,7 @@ from vaelab.training.module import TrainingModule
 
 
 class FirstStep(pl.Callback):
-    """Writes the time of the end of the first optimiser step to `path` and ends the process."""
+    """Writes the time of the end of the first optimizer step to `path` and ends the process."""
 
     def __init__(self, path: str):
         self.path = Path(path)

@@ -1,4 +1,4 @@
-"""Seconds of each metric on given codes of dSprites' size, beside a peer's where one is at hand."""
+"""Seconds per metric on given codes of the size of dSprites, beside those of a peer if given."""
 
 import math
 import statistics
@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaelab import metrics
-from vaelab.benchmark.measure import Row
-from vaelab.benchmark.peer import load_peer
 from vaelab.metrics import Metric
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.factor_dataset import FactorDataset
+
+from .measure import Row
+from .peer import load_peer
 
 SIZES, NAMES = (3, 6, 40, 32, 32), ("shape", "scale", "orientation", "posX", "posY")
 METRICS: dict[str, Callable[..., Metric]] = {
@@ -29,16 +30,17 @@ METRICS: dict[str, Callable[..., Metric]] = {
     "unsupervised": metrics.Unsupervised,
     "dci": metrics.DCI,
 }
-# What the peer calls the first score of ours.
+# The score of ours that the peer's function returns, where a metric has several.
 FIRST = {"dci": "dci_disentanglement", "unsupervised": "gaussian_total_correlation"}
 
 
 class GivenCodes:
-    """What the metrics ask of a encoded, answered from a table that was computed before."""
+    """An encoded dataset with codes from a table instead of an encoder."""
 
     def __init__(self, codes: NDArray[np.float32], factors: NDArray[np.int64]):
         self.table, self.images = codes, range(len(codes))
         self.all = FactorDataset.of(codes, factors, NAMES)
+        self.factors, self.factor_names = factors, NAMES
 
     def factor_dataset(self, codes: str, rng: np.random.Generator) -> FactorDataset:
         return self.all
@@ -47,10 +49,10 @@ class GivenCodes:
         return self.table[rows]
 
 
-def entangled_codes() -> GivenCodes:
-    """The whole grid of dSprites with ten codes: seven mix the factors with noise, three are dead.
+def make_entangled_codes() -> GivenCodes:
+    """Ten codes on the grid of dSprites: seven mix the factors with noise, three are inactive.
 
-    About as entangled as those of a beta-VAE, so that learners have as much to do.
+    They are about as entangled as those of a beta-VAE, so that fitting classifiers takes as long.
     """
     rng = np.random.default_rng(0)
     columns = np.unravel_index(np.arange(np.prod(SIZES)), SIZES)
@@ -58,20 +60,21 @@ def entangled_codes() -> GivenCodes:
     known = factors / (np.array(SIZES) - 1) * 2.0 - 1
     codes = np.tanh(1.5 * known @ rng.normal(0, 0.7, (5, 7)))
     codes += 0.1 * rng.standard_normal(codes.shape)
-    dead = 0.01 * rng.standard_normal((len(codes), 3))
-    return GivenCodes(np.concatenate([codes, dead], axis=1).astype(np.float32), factors)
+    inactive = 0.01 * rng.standard_normal((len(codes), 3))
+    return GivenCodes(np.concatenate([codes, inactive], axis=1).astype(np.float32), factors)
 
 
-def scoring(peer: Path | None, repeats: int, names: Sequence[str] = ()) -> list[Row]:
-    """A row a metric: seconds with and without intervals, and seconds of the peer's where given.
+def time_metrics(peer: Path | None, repeats: int, names: Sequence[str] = ()) -> list[Row]:
+    """Seconds of each metric with and without intervals, and of the peer's, if there is one.
 
     Medians of `repeats` rounds in which all run in turn; dci, which takes minutes, runs once.
 
     Args:
         peer: a checkout of disentanglement_lib.
-        names: of the metrics, all by default.
+        repeats: rounds.
+        names: the metrics, all by default.
     """
-    given = entangled_codes()
+    given = make_entangled_codes()
     peers: dict[str, Callable[[], float]] = {} if peer is None else load_peer(peer, given)
     rows = []
     for name, metric in METRICS.items():

@@ -1,9 +1,9 @@
-"""A target made small has all its cells, few seeds, few images, and another folder."""
+"""A target made small has all its settings, few seeds, few images, and another folder."""
 
 import pytest
 
-from vaelab.reproduction.runs import combinations, sweep_folder
-from vaelab.reproduction.scale import make_small, smoke_words
+from vaelab.reproduction.runs import expand_runs, sweep_folder
+from vaelab.reproduction.targets import make_small, smoke_overrides
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def small(compose):
 
     def made(name):
         choice = f"experiment=reproduce/{name}"
-        cfg = compose(choice, *smoke_words(compose(choice)))
+        cfg = compose(choice, *smoke_overrides(compose(choice)))
         make_small(cfg)
         return cfg
 
@@ -33,11 +33,11 @@ def test_what_is_small_already_stays(small):
     assert small("c9").data.factor_sizes == [1, 6, 1, 32, 32]
 
 
-def test_every_cell_keeps_two_seeds(small):
-    jobs = [tuple(words) for words in combinations(small("f1"))]
+def test_every_setting_keeps_two_seeds(small):
+    jobs = [tuple(line) for line in expand_runs(small("f1"))]
     betas = (1, 2, 4, 6, 8, 16)
     assert jobs == [(f"objective.beta={beta}", f"seed={seed}") for beta in betas for seed in (0, 1)]
-    assert len(combinations(small("c4"))) == 2
+    assert len(expand_runs(small("c4"))) == 2
 
 
 def test_real_runs_are_never_touched(small, compose):

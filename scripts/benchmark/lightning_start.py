@@ -1,4 +1,7 @@
-"""A bare Lightning + Hydra script on MNIST, up to its first optimiser step."""
+"""A bare Lightning + Hydra script on MNIST, up to its first optimizer step.
+
+python -m benchmark.lightning_start +root=DATA +folder=OUTPUT
+"""
 
 import hydra
 import pytorch_lightning as pl
@@ -9,7 +12,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import MNIST
 
-from vaelab.benchmark.plain_loop import networks
+from .plain_loop import build_networks
 
 
 class Module(pl.LightningModule):
@@ -17,7 +20,7 @@ class Module(pl.LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.decoder = networks("mlp")
+        self.encoder, self.decoder = build_networks("mlp")
 
     def configure_optimizers(self):
         return torch.optim.Adam(self.parameters(), lr=1e-3)

@@ -1,4 +1,7 @@
-"""A plain PyTorch script on MNIST, up to its first optimiser step: python -m ... ROOT."""
+"""A plain PyTorch script on MNIST, up to its first optimizer step.
+
+python -m benchmark.plain_start DATA
+"""
 
 import sys
 
@@ -6,10 +9,10 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchvision.datasets import MNIST
 
-from vaelab.benchmark.plain_loop import networks
+from .plain_loop import build_networks
 
 data = MNIST(sys.argv[1], train=True, download=False).data.float().div_(255).unsqueeze(1)
-encoder, decoder = networks("mlp")
+encoder, decoder = build_networks("mlp")
 optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
 x = data[torch.randint(len(data), (128,))]
 mu, log_variance = encoder(x).chunk(2, dim=-1)

@@ -1,4 +1,4 @@
-"""Runs the contestants in turn, each in a process of its own, and takes medians of ratios."""
+"""Run the contestants in turn, each in its own process, and take medians of ratios."""
 
 import json
 import os
@@ -15,7 +15,8 @@ from typing import Any
 
 from vaelab.errors import UserError
 
-TRAIN = [sys.executable, "-c", "from vaelab.cli.hydra_app import train; train()"]
+SCRIPTS = Path(__file__).resolve().parents[1]
+TRAIN = [sys.executable, str(SCRIPTS / "train.py")]
 STEPS = {"conv": 300, "mlp": 3000}
 WORK = {
     "conv": ["data=dsprites", "model=locatello"],
@@ -30,57 +31,70 @@ VARIANTS: dict[str, list[str]] = {
 Row = dict[str, Any]
 
 
-def training(work: str, repeats: int, device: str = "cpu") -> list[Row]:
-    """Images per second of the plain loop and of vaelab; ratios to the plain loop of the round."""
+def measure_training(work: str, repeats: int, device: str = "cpu") -> list[Row]:
+    """Images per second of the plain loop and of vaelab; ratios to the plain loop of each round.
+
+    Args:
+        work: a key of `WORK`.
+        repeats: rounds.
+        device: cpu or cuda.
+    """
     steps = STEPS[work] * (10 if device == "cuda" else 1)
     runs: dict[str, Callable[[], float]] = {
         "plain PyTorch loop": partial(_plain, work, steps, device),
         "the same, allocator and Adam tuned": partial(_plain, work, steps, device, "tuned"),
     }
-    for name, words in VARIANTS.items():
-        runs[name] = partial(_images_per_second, work, steps, device, words)
+    for name, overrides in VARIANTS.items():
+        runs[name] = partial(_images_per_second, work, steps, device, overrides)
     return compare(runs, repeats, higher_is_better=True)
 
 
-def start(repeats: int, root: str) -> list[Row]:
-    """Seconds from process start to the end of the first optimiser step."""
+def measure_start(repeats: int, root: str) -> list[Row]:
+    """Seconds from process start to the end of the first optimizer step.
+
+    Args:
+        repeats: rounds.
+        root: the folder that torchvision's MNIST is stored in.
+    """
     module = [sys.executable, "-m"]
 
     def bare() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            words = [f"+root={root}", f"+folder={folder}", f"hydra.run.dir={folder}"]
-            return _seconds([*module, "vaelab.benchmark.lightning_start", *words])
+            overrides = [f"+root={root}", f"+folder={folder}", f"hydra.run.dir={folder}"]
+            return _seconds([*module, "benchmark.lightning_start", *overrides])
 
     def ours() -> float:
         with tempfile.TemporaryDirectory() as folder:
             stamp = Path(folder) / "first_step"
-            target = "vaelab.benchmark.hooks.FirstStep"
+            target = "benchmark.hooks.FirstStep"
             hook = f"+callbacks.first_step={{_target_: {target}, path: {stamp}}}"
-            began = time.time()
+            start = time.time()
             _run([*TRAIN, "data=dsprites", hook, f"hydra.run.dir={folder}/run"])
-            return float(stamp.read_text()) - began
+            return float(stamp.read_text()) - start
 
     runs = {
         "bare Lightning + Hydra on MNIST": bare,
-        "plain PyTorch on MNIST": lambda: _seconds([*module, "vaelab.benchmark.plain_start", root]),
+        "plain PyTorch on MNIST": lambda: _seconds([*module, "benchmark.plain_start", root]),
         "vaelab on dSprites, images cached": ours,
     }
     return compare(runs, repeats, higher_is_better=False)
 
 
-def memory(num_steps: int = 200) -> float:
+def measure_memory(num_steps: int = 200) -> float:
     """Peak resident memory of a whole training run on the dSprites grid, in GB."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [f"num_steps={num_steps}", f"hydra.run.dir={folder}/run"]
-        _run([*TRAIN, "data=dsprites", *words])
+        _run([*TRAIN, "data=dsprites", f"num_steps={num_steps}", f"hydra.run.dir={folder}/run"])
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
 
 
-def gpu_study(num_steps: int = 5000) -> Row:
-    """The 300,000-step protocol of Locatello et al. 2019 on a GPU, measured on its first steps."""
-    words = ["experiment=locatello/beta_vae", f"val_every_n_steps={num_steps}"]
-    hook = "+callbacks.memory={_target_: vaelab.benchmark.hooks.GPUMemory}"
-    found = _vaelab("conv", num_steps, "cuda", [*words, hook])
+def measure_gpu_study(num_steps: int = 5000) -> Row:
+    """Time and memory of a run of Locatello et al. 2019 on a GPU, from its first steps."""
+    overrides = [
+        "experiment=locatello/beta_vae",
+        f"val_every_n_steps={num_steps}",
+        "+callbacks.memory={_target_: benchmark.hooks.GPUMemory}",
+    ]
+    found = _train("conv", num_steps, "cuda", overrides)
     seconds = 1000 * 64 / found["images_per_second"]
     return {
         "seconds per 1,000 steps": round(seconds, 2),
@@ -92,7 +106,7 @@ def gpu_study(num_steps: int = 5000) -> Row:
 def compare(
     runs: dict[str, Callable[[], float]], repeats: int, higher_is_better: bool
 ) -> list[Row]:
-    """Rounds of all contestants in turn; every ratio is to the first of the same round."""
+    """Run all contestants in turn, `repeats` times; ratios are to the first of the same round."""
     measured: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(repeats):
         for name, run in runs.items():
@@ -116,40 +130,40 @@ def compare(
 
 
 def _plain(work: str, steps: int, device: str, *tuned: str) -> float:
-    words = [work, str(steps), device, *tuned]
-    output = _run([sys.executable, "-m", "vaelab.benchmark.plain_loop", *words])
+    """Images per second of the plain loop."""
+    arguments = [work, str(steps), device, *tuned]
+    output = _run([sys.executable, "-m", "benchmark.plain_loop", *arguments])
     return json.loads(output.splitlines()[-1])["images_per_second"]
 
 
-def _vaelab(work: str, steps: int, device: str, words: Sequence[str]) -> Row:
-    """A real run from the command line, everything switched on; its metrics.json."""
+def _images_per_second(work: str, steps: int, device: str, overrides: Sequence[str]) -> float:
+    return _train(work, steps, device, overrides)["images_per_second"]
+
+
+def _train(work: str, steps: int, device: str, overrides: Sequence[str]) -> Row:
+    """The metrics.json of a real run of scripts/train.py, with everything switched on."""
+    trainer = [] if device == "cpu" else ["trainer=gpu"]
     with tempfile.TemporaryDirectory() as folder:
-        place = [] if device == "cpu" else ["trainer=gpu"]
-        _run(
-            [
-                *TRAIN,
-                *WORK[work],
-                *place,
-                f"num_steps={steps}",
-                f"hydra.run.dir={folder}/run",
-                *words,
-            ]
-        )
-        return json.loads((Path(folder) / "run" / "metrics.json").read_text())
-
-
-def _images_per_second(work: str, steps: int, device: str, words: Sequence[str]) -> float:
-    return _vaelab(work, steps, device, words)["images_per_second"]
+        run = Path(folder) / "run"
+        own = [*trainer, f"num_steps={steps}", f"hydra.run.dir={run}"]
+        _run([*TRAIN, *WORK[work], *own, *overrides])
+        return json.loads((run / "metrics.json").read_text())
 
 
 def _seconds(command: Sequence[str]) -> float:
-    began = time.time()
+    start = time.time()
     _run(command)
-    return time.time() - began
+    return time.time() - start
 
 
 def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    """The output of a command that finds this package."""
+    known = os.environ.get("PYTHONPATH", "")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(SCRIPTS), known)))}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
     if done.returncode:
-        raise UserError(f"{' '.join(command)} failed: {done.stderr.strip()[-2000:]}")
+        raise UserError(
+            "benchmark expects each contestant to finish, got an error; run it alone to see why: "
+            f"{' '.join(command)}\n{done.stderr.strip()[-2000:]}"
+        )
     return done.stdout
