@@ -20,7 +20,7 @@ NEVER = ("nan", "inf", "-inf", "''", "1e999", "{a:1}")
 NO_NUMBER = (*NEVER, "abc", "O1", "true", "[1]", "1.5x")
 NO_COUNT = (*NO_NUMBER, "-1", "1.5", "-3.0")
 GROUPS = {
-    "objective": ("beta_vae", "factor_vae", "beta_tcvae", "dip_vae_i", "iwae", "info_vae", "wae_mmd"),
+    "objective": ("beta_vae", "factor_vae", "beta_tcvae", "dip_vae_i", "iwae", "info_vae"),
     "kl_penalty": ("constant", "linear", "cyclic", "capacity", "free_bits", "geco", "pi_control"),
     "prior": ("standard_normal", "mixture", "vamp", "flow"),
     "posterior": ("gaussian", "full_covariance", "iaf"),

@@ -4,12 +4,13 @@ import argparse
 
 import pytest
 
-from vaelab.cli import hydra_app, reproduce
+from vaelab.cli import hydra_app
+from vaelab.cli import reproduce as program
 from vaelab.errors import UserError
 from vaelab.reproduction.command_line import build_parser, parse_arguments
 from vaelab.reproduction.targets import read_targets
 
-FOLDER = hydra_app.CONF / reproduce.TARGETS
+FOLDER = hydra_app.CONF / program.TARGETS
 
 
 def parse(*typed):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vaelab import build
-from vaelab.cli import hydra_app, reproduce
+from vaelab.cli import hydra_app
+from vaelab.cli import reproduce as program
 from vaelab.reproduction import checks
 from vaelab.reproduction.reproduce import find_unmeasured
 from vaelab.reproduction.runs import TargetRun, expand_runs
@@ -13,7 +14,7 @@ from vaelab.runs.folder import RunFolder
 from vaelab.train import train
 
 MEASURED = ("e4", "e5", "e5_bounds")  # in test_reproduce.py, as they are
-NAMES = [n for n in read_targets(hydra_app.CONF / reproduce.TARGETS) if n not in MEASURED]
+NAMES = [n for n in read_targets(hydra_app.CONF / program.TARGETS) if n not in MEASURED]
 SMALL = {
     "e3": ["target.measure.num_images=200", "target.measure.num_batches=1"],
     "e6": ["data=dsprites_small"],

@@ -4,14 +4,15 @@ import dataclasses
 
 import pytest
 
-from vaelab.cli import hydra_app, reproduce
+from vaelab.cli import hydra_app
+from vaelab.cli import reproduce as program
 from vaelab.errors import UserError
 from vaelab.reproduction.record import format_list, make_row, read_table, replace_row
 from vaelab.reproduction.targets import read_targets
 from vaelab.reproduction.verdict import Outcome, Verdict
 
-KNOWN = read_targets(hydra_app.CONF / reproduce.TARGETS)
-TEXT = reproduce.RECORD.read_text()
+KNOWN = read_targets(hydra_app.CONF / program.TARGETS)
+TEXT = program.RECORD.read_text()
 MACHINE = {"gpus": [], "cpu": "a CPU"}
 
 

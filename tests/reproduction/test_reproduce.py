@@ -5,13 +5,14 @@ import sys
 
 import pytest
 
-from vaelab.cli import hydra_app, reproduce
+from vaelab.cli import hydra_app
+from vaelab.cli import reproduce as program
 from vaelab.errors import UserError
 from vaelab.reproduction.record import read_table
 from vaelab.reproduction.targets import smoke_overrides
 from vaelab.reproduction.verdict import BOUNDS, Measurement, Outcome, Verdict, compare
 
-TARGETS = sorted(path.stem for path in (hydra_app.CONF / reproduce.TARGETS).glob("*.yaml"))
+TARGETS = sorted(path.stem for path in (hydra_app.CONF / program.TARGETS).glob("*.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_exact_targets_are_reached(name, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VAELAB_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(sys, "argv", ["reproduce.py", name, f"hydra.run.dir={tmp_path}/run"])
-    reproduce.main()
+    program.main()
     assert f"{name.upper()} reached" in capsys.readouterr().out
 
 
@@ -108,7 +109,7 @@ def reproduce(monkeypatch, tmp_path, *arguments):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["reproduce.py", *arguments])
     try:
-        reproduce.main()
+        program.main()
     except SystemExit as stop:
         return stop.code
     return 0
@@ -142,8 +143,8 @@ def test_a_target_that_fails_does_not_stop_the_next(monkeypatch, tmp_path, capsy
 
 def test_record_writes_the_row(monkeypatch, tmp_path):
     file = tmp_path / "reproduction.md"
-    file.write_text(reproduce.RECORD.read_text())
-    monkeypatch.setattr(commands, "RECORD", file)
+    file.write_text(program.RECORD.read_text())
+    monkeypatch.setattr(program, "RECORD", file)
     arguments = ["e5", "--record", "target.measure.models=[burgess]"]
     assert reproduce(monkeypatch, tmp_path, *arguments) == 1
     row = read_table(file.read_text())["e5"]

@@ -7,7 +7,8 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from vaelab.cli import hydra_app, reproduce
+from vaelab.cli import hydra_app
+from vaelab.cli import reproduce as program
 from vaelab.errors import UserError
 from vaelab.reproduction.reproduce import reproduce
 from vaelab.reproduction.runs import read_runs_of_others, sweep_folder, train_runs
@@ -149,7 +150,7 @@ def test_command(arguments, tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "c8", *tiny, *arguments])
     if "--scale" in arguments:
-        reproduce.main()
+        program.main()
         out = capsys.readouterr().out
         assert "| 25 | 1 |" in out
         assert "C8 smoke: 3 numbers of small runs, not compared" in out
@@ -158,7 +159,7 @@ def test_command(arguments, tiny, tmp_path, monkeypatch, capsys):
         assert len(folders) == 3
         return
     with pytest.raises(SystemExit) as stop:
-        reproduce.main()
+        program.main()
     assert stop.value.code == 2
     assert "expects a launcher of vaelab" in capsys.readouterr().err
     assert not list(tmp_path.rglob("job.json"))
