@@ -50,7 +50,7 @@ def train_trial(compose, tiny, tmp_path):
         if number is not None:
             pruned_by = {"study": "../study.journal", "name": "search", "trial": number}
             write_json(tmp_path / name / "job.json", {"pruned_by": pruned_by})
-        pruning = SearchSettings(**SETTINGS | settings).overrides(compose(*tiny))
+        pruning = SearchSettings(**SETTINGS | settings).pruning_overrides(compose(*tiny))
         train(compose(*tiny, *pruning, *overrides), tmp_path / name, [])
         return RunFolder(tmp_path / name)
 

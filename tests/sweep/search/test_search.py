@@ -106,12 +106,12 @@ SCORED = [BETA, "metrics@evaluation=[mig]"]
 
 @pytest.fixture(scope="session")
 def composed():
-    """Hydra's compose for words of which only numbers change: 0.1 s for the first, then none."""
+    """Hydra's compose for overrides that differ in numbers: 0.1 s for the first, then none."""
     there, numbers = {}, ("objective.beta=", "latent_dim=", "optimizer.lr=")
 
     def compose(name, overrides):
-        moving = [word for word in overrides if word.startswith(numbers)]
-        rest = tuple(word for word in overrides if word not in moving)
+        moving = [one for one in overrides if one.startswith(numbers)]
+        rest = tuple(one for one in overrides if one not in moving)
         if rest not in there:
             there[rest] = hydra.compose(name, list(rest))
         cfg = there[rest].copy()
@@ -123,15 +123,15 @@ def composed():
 
 @pytest.fixture
 def search(monkeypatch, tmp_path, tiny, composed):
-    """(launcher, words, settings) -> the study after the search in the folder `name`."""
+    """(launcher, overrides, settings) -> the study after the search in the folder `name`."""
     register_resolvers()
 
-    def run(launcher, *words, name="sweep", **settings):
+    def run(launcher, *overrides, name="sweep", **settings):
         monkeypatch.setattr("vaelab.sweep.run.build_launcher", lambda cfg: launcher)
         if isinstance(launcher, Pretend):
             monkeypatch.setattr("vaelab.sweep.jobs.compose", composed)
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            run_search(tmp_path / name, [*tiny, *words], {}, **(SETTINGS | settings))
+            run_search(tmp_path / name, [*tiny, *overrides], {}, **(SETTINGS | settings))
         return study_of(tmp_path / name)
 
     return run
@@ -154,11 +154,15 @@ def states(study):
     ("settings", "sentence"),
     [
         ({"direction": "up"}, "direction expects one of maximize, minimize, got 'up'"),
+        ({"seeds": 3}, r"seeds expects a list, got 3; try \[0,1,2\]"),
         ({"num_trials": 0}, "num_trials expects an integer of at least 1, got 0"),
         ({"sampler": "grid"}, "sampler expects one of tpe, random, gp, cmaes, got 'grid'"),
         ({"pruner": "wilcoxon"}, "expects one of median, halving, hyperband, none, got 'wilcoxon'"),
         ({"reduction_factor": 1}, "reduction_factor expects an integer of at least 2, got 1"),
-        ({"pruner": "median", "metric": "metrics/mig"}, "expects a metric of validations"),
+        (
+            {"pruner": "median", "metric": "metrics/mig"},
+            "a number of validations .* got metrics/mig",
+        ),
     ],
 )
 def test_bad_setting_is_a_sentence(search, tmp_path, settings, sentence):
@@ -168,17 +172,19 @@ def test_bad_setting_is_a_sentence(search, tmp_path, settings, sentence):
 
 
 @pytest.mark.parametrize(
-    ("words", "settings", "sentence"),
+    ("overrides", "settings", "sentence"),
     [
         (["objective=autoencoder", "posterior=delta"], {}, "hydra.sweeper.metric=val/reconst"),
         (["model=mlp,cnov"], {}, "cnov"),
         (["latent_dmi=2,3"], {}, "latent_dmi"),
     ],
 )
-def test_what_no_trial_could_train_is_refused_first(search, tmp_path, words, settings, sentence):
-    word = LATENTS if "objective=autoencoder" in words else BETA
+def test_what_no_trial_could_train_is_rejected_first(
+    search, tmp_path, overrides, settings, sentence
+):
+    space = LATENTS if "objective=autoencoder" in overrides else BETA
     with pytest.raises(Exception, match=sentence):
-        search(Pretend(), word, *words, **settings)
+        search(Pretend(), space, *overrides, **settings)
     assert not (tmp_path / "sweep").exists()
 
 
@@ -192,7 +198,7 @@ def test_tpe_finds_the_better_half(search):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "cmaes"])
-def test_killed_search_goes_on_as_if_it_had_not_been(search, sampler):
+def test_killed_search_resumes_as_if_it_had_not_been(search, sampler):
     if sampler == "cmaes":
         pytest.importorskip("cmaes")
     # TPE draws at random until there are ten trials.
@@ -246,7 +252,7 @@ def test_several_at_once(search):
     assert len({*first.launched, *second.launched}) == 6
 
 
-def test_failure_is_told_and_tried_again(search, capsys):
+def test_failure_is_reported_and_retried(search, capsys):
     launcher = Pretend()
     launcher.fail = {2}
     with pytest.raises(SweepFailed, match=r"1 of 4 trials .* objective.beta=.*failed: NaN"):
@@ -262,7 +268,7 @@ def test_failure_is_told_and_tried_again(search, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "settings", "sentence"),
+    ("overrides", "settings", "sentence"),
     [
         (["objective.beta=interval(1,16)"], {}, "the space of objective.beta"),
         ([BETA, LATENTS], {}, "the space of latent_dim: None ->"),
@@ -271,15 +277,15 @@ def test_failure_is_told_and_tried_again(search, capsys):
         ([BETA], {"seeds": [0, 1]}, "seeds"),
     ],
 )
-def test_another_search_in_the_folder_is_refused(search, words, settings, sentence, tmp_path):
+def test_another_search_in_the_folder_is_rejected(search, overrides, settings, sentence, tmp_path):
     before = trials(search(Pretend(), BETA, num_trials=1))
     with pytest.raises(UserError, match=sentence):
-        search(Pretend(), *words, **settings)
+        search(Pretend(), *overrides, **settings)
     assert trials(study_of(tmp_path / "sweep")) == before
     search(Pretend(), BETA, "num_threads=2", num_trials=1, pruner="median")
 
 
-def test_mistaken_metric_can_be_mended(search):
+def test_mistaken_metric_can_be_corrected(search):
     launcher = Pretend()
     with pytest.raises(UserError, match=r"got val/elb, .*nearest: val/elbo"):
         search(launcher, BETA, metric="val/elb")
@@ -304,7 +310,7 @@ def test_trial_without_the_metric_has_failed_alone(search):
     assert len(launcher.launched) == 3
 
 
-def test_metric_that_no_trial_has_is_told_at_the_first_and_at_the_end(search, tmp_path):
+def test_metric_that_no_trial_has_is_reported_at_the_first_and_at_the_end(search, tmp_path):
     first, second = Scores(without={1, 2, 3}), Scores(without={1, 2, 3})
     for launcher, num in ((first, 1), (second, 2)):
         with pytest.raises(UserError, match=r"hydra.sweeper.metric expects .* got metrics/mig"):
@@ -313,7 +319,7 @@ def test_metric_that_no_trial_has_is_told_at_the_first_and_at_the_end(search, tm
     assert states(study_of(tmp_path / "sweep")) == {"FAIL": 4}
 
 
-def test_first_trial_without_the_metric_stops_no_search_typed_again(search):
+def test_first_trial_without_the_metric_does_not_stop_the_next_call(search):
     with pytest.raises(UserError, match="got metrics/mig"):
         search(Scores(without={1}), *SCORED, **MIG)
     with pytest.raises(SweepFailed, match="1 of 3 trials"):
@@ -344,21 +350,21 @@ def test_trial_left_to_another_process_has_not_finished(search, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ["metrics@evaluation=mig,nope"],
         ["init=glorot,nope", "+sizes={glorot:1}", "+size='${sizes.${init}}'"],
     ],
 )
-def test_trial_that_hydra_refuses_has_failed_alone(search, tmp_path, words):
-    key, _, values = words[0].partition("=")
+def test_trial_that_hydra_rejects_has_failed_alone(search, tmp_path, overrides):
+    key, _, values = overrides[0].partition("=")
     with pytest.raises(SweepFailed, match=f"of 4 trials .* {key}=nope \\(.*nope"):
-        search(Pretend(), *words, num_trials=4)
-    told = {(t.params[key], t.state.name) for t in study_of(tmp_path / "sweep").trials}
-    assert told == {(values.split(",")[0], "COMPLETE"), ("nope", "FAIL")}
+        search(Pretend(), *overrides, num_trials=4)
+    found = {(t.params[key], t.state.name) for t in study_of(tmp_path / "sweep").trials}
+    assert found == {(values.split(",")[0], "COMPLETE"), ("nope", "FAIL")}
 
 
-def test_launcher_without_a_limit_is_refused(search, tmp_path):
+def test_launcher_without_a_limit_is_rejected(search, tmp_path):
     with pytest.raises(UserError, match=r"expects a limit .* set hydra.launcher.num_jobs=4"):
         search(Slurm(), BETA, sampler="tpe")
     assert not (tmp_path / "sweep").exists()
@@ -397,15 +403,15 @@ def test_seeds_are_averaged_and_not_begun_where_one_is_pruned(search):
 
     launcher = Pretend(value)
     study = search(launcher, "latent_dim=5,6", seeds=[0, 1, 2], num_trials=4)
-    told = {t.params["latent_dim"]: (t.state, t.value) for t in study.trials}
-    assert told == {"5": (TrialState.PRUNED, None), "6": (TrialState.COMPLETE, 16)}
+    found = {t.params["latent_dim"]: (t.state, t.value) for t in study.trials}
+    assert found == {"5": (TrialState.PRUNED, None), "6": (TrialState.COMPLETE, 16)}
     assert len(launcher.launched) == 5
 
 
 def test_search_prunes_and_the_study_knows(search, tmp_path):
-    words = ["optimizer.lr=1e-2,1e-5,2e-5", "latent_dim=2,3"]
+    overrides = ["optimizer.lr=1e-2,1e-5,2e-5", "latent_dim=2,3"]
     settings = {"pruner": "median", "n_startup_trials": 1, "num_trials": 6}
-    study = search(Serial(), *words, **settings)
+    study = search(Serial(), *overrides, **settings)
     pruned = [t for t in study.trials if t.state == TrialState.PRUNED]
     assert pruned
     for trial in pruned:
@@ -418,14 +424,14 @@ def test_search_prunes_and_the_study_knows(search, tmp_path):
         pruned_by = {"study": "../study.journal", "name": "search", "trial": first}
         assert run.read_job()["pruned_by"] == pruned_by
     nothing = Pretend()
-    assert trials(search(nothing, *words, **settings)) == trials(study)
+    assert trials(search(nothing, *overrides, **settings)) == trials(study)
     assert nothing.launched == []
 
 
 def test_jobs_in_processes_report_to_one_study(search, tmp_path):
-    words = ["optimizer.lr=1e-2,1e-5,2e-5", "latent_dim=2,3"]
+    overrides = ["optimizer.lr=1e-2,1e-5,2e-5", "latent_dim=2,3"]
     launcher = Local(num_jobs=2)
-    study = search(launcher, *words, pruner="halving", num_trials=3, seeds=[0, 1])
+    study = search(launcher, *overrides, pruner="halving", num_trials=3, seeds=[0, 1])
     for trial in study.trials:
         run, *others = (RunFolder(tmp_path / "sweep" / name) for name in trial.user_attrs["runs"])
         assert trial.intermediate_values == run.read_curve("val/elbo")
@@ -440,10 +446,10 @@ def test_killed_on_the_command_line(command, finish, tiny, search, tmp_path):
     """The same trials and curves as without the kill, and none twice."""
     space = [BETA, "optimizer.lr=tag(log, interval(1e-4,1e-2))"]
     longer = ["num_steps=100", "val_every_n_steps=25", "callbacks.checkpoints.every_n_steps=10"]
-    words = ["-m", "hydra/sweeper=optuna", *tiny, *longer, *space, "name=s"]
-    words += ["hydra.sweeper.num_trials=3", "hydra.sweeper.n_startup_trials=1"]
+    overrides = ["-m", "hydra/sweeper=optuna", *tiny, *longer, *space, "name=s"]
+    overrides += ["hydra.sweeper.num_trials=3", "hydra.sweeper.n_startup_trials=1"]
     folder = tmp_path / "outputs" / "s" / "sweep"
-    process = command(*words)
+    process = command(*overrides)
     deadline = time.monotonic() + 60
     while len(list(folder.glob("*/checkpoints/last.ckpt")) if folder.exists() else []) < 2:
         assert process.poll() is None, process.communicate()
@@ -453,7 +459,7 @@ def test_killed_on_the_command_line(command, finish, tiny, search, tmp_path):
     finish(process)
     assert [run.status()["state"] for run in find_runs(folder)].count("killed") == 1
 
-    code, out, err = finish(command(*words))
+    code, out, err = finish(command(*overrides))
     assert code == 0, err
     settings = {"sampler": "tpe", "pruner": "median", "n_startup_trials": 1, "num_trials": 3}
     whole = search(Serial(), *longer, *space, name="whole", **settings)

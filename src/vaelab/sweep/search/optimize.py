@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def run_search(
     folder: Path,
-    typed: Sequence[str],
+    overrides: Sequence[str],
     launcher: DictConfig,
     *,
     params: Mapping[str, Any] | None = None,
@@ -38,7 +38,7 @@ def run_search(
 
     Args:
         folder: of the sweep.
-        typed: the overrides of the command line.
+        overrides: of the command line.
         launcher: its config.
         params, options: see conf/hydra/sweeper/optuna.yaml.
 
@@ -49,8 +49,8 @@ def run_search(
     """
     storage.require_optuna()
     chosen = settings.SearchSettings(**options)
-    overrides = [one for one in typed if not one.lstrip("+~").startswith("hydra")]
-    space = parse([*(f"{key}={value}" for key, value in (params or {}).items()), *overrides])
+    given = [one for one in overrides if not one.lstrip("+~").startswith("hydra")]
+    space = parse([*(f"{key}={value}" for key, value in (params or {}).items()), *given])
     example = settings.compose_example(space, chosen)
     from vaelab.sweep.run import SweepFailed, build_launcher  # here, since torch comes with it
 
@@ -59,7 +59,7 @@ def run_search(
     with lock_folder(folder):
         comparable = settings.comparable_settings(space, chosen, example)
         study = storage.open_study(folder, chosen.direction, comparable)
-        search = Search(folder, space, chosen, study, chosen.overrides(example))
+        search = Search(folder, space, chosen, study, chosen.pruning_overrides(example))
         search.run(built)
         print(storage.best_trials(study, folder, chosen.metric))
     if search.missing and not storage.has_values(study):
@@ -112,7 +112,8 @@ class Search:
         One that another trial or sweep has trained already is not run again.
         """
         for trial in self._trials():
-            one = SeededTrial(trial.number, list(self.options.seeds or [None]), self.ended)
+            seeds: list[int | None] = [*self.options.seeds] if self.options.seeds else [None]
+            one = SeededTrial(trial.number, seeds, self.ended)
             with self.lock:
                 self.open.append(one)
             while one.needs_job:
@@ -194,7 +195,8 @@ class Search:
                 continue
             state = TrialState.PRUNED if value is None else TrialState.COMPLETE
             self.study.tell(one.number, value, state)
-            log.info("trial %d: %s: %s", one.number, label, "pruned" if value is None else value)
+            result = "pruned" if value is None else f"{metric} {value:.4f}"
+            log.info("trial %d: %s: %s", one.number, result, label)
 
     def _fail(self, one: SeededTrial, why: str, error: UserError | None = None) -> None:
         """Tell Optuna that a trial failed; one whose process was stopped stays to be resumed.

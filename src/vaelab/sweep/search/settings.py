@@ -64,12 +64,16 @@ class SearchSettings:
                 example=example,
             )
         require(
+            not isinstance(self.seeds, int | str),
+            f"hydra.sweeper.seeds expects a list, got {self.seeds!r}; try [0,1,2].",
+        )
+        require(
             self.pruner == "none" or self.metric.startswith("val/"),
-            f"pruning expects a metric of validations, such as val/elbo, got {self.metric}; set "
-            "hydra.sweeper.pruner=none.",
+            f"hydra.sweeper.metric expects a number of validations where a pruner is chosen, got "
+            f"{self.metric}; try val/elbo, or hydra.sweeper.pruner=none.",
         )
 
-    def overrides(self, cfg: DictConfig) -> list[str]:
+    def pruning_overrides(self, cfg: DictConfig) -> list[str]:
         """The override that adds the pruning callback to a job; no part of the run's identity.
 
         Args:
