@@ -130,21 +130,21 @@ class Search:
 
         from vaelab.training.callbacks.pruning import report
 
-        study, options = self.study, self.options
+        study, options, names = self.study, self.options, self.space.distributions.keys()
         before = study.get_trials()
         done = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in before)
-        running = [trial for trial in before if trial.state == TrialState.RUNNING]
-        drawn = [one for one in running if one.params.keys() == self.space.distributions.keys()]
-        for trial in running:
-            if trial not in drawn:  # the process was killed while Optuna proposed it
-                study.tell(trial.number, state=TrialState.FAIL)
         retried = {trial.user_attrs.get("retry_of") for trial in before}
+        resumed = []
         for trial in before:
-            if trial.state == TrialState.FAIL and trial.number not in retried and trial.params:
+            if trial.state == TrialState.RUNNING and trial.params.keys() == names:
+                resumed.append(trial.number)
+            elif trial.state == TrialState.RUNNING:  # killed while Optuna proposed it
+                study.tell(trial.number, state=TrialState.FAIL)
+            elif trial.state == TrialState.FAIL and trial.params and trial.number not in retried:
                 study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
-        for trial in drawn:
-            yield report(study, trial.number, {})
-        for _ in range(options.num_trials - done - len(drawn)):
+        for number in resumed:
+            yield report(study, number, {})
+        for _ in range(options.num_trials - done - len(resumed)):
             number = len(study.get_trials(deepcopy=False))
             study.sampler = storage.new_sampler(options.sampler, options.sampler_seed, number)
             yield study.ask(self.space.distributions)

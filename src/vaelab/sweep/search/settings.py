@@ -44,25 +44,13 @@ class SearchSettings:
     reduction_factor: int
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("direction", ("maximize", "minimize")),
-            ("sampler", SAMPLERS),
-            ("pruner", (*PRUNERS, "none")),
-        ):
-            require_choice(f"hydra.sweeper.{name}", getattr(self, name), known)
-        for name, least, example in (
-            ("num_trials", 1, 20),
-            ("n_startup_trials", 0, 5),
-            ("n_warmup_steps", 0, 1000),
-            ("reduction_factor", 2, 3),
-        ):
-            require_range(
-                f"hydra.sweeper.{name}",
-                getattr(self, name),
-                at_least=least,
-                integer=True,
-                example=example,
-            )
+        require_choice("hydra.sweeper.direction", self.direction, ("maximize", "minimize"))
+        require_choice("hydra.sweeper.sampler", self.sampler, SAMPLERS)
+        require_choice("hydra.sweeper.pruner", self.pruner, (*PRUNERS, "none"))
+        least = {"num_trials": 1, "n_startup_trials": 0, "n_warmup_steps": 0, "reduction_factor": 2}
+        for name, low in least.items():
+            value = getattr(self, name)
+            require_range(f"hydra.sweeper.{name}", value, at_least=low, integer=True, example=low)
         require(
             not isinstance(self.seeds, int | str),
             f"hydra.sweeper.seeds expects a list, got {self.seeds!r}; try [0,1,2].",
@@ -82,11 +70,11 @@ class SearchSettings:
         if self.pruner == "none":
             return []
         first = max(self.n_warmup_steps, cfg.val_every_n_steps)
-        settings = (
-            f"n_startup_trials:{self.n_startup_trials},n_warmup_steps:{self.n_warmup_steps}"
-            if self.pruner == "median"
-            else f"min_resource:{first},reduction_factor:{self.reduction_factor}"
-        )
+        settings = f"min_resource:{first},reduction_factor:{self.reduction_factor}"
+        if self.pruner == "median":
+            settings = (
+                f"n_startup_trials:{self.n_startup_trials},n_warmup_steps:{self.n_warmup_steps}"
+            )
         return [
             "++callbacks.pruning={_target_:vaelab.training.callbacks.Pruning,_partial_:true,"
             f"metric:{self.metric},pruner:{PRUNERS[self.pruner]},settings:{{{settings}}}}}"

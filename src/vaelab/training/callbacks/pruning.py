@@ -45,7 +45,7 @@ class Pruning(pl.Callback):
             return
         file = self.folder.path / pruned_by["study"]
         if not file.exists():
-            log.warning("training without pruning, since the study %s does not exist", file)
+            log.warning("training without pruning, since there is no study %s", file)
             return
         import optuna
 
@@ -76,9 +76,8 @@ class Pruning(pl.Callback):
         if self.study is None:
             return False
         trials = self.study.get_trials(deepcopy=False)
-        if self.number >= len(trials) or trials[self.number].state.is_finished():
-            return False
-        return report(self.study, self.number, {step: value}).should_prune()
+        is_running = self.number < len(trials) and not trials[self.number].state.is_finished()
+        return is_running and report(self.study, self.number, {step: value}).should_prune()
 
 
 def open_journal(file: Path) -> "JournalStorage":
