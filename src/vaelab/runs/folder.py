@@ -31,6 +31,8 @@ from vaelab.runs.status import (
 
 TAKE_OVER_SECONDS = 20.0  # to wait for another process that is claiming or resuming the run
 
+JOB = "job.json"
+
 
 class RunFolder:
     """Paths and records of one run.
@@ -42,6 +44,7 @@ class RunFolder:
     checkpoints/     last.ckpt, the one before it as previous.ckpt, and best.ckpt
     figures/         PNG, SVG and GIF
     codes/           cached encodings of the images, for evaluation; may be deleted
+    job.json         of a job of a sweep: its overrides, and the trial of a search that prunes it
     and TensorBoard's event files.
     """
 
@@ -54,6 +57,7 @@ class RunFolder:
         self.curves = self.path / "metrics.csv"
         self.figures = self.path / "figures"
         self.codes = self.path / "codes"
+        self.job = self.path / JOB
         self.last_checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.previous_checkpoint = self.path / "checkpoints" / "previous.ckpt"
         self.best_checkpoint = self.path / "checkpoints" / "best.ckpt"
@@ -202,6 +206,10 @@ class RunFolder:
     def require_owner(self) -> None:
         """See `runs.status.require_owner`."""
         require_owner(self.status_file)
+
+    def read_job(self) -> dict[str, Any]:
+        """job.json, or {} for a run that is not a job of a sweep."""
+        return json.loads(self.job.read_text()) if self.job.exists() else {}
 
     def read_curve(self, metric: str) -> dict[int, float]:
         """{step: value} of one metric from metrics.csv."""

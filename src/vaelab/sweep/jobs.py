@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,11 @@ from vaelab.errors import UserError
 from vaelab.files import natural_order, write_atomically, write_json
 from vaelab.runs.config import load_config, to_container
 from vaelab.runs.config_hash import config_hash, differences, evaluation_hashes
-from vaelab.runs.folder import RunFolder
+from vaelab.runs.folder import JOB, RunFolder
 from vaelab.runs.status import State
 
 log = logging.getLogger(__name__)
 
-RECORD = "job.json"
 LOCK = ".sweep.lock"
 LONGEST_LABEL = 100  # characters; file systems allow 255
 
@@ -125,10 +124,15 @@ class Planned(NamedTuple):
     cfg: DictConfig
 
 
-def plan(folder: Path, combinations: Sequence[Sequence[str]], shared: Sequence[str]) -> list[Job]:
-    """`composed`, then `lay`."""
+def plan(
+    folder: Path,
+    combinations: Sequence[Sequence[str]],
+    shared: Sequence[str],
+    extra: Mapping[str, Any] | None = None,
+) -> list[Job]:
+    """`composed`, then `lay`; `extra` are further fields of job.json."""
     planned = composed(folder, combinations, shared)
-    lay(planned)
+    lay(planned, extra)
     return [one.job for one in planned]
 
 
@@ -163,16 +167,16 @@ def composed(
     return found
 
 
-def lay(planned: Iterable[Planned]) -> None:
+def lay(planned: Iterable[Planned], extra: Mapping[str, Any] | None = None) -> None:
     """Write the folders of jobs that are new, and what has changed in those of others."""
     for job, words, cfg in planned:
-        _lay(job, words, cfg)
+        _lay(job, words, cfg, extra or {})
 
 
 def recorded(folder: Path) -> dict[str, Job]:
     """The jobs that lie in a sweep's folder by their ids."""
     jobs = {}
-    for record in sorted(folder.glob(f"*/{RECORD}"), key=natural_order):
+    for record in sorted(folder.glob(f"*/{JOB}"), key=natural_order):
         facts = _record(record.parent)
         jobs[facts["id"]] = Job(facts["id"], record.parent, tuple(facts["words"]))
     return jobs
@@ -194,10 +198,10 @@ def command_of(path: Path) -> str:
 
 
 def _record(path: Path) -> dict[str, Any]:
-    return json.loads((path / RECORD).read_text())
+    return json.loads((path / JOB).read_text())
 
 
-def _lay(job: Job, words: Sequence[str], cfg: DictConfig) -> None:
+def _lay(job: Job, words: Sequence[str], cfg: DictConfig, extra: Mapping[str, Any]) -> None:
     """Write what the job needs; of one that has begun only the settings of the machine change."""
     folder = job.folder
     begun = folder.status_file.exists()
@@ -210,11 +214,12 @@ def _lay(job: Job, words: Sequence[str], cfg: DictConfig) -> None:
         "overrides": list(words),
         "evaluation": evaluation_hashes(to_container(cfg)),
         "command": shlex.join(w for w in sys.argv if not w.startswith("hydra.sweeper.plan_only")),
+        **extra,
     }
     same = begun and folder.config.exists() and folder.config.read_text() == text
     if same and (job.is_complete or _record(job.path) == record):
         return
-    write_json(job.path / RECORD, record)
+    write_json(job.path / JOB, record)
     # Settings last: a kill in between leaves them different, and the next plan writes both.
     if not same:
         write_atomically(folder.config, lambda file: file.write(text.encode()))
