@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 from hydra.utils import get_object
-from omegaconf import DictConfig, Node, OmegaConf
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 
 from vaelab.errors import UserError, require, require_choice, require_range
 from vaelab.runs.config import to_container
@@ -86,9 +86,6 @@ def check_settings(cfg: DictConfig) -> None:
     Raises:
         UserError: naming the setting, what it expects and what it got.
     """
-    settings = canonical(to_container(cfg), ignore=())
-    for name, value in settings.items():
-        _check_value(name, value)
     for part in PARTS:
         node = OmegaConf.select(cfg, part)
         require(
@@ -97,8 +94,11 @@ def check_settings(cfg: DictConfig) -> None:
             f"{part.partition('.')[0]}, see `--help {part.partition('.')[0]}`.",
         )
     for name in (*RANGES, *LISTS, *CHOICES, *BOOLEANS):
-        if name in settings and not (settings[name] is None and name in OPTIONAL):
-            _check_setting(name, settings[name])
+        value = OmegaConf.select(cfg, name, default="absent")
+        if value != "absent" and not (value is None and name in OPTIONAL):
+            _check_setting(name, value)
+    for name, value in canonical(to_container(cfg), ignore=()).items():
+        _check_value(name, value)
     folder = Path(str(cfg.name))
     require(
         not folder.is_absolute() and ".." not in folder.parts,
@@ -121,9 +121,9 @@ def _check_setting(name: str, value: Any) -> None:
     if name in RANGES:
         require_range(name, value, **RANGES[name])
     elif name in LISTS:
-        length = LENGTHS.get(name, len(value) if isinstance(value, list) else 0)
+        length = LENGTHS.get(name, len(value) if isinstance(value, ListConfig) else 0)
         require(
-            isinstance(value, list) and len(value) == length,
+            isinstance(value, ListConfig) and len(value) == length,
             f"{name} expects a list of {LENGTHS.get(name, '')} numbers, got {value!r}; `--cfg job` "
             "shows the usual ones.",
         )
@@ -162,13 +162,29 @@ def check_types(node: Any) -> None:
         _check_names(node, target)
     for name, value in node.items():
         check_types(value)
-        if name in hints and not isinstance(value, DictConfig):
+        if name in hints and not (isinstance(value, DictConfig) and "_target_" in value):
             _check_type(source_of(node, str(name)), value, hints[str(name)])
+
+
+def import_target(target: str) -> Any:
+    """The class or function of a `_target_`.
+
+    Raises:
+        UserError: it can't be imported.
+    """
+    try:
+        return get_object(target)
+    except ImportError as error:
+        reason = str(error).splitlines()[-1].rstrip("?")
+        raise UserError(
+            f"_target_ expects a class that can be imported, got {target} ({reason}); check its "
+            "spelling, and name the folder of your own packages in PYTHONPATH."
+        ) from error
 
 
 def _check_names(node: DictConfig, target: str) -> None:
     """Require that the constructor of a node has every argument that is given."""
-    parameters = inspect.signature(get_object(target)).parameters
+    parameters = inspect.signature(import_target(target)).parameters
     takes_any = any(one.kind == one.VAR_KEYWORD for one in parameters.values())
     given = [str(name) for name in node if not str(name).startswith("_")]
     for name in [] if takes_any else given:
@@ -191,7 +207,7 @@ def source_of(node: DictConfig, name: str) -> str:
 
 def argument_types(target: str) -> dict[str, Any]:
     """{argument: annotation} of a class or function given by its dotted name."""
-    function = get_object(target)
+    function = import_target(target)
     function = function.__init__ if inspect.isclass(function) else function
     try:
         return get_type_hints(function)
