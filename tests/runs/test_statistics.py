@@ -33,7 +33,7 @@ def test_bootstrap_of_many_is_near_the_exact_one():
     values = [0.0, 1.0, 2.0, 7.0, 11.5]
     low, high = bootstrap(values, np.mean, num_bootstrap=100)  # fewer than there are draws
     exact = bootstrap(values, np.mean)
-    # The 2.5 % quantile of 100 draws lies between the exact 0.1 % and 10 % ones except for 1 in 1000.
+    # The 2.5 % quantile of 100 draws is between the exact 0.1 % and 10 % ones, except 1 in 1000.
     assert bootstrap(values, np.mean, level=0.998)[0] <= low <= bootstrap(values, level=0.8)[0]
     assert low < exact[1]
     assert high > exact[0]
@@ -164,7 +164,7 @@ def test_a_balanced_grid_adds_up_to_one(rng):
     shares = variance_shares(y, {"beta": betas, "model": models})
     for i in (0, 1):
         assert shares["together"][i] + shares["seed"][i] == pytest.approx(1)
-    # SS_A + SS_B + SS_AB = SS of the settings, where means over the other setting are means of rows.
+    # SS_A + SS_B + SS_AB = SS of the settings; means over the other option are means of rows.
     cells = y.reshape(3, 2, 3).mean(2)
     interaction = cells - cells.mean(1, keepdims=True) - cells.mean(0) + cells.mean()
     raw = shares["beta"].raw + shares["model"].raw + 3 * (interaction**2).sum() / y.var() / len(y)

@@ -194,8 +194,8 @@ def variance_shares(values: ArrayLike, factors: Mapping[str, Sequence[Any]]) -> 
     for name, labels in factors.items():
         require(
             len(labels) == len(array) and name not in (TOGETHER, SEED),
-            f"factors expects {len(array)} values per option, and no option called {TOGETHER} or "
-            f"{SEED}, got {len(labels)} of {name}; give each run its value, and leave the seed out.",
+            f"factors expects {len(array)} values per option, one per run, and no option called "
+            f"{TOGETHER} or {SEED}, got {len(labels)} of {name}; leave the seed out.",
         )
     kept = np.flatnonzero(np.isfinite(array)).tolist()
     y = array[kept]
