@@ -49,6 +49,7 @@ FRAMEWORKS = {
     "sklearn": {"metrics"},
     "matplotlib": {"figures"},
     "zuko": {"distributions"},
+    "jinja2": {"report"},
     "tensorboard": {"runs.loggers"},
 }
 

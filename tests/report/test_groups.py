@@ -166,6 +166,7 @@ def test_more_series_than_colours_are_pooled(study):
     assert [len(setting.rows) for setting in series.settings] == [16, 16]
     caption = draw_against(group, "objective.beta", ["elbo"], "x").sentence
     assert "median of all runs with one objective.beta, whatever their other options" in caption
+    assert "Bands: 95 % bootstrap interval over those runs, seeds and settings alike." in caption
     assert "over seeds" not in caption
     assert "of all runs with one objective.beta" in draw_rate_distortion(group, "x").sentence
 
@@ -173,10 +174,17 @@ def test_more_series_than_colours_are_pooled(study):
 def test_caption_of_lines_of_settings(study):
     _, (group,) = study(betas=(1, 4), latents=(2, 4), seeds=(0, 1))
     caption = draw_against(group, "objective.beta", ["elbo"], "x").sentence
-    assert (
-        "median over the seeds of a setting. Bands: its 95 % bootstrap interval over seeds, and "
-        "with fewer than 4 runs from the smallest to the largest value." in caption
+    assert caption == (
+        "Lines: median over the seeds of a setting. Bands: from the smallest to the largest value. "
+        "Dots: runs."
     )
+    _, (group,) = study(betas=(1, 4, 8), latents=(2, 4), seeds=range(4))
+    caption = draw_against(group, "objective.beta", ["elbo"], "x").sentence
+    assert "Bands: 95 % bootstrap interval over seeds. Dots" in caption
+    group.records[0].metrics.pop("test/elbo")
+    (again,) = group_runs(group.records)
+    caption = draw_against(again, "objective.beta", ["elbo"], "x").sentence
+    assert "interval over seeds, with fewer than 4 runs from the smallest to the largest" in caption
 
 
 def test_metrics_say_what_is_better(study):

@@ -1,6 +1,6 @@
 """Which metrics agree over runs, and how much of their variance options and the seed explain."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from vaelab.runs.statistics import TOGETHER, Share, rank_correlations, variance_
 MAX_CORRELATED = 24
 MAX_NARROW = 8  # metrics whose correlations fit into a column
 INTERACTIONS = "interactions"
+AllShares = Mapping[str, Mapping[str, Share]]  # of each metric, each part
 
 
 def correlate_metrics(group: Group, prefix: str) -> Iterator[Block]:
@@ -40,22 +41,38 @@ def explain_variance(group: Group, prefix: str) -> Iterator[Block]:
         text = "Seed and options cannot be separated, since no setting has two finished runs; add "
         yield Paragraph((text, "seeds, for example by ", Code("seed=range(5)"), "."), "small")
         return
-    parts = {option: [one[option].corrected for one in known.values()] for option in group.varied}
-    if len(group.varied) > 1:
-        mains = np.sum(list(parts.values()), axis=0)
-        together = [one[TOGETHER].corrected for one in known.values()]
-        parts[INTERACTIONS] = (np.array(together) - mains).tolist()
-    parts["seed"] = [one["seed"].corrected for one in known.values()]
+    parts = _split_variance(known, list(group.varied))
     yield Figures([draw_variance(list(known), parts, f"{prefix}variance")])
-    head = ("metric", *map(Code, group.varied), "all options together", "seed")
-    rows = [(format_metric(name), *map(_format_share, one.values())) for name, one in known.items()]
+    yield _tabulate_shares(known, list(group.varied))
+
+
+def _split_variance(shares: AllShares, options: Sequence[str]) -> dict[str, list[float]]:
+    """Part -> its corrected share in each metric: options, their interactions, and the seed."""
+
+    def collect(part: str) -> list[float]:
+        return [one[part].corrected for one in shares.values()]
+
+    parts = {option: collect(option) for option in options}
+    if len(options) > 1:
+        mains = np.sum(list(parts.values()), axis=0)
+        parts[INTERACTIONS] = (np.array(collect(TOGETHER)) - mains).tolist()
+    return parts | {"seed": collect("seed")}
+
+
+def _tabulate_shares(shares: AllShares, options: Sequence[str]) -> Table:
+    together = {TOGETHER: "all options together"} if len(options) > 1 else {}
+    columns = {name: Code(name) for name in options} | together | {"seed": "seed"}
+    rows = [
+        (format_metric(name), *(_format_share(one[column]) for column in columns))
+        for name, one in shares.items()
+    ]
     caption = (
         "Share of the variance over runs that options and the seed explain, corrected for chance "
         "(raw, without the correction). An option without effect has a corrected share of 0 on "
         "average: a negative one, and with it one above 1 for the seed, means no effect beyond "
         "the noise of the seeds."
     )
-    yield Table(head, rows, caption)
+    return Table(("metric", *columns.values()), rows, caption)
 
 
 def _format_share(share: Share) -> str:

@@ -103,7 +103,7 @@ def _name_best_setting(group: Group, key: str) -> str:
     spreads = [group.spread(column[one.rows]) for one in settings]
     best = int(np.argmax([sign * spread.value for spread in spreads]))
     of_seeds = f"{group.statistic} " * any(spread.n > 1 for spread in spreads)
-    metric, value = format_metric(key), "".join(pieces(spreads[best].format(3)))
+    metric, value = format_metric(key), "".join(pieces(spreads[best].format()))
     if len(settings) == 1:
         seeds = _count_seeds([spreads[0].n])
         return f"There is one setting; its {of_seeds}{metric} is {value} over {seeds}."

@@ -88,7 +88,7 @@ def sort_figures(names: Iterable[str]) -> list[str]:
 class Budget:
     """How many bytes of figures a page may still take."""
 
-    def __init__(self, num_bytes: float = float("inf")):
+    def __init__(self, num_bytes: int):
         self.left = num_bytes
 
     def take(self, num_bytes: int) -> bool:
@@ -99,13 +99,12 @@ class Budget:
 
 
 def show_figures(record: Record, budget: Budget | None = None) -> Iterator[Block]:
-    """All figures that the run saved; those beyond the budget are named."""
-    budget = budget or Budget()
+    """All figures that the run saved; with a budget, what exceeds it and animations are named."""
     members, left_out = [], []
     for name in sort_figures(record.figures):
         file = record.figures[name]
         content = file.read_bytes()
-        if not budget.take(len(content)):
+        if budget and (file.suffix == ".gif" or not budget.take(len(content))):
             left_out.append(Code(file))
             continue
         title, sentence = KNOWN.get(name, (name.replace("_", " ").capitalize(), ""))

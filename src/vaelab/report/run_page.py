@@ -161,7 +161,8 @@ def _list_facts(entry: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _describe_machine(machine: dict[str, Any]) -> str:
-    threads = machine.get("num_threads")
+    num = machine.get("num_threads")
+    threads = f"{num} thread{'s' * (num != 1)}"
     gpus = ", ".join(machine.get("gpus") or []) or "no GPU"
-    facts = (machine.get("platform"), machine.get("cpu"), f"{threads} threads", gpus)
+    facts = (machine.get("platform"), machine.get("cpu"), threads, gpus)
     return ", ".join(str(fact) for fact in facts if fact)

@@ -14,7 +14,7 @@ from vaelab.report.formatting import (
     format_setting,
     format_value,
 )
-from vaelab.report.groups import Floats, Group, Setting, sort_key
+from vaelab.report.groups import MIN_BOOTSTRAP, Floats, Group, Setting, sort_key
 from vaelab.report.options import is_numeric
 
 if TYPE_CHECKING:
@@ -91,12 +91,8 @@ def draw_against(group: Group, option: str, metrics: Sequence[str], name: str) -
 
     series = split_into_series(group, option)
     panels = [_fill_panel(group, series, metric) for metric in metrics]
-    over = "those runs, seeds and settings alike" if _is_pooled(series) else "seeds"
-    sentence = (
-        f"Lines: {_describe_centre(group, series, option)}. Bands: its 95 % bootstrap interval "
-        f"over {over}, and with fewer than 4 runs from the smallest to the largest value. "
-        "Dots: runs."
-    )
+    centre, bands = _describe_centre(group, series, option), _describe_bands(group, series, metrics)
+    sentence = f"Lines: {centre}.{bands} Dots: runs."
     alt = f"{', '.join(map(format_metric, metrics))} against {option}."
     return save_figure(name, against(option, panels), f"Metrics against {option}", sentence, alt)
 
@@ -110,6 +106,21 @@ def _describe_centre(group: Group, series: Sequence[Series], option: str | None)
     if _is_pooled(series):
         return f"{group.statistic} of all runs with one {option}, whatever their other options"
     return f"{group.statistic} over the seeds of a setting"
+
+
+def _describe_bands(group: Group, series: Sequence[Series], metrics: Sequence[str]) -> str:
+    """What the bands are, of which a setting with one run has none."""
+    settings = [setting for one in series for setting in one.settings]
+    columns = [group.columns[metric] for metric in metrics]
+    spreads = [group.spread(column[setting.rows]) for setting in settings for column in columns]
+    bands = []
+    if any(spread.bounds and not spread.is_range for spread in spreads):
+        over = "those runs, seeds and settings alike" if _is_pooled(series) else "seeds"
+        bands.append(f"95 % bootstrap interval over {over}")
+    if any(spread.is_range for spread in spreads):
+        fewer = f", with fewer than {MIN_BOOTSTRAP} runs " if bands else ""
+        bands.append(f"{fewer}from the smallest to the largest value")
+    return f" Bands: {''.join(bands)}." if bands else ""
 
 
 def _fill_panel(group: Group, series: Sequence[Series], metric: str) -> "Panel":
