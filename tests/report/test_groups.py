@@ -178,7 +178,10 @@ def test_caption_of_lines_of_settings(study):
         "Lines: median over the seeds of a setting. Bands: from the smallest to the largest value. "
         "Dots: runs."
     )
-    _, (group,) = study(betas=(1, 4, 8), latents=(2, 4), seeds=range(4))
+
+
+def test_caption_of_bands_says_which_of_them_are_ranges(study):
+    _, (group,) = study(betas=(1, 4, 8), seeds=range(4))
     caption = draw_against(group, "objective.beta", ["elbo"], "x").sentence
     assert "Bands: 95 % bootstrap interval over seeds. Dots" in caption
     group.records[0].metrics.pop("test/elbo")
