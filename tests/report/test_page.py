@@ -6,7 +6,6 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-import torch
 
 from vaelab.report import write_report
 
@@ -195,25 +194,6 @@ def assert_no_html(markdown):
     assert "<" in html.unescape(plain)
 
 
-def test_a_page_without_data_still_has_the_explorer(write_run):
-    folder = write_run("model=mlp")
-    config = folder.config.read_text()
-    content = torch.load(folder.last_checkpoint, weights_only=True)
-    content["config"]["data"]["root"] = "/nowhere/images.npy"
-    torch.save(content, folder.last_checkpoint)
-    assert "/nowhere" not in config
-    text = Document(write_report(folder.path).page.read_text()).text
-    assert "No data images to start from:" in text
-    assert "sample from the prior" in text
-
-
-def test_latents_are_counted_from_0(page):
-    document = page(explorer=True)
-    for name in ("z0 KL 0.500", "z1 KL 2.25", "z2 KL 0.00100"):
-        assert name in document.text
-    assert "z3" not in document.text
-
-
 def test_the_policy_of_the_page_allows_nothing_from_elsewhere(write_run):
     html = write_report(write_run("model=mlp").path).page.read_text()
     head = html[: html.index("<body>")]
@@ -261,9 +241,3 @@ def test_a_second_report_does_not_take_the_figures_of_the_first_for_the_runs(wri
     folder = write_run("model=mlp")
     first, second = (write_report(folder.path).page.read_text() for _ in range(2))
     assert first == second
-
-
-def test_an_explorer_that_can_not_be_is_explained(page, monkeypatch):
-    monkeypatch.setattr("vaelab.report.explorer.decoder.MAX_WEIGHTS", 10)
-    text = page(explorer=True).text
-    assert "There is no latent explorer for this run: its decoder has" in text
