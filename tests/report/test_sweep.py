@@ -293,6 +293,7 @@ def test_where_that_fits_no_run_is_rejected(write_sweep, condition, sentence):
         ("metrics.json", "{"),
         ("metrics.json", "[1]"),
         ("metrics.json", '{"scores": 3, "val/elbo": -1}'),
+        ("metrics.json", '{"evaluations": [1], "val/elbo": -1}'),
         ("config.yaml", "a: ["),
         ("config.yaml", "- 1"),
         ("status.json", "[]"),

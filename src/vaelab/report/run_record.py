@@ -98,6 +98,8 @@ def read_run(folder: RunFolder, name: str = "", with_curves: bool = True) -> Rec
     status = folder.status()
     numbers = folder.read_metrics()
     _require_kind(numbers, dict, folder.metrics)
+    for part in ("scores", "evaluations"):
+        _require_kind(numbers.get(part) or {}, dict, folder.metrics)
     flat = {key: float(value) for key, value in numbers.items() if _is_number(value)}
     others = {k: v for k, v in numbers.items() if k not in flat and k != "scores"}
     return Record(
