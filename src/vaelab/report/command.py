@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "--by",
         metavar="NUMBER",
         help="rank settings and runs by this key of metrics.json, such as metrics/mig (default: "
-        "a metric that the sweep's evaluation= named, else val/elbo)",
+        "a metric of the sweep's metrics@evaluation=, else val/elbo)",
     )
     return parser
 
@@ -131,8 +131,8 @@ def write_report(
         with_explorer: whether the run, or the best of several, has a latent explorer.
         statistic: "median" or "mean", over the seeds of a setting.
         where: conditions on options, such as objective.beta=4.
-        by: the key in metrics.json that settings and runs are ranked by; by default a metric that
-            the sweep's evaluation= named, else val/elbo.
+        by: the key in metrics.json that settings and runs are ranked by; by default a metric
+            of the sweep's metrics@evaluation=, else val/elbo.
 
     Raises:
         UserError: there is no run, or none that satisfies `where`, or files can't be written. A
