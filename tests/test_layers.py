@@ -57,6 +57,7 @@ FRAMEWORKS = {
     "sklearn": {"metrics"},
     "matplotlib": {"figures"},
     "zuko": {"distributions"},
+    "jinja2": {"report"},
     "tensorboard": {"runs.loggers"},
     "optuna": {"training.callbacks.pruning", "sweep"},
 }
