@@ -53,6 +53,7 @@ RANGES: dict[str, dict[str, Any]] = {
     "trainer.max_steps": COUNT | {"example": 2500},
     "trainer.log_every_n_steps": COUNT | {"unit": "steps", "example": 50},
     "trainer.gradient_clip_val": {"above": 0, "example": 1.0},
+    "trainer.max_epochs": {"integer": True, "at_least": -1, "example": -1},
     "trainer.num_nodes": COUNT | {"example": 1},
     "callbacks.ema.decay": {"at_least": 0, "below": 1, "example": 0.999},
     "callbacks.progress.refresh_rate": COUNT | {"unit": "steps", "example": 20},
@@ -77,7 +78,12 @@ PARTS = (
     *("data", "model.encoder", "model.decoder", "posterior", "prior", "likelihood", "objective"),
     *("kl_penalty", "optimizer", "trainer"),
 )
-OPTIONAL = ("num_threads", "trainer.gradient_clip_val", "optimizer.fused")  # null is a value
+OPTIONAL = (
+    "num_threads",
+    "trainer.max_epochs",
+    "trainer.gradient_clip_val",
+    "optimizer.fused",
+)  # null is a value
 
 
 def check_settings(cfg: DictConfig) -> None:
@@ -304,6 +310,14 @@ def check_trainer(cfg: DictConfig) -> None:
     require(
         accumulate == 1,
         f"trainer.accumulate_grad_batches expects 1, got {accumulate}; use a larger batch_size.",
+    )
+    require(
+        not trainer.get("fast_dev_run"),
+        "trainer.fast_dev_run expects false, since such a run leaves nothing; use trainer=quick.",
+    )
+    require(
+        trainer.max_epochs in (None, -1) or trainer.max_epochs >= 1,
+        f"trainer.max_epochs expects -1 or at least 1, got {trainer.max_epochs}; set num_steps=.",
     )
     if trainer.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("trainer=gpu expects a CUDA device, got none; use trainer=cpu.")

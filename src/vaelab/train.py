@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ProgressBar, Timer
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from vaelab import build, config_checks
@@ -55,6 +57,7 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         metrics = _evaluate(trainer, parts, cfg)
         if is_main_process():
             _record(folder, trainer, metrics, cfg)
+        _require_finite(metrics)
         heart.ending = _final_status(trainer)
         return metrics
 
@@ -98,7 +101,9 @@ def _set_final_status(folder: RunFolder, state: State, error: str) -> None:
 
 def _prepare(cfg: DictConfig) -> None:
     """Set up this process, and warn of steps that will not be reached."""
-    silence_lightning()
+    silence_lightning(
+        keep_info=bool(cfg.trainer.enable_model_summary or cfg.trainer.get("profiler"))
+    )
     prepare_process(cfg.num_threads)
     config_checks.warn_of_unreached_steps(cfg)
 
@@ -112,6 +117,8 @@ def _build_trainer(cfg: DictConfig, folder: RunFolder, parts: build.RunParts) ->
         has_density=parts.model.posterior.has_density,
     )
     chosen = [*metrics, *build.build_all(cfg.callbacks, folder)]
+    if not cfg.trainer.enable_progress_bar:  # which Lightning would take for a contradiction
+        chosen = [callback for callback in chosen if not isinstance(callback, ProgressBar)]
     # Checkpoints last, since they hold what the others did in the step.
     chosen.sort(key=lambda callback: isinstance(callback, Checkpoints))
     loggers = build.build_all(cfg.logger, folder)
@@ -182,13 +189,32 @@ def _record(
             log_hparams(logger, _hparams(cfg), shown)
 
 
+def _require_finite(metrics: dict[str, Any]) -> None:
+    """Reject final metrics that are not numbers, so that no such run counts as finished.
+
+    Raises:
+        UserError: naming the first of them.
+    """
+    for name, value in metrics.items():
+        require(
+            math.isfinite(value),
+            f"training expects finite final metrics, got {name} = {value}; lower optimizer.lr, or "
+            "evaluate checkpoint=best.",
+        )
+
+
 def _final_status(trainer: pl.Trainer) -> dict[str, Any]:
-    """What status.json says at the end: finished, or pruned at which step with which value."""
+    """What status.json says at the end: finished, or why training ended before num_steps."""
     for pruning in _callbacks(trainer, Pruning):
         if pruning.stopped:
             step, value = pruning.stopped
             return {"state": State.PRUNED, "step": step, pruning.metric: value}
-    return {"state": State.FINISHED}
+    steps = {"step": trainer.global_step, "num_steps": trainer.max_steps}
+    if trainer.global_step >= trainer.max_steps:
+        return {"state": State.FINISHED}
+    if any(timer.time_remaining() <= 0 for timer in _callbacks(trainer, Timer)):
+        return {"state": State.OUT_OF_TIME} | steps
+    return {"state": State.STOPPED_EARLY} | steps
 
 
 def _add_provenance(folder: RunFolder, overrides: list[str], checksum: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 NOT_HASHED = (
     *("name", "resume", "output_root", "data_root", "num_threads", "target", "evaluation"),
     *("trainer.enable_progress_bar", "callbacks.progress", "callbacks.pruning"),
+    "trainer.max_time",
 )
 # What is saved, drawn and logged: a different run whose numbers are the same.
 NO_EFFECT_ON_NUMBERS = (

@@ -49,9 +49,14 @@ def prepare_process(num_threads: int | None) -> None:
         torch.set_num_threads(num_threads)
 
 
-def silence_lightning() -> None:
-    """Drop Lightning's advertisements, and warnings that do not apply to data in memory."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+def silence_lightning(*, keep_info: bool = False) -> None:
+    """Drop Lightning's advertisements, and warnings that do not apply to data in memory.
+
+    Args:
+        keep_info: for its profilers and model summary, which are logged as information.
+    """
+    level = logging.INFO if keep_info else logging.WARNING
+    logging.getLogger("pytorch_lightning").setLevel(level)
     rank_zero = logging.getLogger("pytorch_lightning.utilities.rank_zero")
     rank_zero.addFilter(lambda record: "Tip:" not in record.getMessage())
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)

@@ -29,12 +29,15 @@ def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
         first = json.loads(run.provenance.read_text())[0]["overrides"]
         before, after = (compose("train", overrides=every) for every in (first, first + added))
         changes = differences(to_container(before), to_container(after), ignore=())
+        if changes.pop("trainer.max_time", None):
+            saved.trainer.max_time = after.trainer.get("max_time")
         if set(changes) == set(GROWING) and changes["num_steps"][1] > changes["num_steps"][0]:
             saved.num_steps, saved.trainer.max_steps = after.num_steps, after.trainer.max_steps
         elif changes:
             rows = "; ".join(f"{key}: {old} -> {new}" for key, (old, new) in changes.items())
             raise UserError(
-                f"resume expects the settings the run was started with (num_steps may grow), got "
+                "resume expects the settings the run was started with (num_steps may grow, "
+                "trainer.max_time may change), got "
                 f"{' '.join(added)}, which changes {rows}; leave it out, or start a new run."
             )
     saved.resume = folder

@@ -29,7 +29,9 @@ class State(StrEnum):
     PLANNED = "planned"  # by a sweep, not started
     RUNNING = "running"
     FINISHED = "finished"
+    STOPPED_EARLY = "stopped early"  # before num_steps, as a callback such as EarlyStopping decided
     PRUNED = "pruned"  # stopped by a search, on purpose
+    OUT_OF_TIME = "out of time"  # trainer.max_time is over
     FAILED = "failed"  # with an error
     INTERRUPTED = "interrupted"  # by Ctrl-C, SIGTERM or a cluster
     KILLED = "killed"  # status.json says running, but the process is gone
@@ -42,12 +44,12 @@ class State(StrEnum):
     @property
     def is_done(self) -> bool:
         """Whether there is nothing left to train."""
-        return self in (State.FINISHED, State.PRUNED)
+        return self in (State.FINISHED, State.STOPPED_EARLY, State.PRUNED)
 
     @property
     def was_stopped(self) -> bool:
         """Whether the run stopped without an error of its own, and resumes where it was."""
-        return self in (State.INTERRUPTED, State.KILLED)
+        return self in (State.INTERRUPTED, State.KILLED, State.OUT_OF_TIME)
 
 
 def read_status(file: Path) -> dict[str, Any]:
