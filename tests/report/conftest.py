@@ -59,9 +59,9 @@ SCORES = {
         "mig": {
             "interval": [0.1, 0.15],
             "breakdown": {"shape": 0.05, "scale": 0.2},
-            "settings": {"num_samples": 10000, "codes": "mean", "step": 10, "num_bins": 20},
+            "details": {"num_samples": 10000, "codes": "mean", "step": 10, "num_bins": 20},
         },
-        "dci": {"interval": None, "breakdown": {}, "settings": {"num_train": 50}},
+        "dci": {"interval": None, "breakdown": {}, "details": {"num_train": 50}},
     },
     "evaluations": {"mig": {"seconds": 1.5}},
 }

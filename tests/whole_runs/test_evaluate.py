@@ -71,7 +71,7 @@ def test_training_is_the_same_with_metrics(with_factors):
     assert list(judged.read_curve("metrics/mig")) == [4, 8, 12]
     known = judged.read_metrics()
     assert known["metrics/mig"] == judged.read_curve("metrics/mig")[12]
-    assert known["scores"]["mig"]["settings"]["step"] == 12
+    assert known["scores"]["mig"]["details"]["step"] == 12
     assert plain.read_curve("metrics/mig") == {}
 
 
@@ -108,7 +108,7 @@ def test_scores_are_added_and_kept(with_factors):
     assert set(after["scores"]) == {"mig", "count"}
     assert after["scores"]["count"]["interval"] == [0.0, 9.0]
     assert after["scores"]["count"]["breakdown"] == {"first": 1.0}
-    assert after["scores"]["count"]["settings"] == {
+    assert after["scores"]["count"]["details"] == {
         "codes": "mean",
         "step": 12,
         "checkpoint": "last",

@@ -39,6 +39,7 @@ class GivenCodes:
     def __init__(self, codes: NDArray[np.float32], factors: NDArray[np.int64]):
         self.table, self.images = codes, range(len(codes))
         self.all = FactorDataset.of(codes, factors, NAMES)
+        self.factors, self.factor_names = factors, NAMES
 
     def factor_dataset(self, codes: str, rng: np.random.Generator) -> FactorDataset:
         return self.all

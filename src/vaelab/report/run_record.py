@@ -27,7 +27,7 @@ class Record:
         status: status.json.
         config: config.yaml as nested containers.
         metrics: the numbers of metrics.json by name.
-        scores: what metrics.json tells about metrics/*: interval, breakdown, settings.
+        scores: what metrics.json tells about metrics/*: interval, breakdown, details.
         others: what else is in metrics.json.
         curves: metric -> (steps, values) of metrics.csv.
         provenance: provenance.json, an entry for each time the run was started.
@@ -67,7 +67,7 @@ class Record:
         return {int(name.removeprefix(prefix)): value for name, value in found.items()}
 
     def score(self, metric: str) -> dict[str, Any]:
-        """Interval, breakdown and settings of a metric; {} where nothing is known of it."""
+        """Interval, breakdown and details of a metric; {} where nothing is known of it."""
         return self.scores.get(score_key(metric) or "") or {}
 
     @property

@@ -30,7 +30,7 @@ def scores(record: Record) -> str:
 
 def _score_row(record: Record, key: str) -> tuple[str, str, str]:
     entry = record.score(key)
-    facts = {k: v for k, v in (entry.get("settings") or {}).items() if k not in ELSEWHERE}
+    facts = {k: v for k, v in (entry.get("details") or {}).items() if k not in ELSEWHERE}
     words = escape(", ".join(f"{name} {_fact(value)}" for name, value in facts.items()))
     value = interval(record.metrics[key], entry.get("interval"))
     return escape(metric_title(key)), value, f'<span class="small">{words}</span>'
@@ -42,7 +42,7 @@ def _fact(value: Any) -> str:
 
 def _weights(record: Record) -> str:
     """Which weights the metrics are of, said once."""
-    settings = [record.score(key).get("settings") or {} for key in record.measured]
+    settings = [record.score(key).get("details") or {} for key in record.measured]
     known = sorted({(str(s.get("checkpoint")), s["step"]) for s in settings if "step" in s})
     words = [f"the {escape(name)} checkpoint (step {number(step)})" for name, step in known]
     return f'<p class="small">Metrics of {" and ".join(words)}.</p>' if words else ""

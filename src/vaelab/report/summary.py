@@ -118,7 +118,7 @@ def _numbers(record: Record) -> Iterator[str]:
 
 
 def _collapse(record: Record) -> Iterator[str]:
-    verdict = (record.score("metrics/elbo").get("settings") or {}).get("verdict")
+    verdict = (record.score("metrics/elbo").get("details") or {}).get("verdict")
     if verdict:
         yield escape(verdict)
         return

@@ -43,7 +43,7 @@ def _rows(record: Record) -> Iterator[list[Any]]:
     """Everything after the run's name."""
     for metric, value in record.metrics.items():
         entry = record.score(metric)
-        settings = entry.get("settings") or {}
+        settings = entry.get("details") or {}
         low, high = entry.get("interval") or ("", "")
         step: Any = settings.get("step", "")
         if metric.startswith(MEASURED_AT_END):

@@ -39,7 +39,7 @@ def record_scores(
     """Add the scores of one metric to metrics.json, which afterwards holds
 
         metrics/<score>: value
-        scores: <score>: interval, breakdown, settings
+        scores: <score>: interval, breakdown, details
         evaluations: <metric>: what was computed from what, and in how many seconds
 
     Args:
@@ -56,7 +56,7 @@ def record_scores(
                 f"{prefix}{name}": {
                     "interval": score.interval,
                     "breakdown": score.breakdown,
-                    "settings": score.settings | known,
+                    "details": {**score.details, **known},
                 }
                 for name, score in scores.items()
             },
