@@ -110,6 +110,6 @@ def test_score(tiny_vae):
     score = AIS(num_chains=2, num_temperatures=20, num_images=18)(encoded)["ais_log_likelihood"]
     assert score.interval is not None
     assert score.interval[0] < score.value < score.interval[1] < 0
-    assert 0.3 < score.settings["acceptance"] <= 1
-    assert 1 <= score.settings["median_effective_chains"] <= 2
-    assert (score.settings["num_images"], score.settings["num_temperatures"]) == (18, 20)
+    assert 0.3 < score.details["acceptance"] <= 1
+    assert 1 <= score.details["median_effective_chains"] <= 2
+    assert (score.details["num_images"], score.details["num_temperatures"]) == (18, 20)
