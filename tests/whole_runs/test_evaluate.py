@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from vaelab import load_run
+from vaelab.cli.evaluation_table import format_evaluation
 from vaelab.errors import UserError
-from vaelab.evaluate import evaluate, table
+from vaelab.evaluate import evaluate
 from vaelab.metrics import MIG, UDR, Elbo, Metric, Score, Unsupervised
 from vaelab.metrics.encoded_dataset import EncodedDataset
 
@@ -113,7 +114,7 @@ def test_scores_are_added_and_kept(with_factors):
         "step": 12,
         "checkpoint": "last",
     }
-    assert "count           1  [0, 9]" in table(first)
+    assert "count           1  [0, 9]" in format_evaluation(first)
 
     assert scores(folder.path, {"count": count})[0].kept == ["count"]
     assert count.value == 1
@@ -138,7 +139,7 @@ def test_best_and_bare_checkpoints(with_factors, tmp_path):
     scores(folder.last_checkpoint, {"count": Count(10)})
     known = folder.read_metrics()
     assert (known["best/metrics/count"], known["metrics/count"]) == (1.0, 11.0)
-    assert known["scores"]["best/count"]["settings"]["checkpoint"] == "best"
+    assert known["scores"]["best/count"]["details"]["checkpoint"] == "best"
 
     bare = tmp_path / "elsewhere" / "mine.ckpt"
     bare.parent.mkdir()
@@ -172,7 +173,7 @@ def test_one_failing_metric_does_not_stop_the_others(with_factors):
     (evaluation,) = scores(with_factors().path, {"bad": Refuse(), "count": Count()})
     assert evaluation.failed == {"bad": "Expected something else."}
     assert list(evaluation.scores) == ["count"]
-    assert "FAILED    bad: Expected something else." in table(evaluation)
+    assert "FAILED    bad: Expected something else." in format_evaluation(evaluation)
 
 
 def test_folder_of_runs_and_scores_that_compare_them(with_factors, tmp_path):

@@ -24,7 +24,7 @@ def test_run_without_factors_gets_what_makes_sense(run, ask):
     assert "importance_weighted_bound" in out
     known = folder.read_metrics()
     assert known["metrics/elbo"] < known["metrics/importance_weighted_bound"] + 1
-    assert f"numbers   {folder.metrics}" in out
+    assert f"metrics   {folder.metrics}" in out
 
     code, out, err = ask(f"run={folder.path}", "num_threads=1", "figures=false", *small)
     assert code == 0, err

@@ -231,10 +231,11 @@ def _evaluate_job(cfg: DictConfig, failed: list[str]) -> None:
             f"evaluate expects run=<a run folder, a folder of runs, or a checkpoint>, got "
             f"{path or 'none'}; name what a run printed at its end: run=outputs/main/<time>."
         )
-    from vaelab.evaluate import evaluate_config, table
+    from vaelab.cli.evaluation_table import format_evaluation
+    from vaelab.evaluate import evaluate_config
 
     for evaluation in evaluate_config(cfg, list(HydraConfig.get().overrides.task)):
-        print(table(evaluation))
+        print(format_evaluation(evaluation))
         failed.extend(evaluation.failed)
 
 
