@@ -149,7 +149,7 @@ def test_same_generator_same_score():
         ([np.ones((9, 2))], [np.ones(2)], {}, "at least 2 models .* got 1"),
         ([np.full((9, 2), np.nan)] * 2, [np.ones(2)] * 2, {}, "finite numbers, got nan"),
         ([np.ones((9, 2)), np.ones((8, 2))], [np.ones(2)] * 2, {}, "codes .* of the same images"),
-        ([np.ones((9, 2))] * 2, [np.ones(2), np.ones(3)], {}, r"\(L,\) for every model, got .* kl_latent"),
+        ([np.ones((9, 2))] * 2, [np.ones(2), np.ones(3)], {}, r"\(L,\) for every model"),
         (
             [np.ones((9, 2))] * 2,
             [np.ones(2)] * 2,

@@ -94,7 +94,7 @@ def test_data_that_has_moved(loaded, tmp_path):
     assert again.config == loaded.config
     assert again.data.splits.checksum == loaded.data.splits.checksum
     moved.unlink()
-    with pytest.raises(UserError, match="moved.npy"):
+    with pytest.raises(UserError, match=r"moved\.npy"):
         _ = vaelab.load_run(loaded.folder.path, data_root=str(moved)).data.splits
 
 
