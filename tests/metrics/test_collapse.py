@@ -12,13 +12,13 @@ def test_collapsed():
     assert words.startswith("Collapsed posterior: 0 of 3 latents have a KL above 0.1 nats")
     assert "together 0.003" in words
     assert "distortion 562.4 nats, with every pixel at its mean 562.4" in words
-    assert "objective.beta" in words
+    assert "lower beta, raise it slowly" in words
 
 
 def test_partly_collapsed():
     words = collapse_verdict([0.9, 0.0], [2.0, 0.001], 80, 562)
     assert words.startswith("Partly collapsed: 1 of 2 latents has a KL above 0.1 nats")
-    assert "Normal at a high objective.beta" in words
+    assert "Normal at a high beta" in words
 
 
 def test_healthy():

@@ -194,5 +194,5 @@ def test_class_refuses_another_prior_and_too_few_images(encoded):
         Decomposition(1)(encoded)
     assert Decomposition(25)(encoded)["total_correlation"].details["num_images"] == 24
     encoded.model.latent_prior = WidePrior(3)
-    with pytest.raises(UserError, match="prior=standard_normal, got WidePrior"):
+    with pytest.raises(UserError, match="a standard normal prior, got WidePrior"):
         Decomposition()(encoded)

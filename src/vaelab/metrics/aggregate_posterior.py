@@ -53,7 +53,7 @@ def encode_normals(
     require(
         is_diagonal_normal(q_z),
         f"the aggregate posterior expects diagonal normals q(z|x), got {type(q_z).__name__}; use "
-        "posterior=gaussian, or leave this metric out.",
+        "a Gaussian posterior, or leave this metric out.",
     )
     return rows, q_z.mean.cpu().numpy(), q_z.stddev.cpu().numpy()
 

@@ -180,15 +180,15 @@ def require_applicable(
     if lacking_factors and not has_factors:
         raise UserError(
             f"{', '.join(lacking_factors)} expects ground-truth factors of the images, got data "
-            "without (labels are none); train on data=dsprites, or choose from "
-            "metrics=[likelihood,unsupervised]."
+            "without (labels are none); use data with factors, such as dsprites, or metrics that "
+            "need none, such as likelihood and unsupervised."
         )
     lacking_density = [name for name, metric in single.items() if metric.needs_density]
     if lacking_density and not has_density:
         raise UserError(
             f"{', '.join(lacking_density)} expects a posterior with a density, got one without, "
-            "whose KL is infinite; train with posterior=gaussian, or choose "
-            "metrics=[elbo,reconstruction_error], which then gives distortion and squared error."
+            "whose KL is infinite; use a Gaussian posterior, or the metrics elbo and "
+            "reconstruction_error, which then give distortion and squared error."
         )
 
 

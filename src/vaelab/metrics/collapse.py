@@ -49,17 +49,17 @@ def collapse_verdict(
     counts = f"{num} of {total} latents {'has' if num == 1 else 'have'} {measure}{comparison}."
     if num == 0:
         return (
-            f"Collapsed posterior: {counts} The decoder has learned to ignore z: lower "
-            "objective.beta, raise it slowly (kl_penalty=linear), or train longer."
+            f"Collapsed posterior: {counts} The decoder has learned to ignore z: lower beta, "
+            "raise it slowly from 0 (annealing), or train longer."
         )
     if distortion > (1 - NEAR_PIXEL_MEAN) * pixel_mean_distortion:
         return (
             f"Almost collapsed: {counts} The decoder gains next to nothing from z: train longer, "
-            "or lower objective.beta."
+            "or lower beta."
         )
     if num < total:
         return (
-            f"Partly collapsed: {counts} Normal at a high objective.beta or with latents to "
-            "spare; if images are too blurred, lower objective.beta, else try fewer latents."
+            f"Partly collapsed: {counts} Normal at a high beta or with latents to spare; "
+            "if images are too blurred, lower beta, else try fewer latents."
         )
-    return f"Healthy: {counts} If images still lack detail, raise latent_dim."
+    return f"Healthy: {counts} If images still lack detail, use more latents."

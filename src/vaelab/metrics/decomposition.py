@@ -163,7 +163,7 @@ class Decomposition(Metric):
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
         require(
             _is_standard_normal(encoded.model.prior()),
-            f"the decomposition of the KL expects prior=standard_normal, got "
+            "the decomposition of the KL expects a standard normal prior, got "
             f"{type(encoded.model.latent_prior).__name__}; leave this metric out.",
         )
         rng = metric_rng("decomposition", self.seed)

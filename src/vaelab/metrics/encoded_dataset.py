@@ -111,8 +111,8 @@ class EncodedDataset:
         space = self.splits.factors
         if space is None:
             raise UserError(
-                "this metric expects ground-truth factors, got a data set without (labels are "
-                "none); train on data=dsprites, or choose metrics=[likelihood,unsupervised]."
+                "this metric expects ground-truth factors of the images, got data without (labels "
+                "are none); use data with factors, such as dsprites, or a metric that needs none."
             )
         return tuple(n for n, size in zip(space.names, space.sizes, strict=True) if size > 1)
 

@@ -145,7 +145,7 @@ def require_latents(num_latents: int) -> None:
 
 
 def require_factors(num_factors: int) -> None:
-    """Require two factors, which a metric that tells factors apart needs."""
+    """Require two factors, which a metric that distinguishes factors needs."""
     require(
         num_factors >= 2,
         f"factors expects at least 2 factors, got {num_factors}; add another that varies.",

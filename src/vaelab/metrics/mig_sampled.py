@@ -148,7 +148,7 @@ class MIGSampled(Metric):
         score = mig_sampled(
             mean,
             std,
-            encoded.factors[np.ix_(rows, columns)],
+            encoded.factors[rows][:, columns],
             names=chosen,
             num_samples=self.num_samples,
             rng=rng,

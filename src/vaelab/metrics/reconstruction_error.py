@@ -82,8 +82,9 @@ class ReconstructionError(ImagesMetric):
 
         def score(errors: NDArray[np.float64], **details: int) -> Score:
             rmse = math.sqrt(errors.mean() / encoded.model.num_pixels)
-            shared = {"split": encoded.split, "rmse": rmse}
-            return mean_score(errors, rng, self.num_bootstrap, **shared, **details)
+            return mean_score(
+                errors, rng, self.num_bootstrap, split=encoded.split, rmse=rmse, **details
+            )
 
         return {
             "reconstruction_error": score(errors),

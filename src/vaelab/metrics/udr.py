@@ -200,6 +200,6 @@ def _mean_kl(encoded: EncodedDataset, rows: Rows) -> NDArray[np.floating]:
     if kl is None:
         raise UserError(
             "UDR expects a KL for each latent, got a posterior or prior without independent "
-            "latents or closed form; train with posterior=gaussian and prior=standard_normal."
+            "latents or closed form; use a Gaussian posterior and a standard normal prior."
         )
     return kl.mean(0).cpu().numpy()
