@@ -8,15 +8,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
-from vaelab.metrics.base import Score, metric_rng
+from vaelab.metrics.base import Score
 from vaelab.metrics.encoded_dataset import EncodedDataset
-from vaelab.metrics.per_image import (
-    ImagesMetric,
-    decoded_at_once,
-    evaluation_images,
-    mean_score,
-    split_rows,
-)
+from vaelab.metrics.per_image import ImagesMetric, decoded_at_once, split_rows
 from vaelab.models import VAE
 from vaelab.seeding import random_stream
 
@@ -179,12 +173,14 @@ class AIS(ImagesMetric):
         num_chains, num_temperatures: as there; Wu et al. used 16 and 10,000.
     """
 
+    name = "ais"
+
     num_chains: int = 4
     num_temperatures: int = 200
     num_images: int | None = 16
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        rows = evaluation_images(encoded, self.num_images, self.seed)
+        rows = self.rows(encoded)
         blocks = [
             anneal(
                 encoded.model,
@@ -197,10 +193,9 @@ class AIS(ImagesMetric):
             for number, part in enumerate(encoded.progress(split_rows(rows, BLOCK)))
         ]
         log_weights = torch.cat([block.log_weights for block in blocks], 1).T
-        score = mean_score(
+        score = self.mean_score(
             log_mean_weight(log_weights).cpu().numpy(),
-            metric_rng("ais", self.seed),
-            self.num_bootstrap,
+            self.rng(),
             num_chains=self.num_chains,
             num_temperatures=self.num_temperatures,
             leapfrog_steps=LEAPFROG_STEPS,

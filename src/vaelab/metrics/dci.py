@@ -11,12 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from vaelab.elbo_statistics import latent_names
 from vaelab.errors import require, require_choice
 from vaelab.metrics.base import Score, TrainTestMetric, centred_interval, mean_over_factors
-from vaelab.metrics.factor_dataset import (
-    FactorDataset,
-    require_factors,
-    require_latents,
-    split_train_test,
-)
+from vaelab.metrics.factor_dataset import FactorDataset, require_two_latents, split_train_test
 from vaelab.metrics.importances import LEARNERS, fit_all
 
 Array = NDArray[np.float64]
@@ -74,8 +69,8 @@ def dci(
     dataset = FactorDataset.of(codes, factors, names)
     train, test = split_train_test(len(dataset), num_train, rng)
     x, y = dataset.codes(train), dataset.factors[train]
-    require_latents(x.shape[1])
-    require_factors(dataset.num_factors)
+    require_two_latents(x.shape[1])
+    dataset.require_two_factors()
     require(
         num_blocks == 0 or 2 <= num_blocks <= len(train) // 2,
         f"num_blocks expects 0, or from 2 to half the {len(train)} images that are fitted to, got "

@@ -12,17 +12,11 @@ from torch.distributions import Bernoulli
 
 from vaelab.elbo import elbo_terms
 from vaelab.elbo_statistics import ElboStatistics, latent_names, term_rows
-from vaelab.metrics.base import Score, centred_interval, metric_rng
+from vaelab.metrics.base import Score, centred_interval
 from vaelab.metrics.collapse import collapse_verdict
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.factor_dataset import Rows
-from vaelab.metrics.per_image import (
-    INTERVAL,
-    ImagesMetric,
-    decoded_at_once,
-    evaluation_images,
-    split_rows,
-)
+from vaelab.metrics.per_image import INTERVAL, ImagesMetric, decoded_at_once, split_rows
 from vaelab.models import VAE
 from vaelab.seeding import random_stream
 
@@ -44,13 +38,15 @@ class Elbo(ImagesMetric):
         num_samples: samples of z per image.
     """
 
+    name = "elbo"
+
     num_samples: int = 1
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        rows = evaluation_images(encoded, self.num_images, self.seed)
+        rows = self.rows(encoded)
         table = term_table(encoded, rows, self.num_samples, "elbo", self.seed)
         values, kl_latent = _averages(encoded.model, table.sum(0))
-        rng, num = metric_rng("elbo", self.seed), len(table)
+        rng, num = self.rng(), len(table)
         counts = rng.multinomial(num, np.full(num, 1 / num), self.num_bootstrap)
         draws = [_averages(encoded.model, count @ table)[0] for count in counts]
         scores = {}

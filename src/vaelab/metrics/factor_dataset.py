@@ -87,6 +87,11 @@ class FactorDataset:
         """F."""
         return len(self.sizes)
 
+    def require_two_factors(self) -> None:
+        """Raise UserError for a single factor, of which there is nothing to distinguish."""
+        num = self.num_factors
+        require(num >= 2, f"factors expects at least 2 factors, got {num}; add one that varies.")
+
     def sample(self, num: int, rng: np.random.Generator) -> Rows:
         """Rows drawn uniformly with replacement: (num,)."""
         return rng.integers(len(self), size=num)
@@ -135,20 +140,12 @@ def require_codes(codes: ArrayLike) -> NDArray[np.floating]:
     return array
 
 
-def require_latents(num_latents: int) -> None:
-    """Require two latents, which a metric of the gap between latents needs."""
+def require_two_latents(num_latents: int) -> None:
+    """Raise UserError for a single latent, which has no other to be compared with."""
     require(
         num_latents >= 2,
         f"codes expects at least 2 latents, got {num_latents}; use a model with a larger "
         "latent_dim.",
-    )
-
-
-def require_factors(num_factors: int) -> None:
-    """Require two factors, which a metric that distinguishes factors needs."""
-    require(
-        num_factors >= 2,
-        f"factors expects at least 2 factors, got {num_factors}; add another that varies.",
     )
 
 

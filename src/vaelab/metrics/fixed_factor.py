@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vaelab.errors import require, require_choice
 from vaelab.metrics.base import Metric, Score, bootstrap_interval, metric_rng, with_code_suffix
 from vaelab.metrics.encoded_dataset import CODES, EncodedDataset
-from vaelab.metrics.factor_dataset import FactorDataset, require_factors
+from vaelab.metrics.factor_dataset import FactorDataset
 
 ROWS_AT_ONCE = 2**17  # rows whose codes are in memory together
 
@@ -72,7 +72,7 @@ def draw_points(
         UserError: a single factor, too few points, or a value of a factor with fewer than two
             images, which would always be paired with itself.
     """
-    require_factors(dataset.num_factors)
+    dataset.require_two_factors()
     for name, column in zip(dataset.names, dataset.factors.T, strict=True):
         rarest = int(np.bincount(column).min())
         require(

@@ -9,16 +9,10 @@ from torch import Tensor
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.elbo_statistics import bits_per_dim
-from vaelab.metrics.base import Score, centred_interval, metric_rng
+from vaelab.metrics.base import Score, centred_interval
 from vaelab.metrics.elbo import term_table
 from vaelab.metrics.encoded_dataset import EncodedDataset
-from vaelab.metrics.per_image import (
-    INTERVAL,
-    ImagesMetric,
-    decoded_at_once,
-    evaluation_images,
-    mean_score,
-)
+from vaelab.metrics.per_image import INTERVAL, ImagesMetric, decoded_at_once
 from vaelab.models import VAE
 from vaelab.seeding import random_stream
 
@@ -88,22 +82,23 @@ class ImportanceWeightedBound(ImagesMetric):
         num_images: for how many images L_K is computed; None for all. The first in seeded order.
     """
 
+    name = "importance_weighted"
     needs_density = True
 
     num_samples: int = 5000
     num_images: int | None = 100
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        rows = evaluation_images(encoded, self.num_images, self.seed)
+        rows = self.rows(encoded)
         bounds, elbos, sizes = np.empty((3, len(rows)))
         for i in encoded.progress(range(len(rows))):
             x = encoded.x(rows[i : i + 1])
             log_weights = importance_log_weights(encoded.model, x, self.num_samples, self.seed, i)
             bounds[i], elbos[i] = log_mean_weight(log_weights), log_weights.mean()
             sizes[i] = effective_sample_size(log_weights)
-        rng = metric_rng("importance_weighted", self.seed)
+        rng = self.rng()
         if len(rows) == len(encoded.evaluation_rows):
-            score = mean_score(bounds, rng, self.num_bootstrap)
+            score = self.mean_score(bounds, rng)
         else:
             stream = "importance_weighted_elbo"
             table = term_table(encoded, encoded.evaluation_rows, 1, stream, self.seed)

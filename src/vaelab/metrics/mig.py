@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.metrics.base import CodesMetric, Score, mean_over_factors
-from vaelab.metrics.factor_dataset import FactorDataset, require_latents
+from vaelab.metrics.factor_dataset import FactorDataset, require_two_latents
 from vaelab.metrics.mutual_information import discretize, entropy, mutual_information
 
 
@@ -45,7 +45,7 @@ def mig(
     rng = np.random.default_rng(0) if rng is None else rng
     dataset = FactorDataset.of(codes, factors, names)
     binned, values = discretize(dataset.all_codes(), num_bins), dataset.factors
-    require_latents(binned.shape[1])
+    require_two_latents(binned.shape[1])
 
     def gaps(counts: NDArray[np.int64]) -> NDArray[np.float64]:
         second, first = np.sort(mutual_information(binned, values, counts), axis=0)[-2:]

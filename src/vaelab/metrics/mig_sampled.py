@@ -17,7 +17,7 @@ from vaelab.metrics.aggregate_posterior import (
 )
 from vaelab.metrics.base import Metric, Score, mean_over_factors, metric_rng
 from vaelab.metrics.encoded_dataset import EncodedDataset
-from vaelab.metrics.factor_dataset import FactorDataset, require_latents
+from vaelab.metrics.factor_dataset import FactorDataset, require_two_latents
 
 
 def mig_sampled(
@@ -59,7 +59,7 @@ def mig_sampled(
         UserError: arrays of other shapes or values, a constant factor, or a single latent.
     """
     mu, sigma = require_normals(mean, std)
-    require_latents(mu.shape[1])
+    require_two_latents(mu.shape[1])
     require_range("num_samples", num_samples, at_least=1, integer=True, example=10_000)
     dataset = FactorDataset.of(mu, factors, names)
     rng = np.random.default_rng(0) if rng is None else rng

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaelab.metrics.base import Score, TrainTestMetric, bootstrap_interval
 from vaelab.metrics.explicitness import explicitness
-from vaelab.metrics.factor_dataset import FactorDataset, require_factors
+from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.metrics.mutual_information import discretize, mutual_information
 
 
@@ -46,7 +46,7 @@ def modularity(
     """
     rng = np.random.default_rng(0) if rng is None else rng
     dataset = FactorDataset.of(codes, factors, names)
-    require_factors(dataset.num_factors)
+    dataset.require_two_factors()
     binned, values = discretize(dataset.all_codes(), num_bins), dataset.factors
 
     def mean(counts: NDArray[np.int64] | None = None) -> float:

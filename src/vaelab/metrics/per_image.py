@@ -1,12 +1,13 @@
 """Metrics that average over evaluation images: which images, how many are decoded at once."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vaelab.errors import require_range
-from vaelab.metrics.base import Metric, Score, bootstrap_interval
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, metric_rng
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.factor_dataset import Rows
 from vaelab.models import VAE
@@ -22,6 +23,8 @@ INTERVAL = "95 % bootstrap over images"
 class ImagesMetric(Metric):
     """A metric of the model, and not of codes alone, averaged over evaluation images.
 
+    name: of the metric; it seeds the metric's own random stream.
+
     Args:
         num_images: how many evaluation images; None for all. The first of a seeded order that all
             these metrics share.
@@ -29,11 +32,33 @@ class ImagesMetric(Metric):
         num_bootstrap: resamples of the images for the intervals; 0 for none.
     """
 
+    name: ClassVar[str]
     needs_factors = False
 
     num_images: int | None = None
     seed: int = 0
     num_bootstrap: int = 200
+
+    def rng(self) -> np.random.Generator:
+        """The metric's random stream."""
+        return metric_rng(self.name, self.seed)
+
+    def rows(self, encoded: EncodedDataset) -> Rows:
+        """The rows of the evaluation images."""
+        return evaluation_images(encoded, self.num_images, self.seed)
+
+    def mean_score(
+        self,
+        values: NDArray[np.float64],
+        rng: np.random.Generator,
+        **details: int | float | str,
+    ) -> Score:
+        """The mean over images (B,) with its bootstrap interval."""
+        num, mean = len(values), float(values.mean())
+        interval = bootstrap_interval(
+            mean, lambda counts: float(counts @ values / num), num, rng, self.num_bootstrap
+        )
+        return Score(mean, interval).with_details(**details, num_images=num, interval=INTERVAL)
 
 
 def evaluation_images(encoded: EncodedDataset, num_images: int | None, seed: int) -> Rows:
@@ -61,17 +86,3 @@ def decoded_at_once(model: VAE) -> int:
 def split_rows(rows: Rows, size: int) -> list[Rows]:
     """Rows in parts of at most `size`."""
     return np.split(rows, range(size, len(rows), size))
-
-
-def mean_score(
-    values: NDArray[np.float64],
-    rng: np.random.Generator,
-    num_bootstrap: int,
-    **details: int | float | str,
-) -> Score:
-    """The mean over images (B,) with its bootstrap interval."""
-    num, mean = len(values), float(values.mean())
-    interval = bootstrap_interval(
-        mean, lambda counts: float(counts @ values / num), num, rng, num_bootstrap
-    )
-    return Score(mean, interval).with_details(**details, num_images=num, interval=INTERVAL)

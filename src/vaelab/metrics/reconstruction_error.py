@@ -9,16 +9,10 @@ from numpy.typing import NDArray
 
 from vaelab.data.images import Subset
 from vaelab.errors import require_range
-from vaelab.metrics.base import Score, metric_rng
+from vaelab.metrics.base import Score
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.factor_dataset import Rows
-from vaelab.metrics.per_image import (
-    ImagesMetric,
-    decoded_at_once,
-    evaluation_images,
-    mean_score,
-    split_rows,
-)
+from vaelab.metrics.per_image import ImagesMetric, decoded_at_once, split_rows
 from vaelab.seeding import derive_seed
 
 Floats = NDArray[np.floating]
@@ -67,13 +61,13 @@ class ReconstructionError(ImagesMetric):
         num_train_images: how many training images PCA is fitted to; None for all. A seeded choice.
     """
 
+    name = "reconstruction_error"
     higher_is_better = False
 
     num_train_images: int | None = 10_000
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        rows = evaluation_images(encoded, self.num_images, self.seed)
-        rng = metric_rng("reconstruction_error", self.seed)
+        rows, rng = self.rows(encoded), self.rng()
         train = _some_images(encoded.splits.train, self.num_train_images, rng)
         x = np.concatenate([_flat(encoded.x(part)) for part in split_rows(rows, ENCODED_AT_ONCE)])
         seed = derive_seed("metrics", "pca", self.seed) % 2**32
@@ -82,9 +76,7 @@ class ReconstructionError(ImagesMetric):
 
         def score(errors: NDArray[np.float64], **details: int) -> Score:
             rmse = math.sqrt(errors.mean() / encoded.model.num_pixels)
-            return mean_score(
-                errors, rng, self.num_bootstrap, split=encoded.split, rmse=rmse, **details
-            )
+            return self.mean_score(errors, rng, split=encoded.split, rmse=rmse, **details)
 
         return {
             "reconstruction_error": score(errors),

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.metrics.base import CodesMetric, Score, TrainTestMetric, mean_over_factors
-from vaelab.metrics.factor_dataset import FactorDataset, require_latents, split_train_test
+from vaelab.metrics.factor_dataset import FactorDataset, require_two_latents, split_train_test
 
 Floats = NDArray[np.float64]
 
@@ -139,7 +139,7 @@ class SAPR2(CodesMetric):
 
 def _gaps(scores: Floats) -> Floats:
     """Largest minus second largest of each column: (L, F) -> (F,)."""
-    require_latents(len(scores))
+    require_two_latents(len(scores))
     second, first = np.sort(scores, axis=0)[-2:]
     return first - second
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
 from vaelab.metrics.base import CodesMetric, Score, bootstrap_interval
-from vaelab.metrics.factor_dataset import require_codes, require_latents
+from vaelab.metrics.factor_dataset import require_codes, require_two_latents
 from vaelab.metrics.mutual_information import discretize, mutual_information
 
 Floats = NDArray[np.float64]
@@ -86,7 +86,7 @@ def pairwise_mutual_information(
     """
     binned = discretize(require_codes(codes), num_bins)
     num_latents = binned.shape[1]
-    require_latents(num_latents)
+    require_two_latents(num_latents)
     different = ~np.eye(num_latents, dtype=bool)
 
     def mean(counts: Counts | None = None) -> float:
