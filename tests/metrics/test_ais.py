@@ -60,7 +60,7 @@ def test_small_steps_conserve_energy_and_are_always_accepted(model):
     assert probabilities[1] < 0.5
 
 
-def test_a_diverged_trajectory_is_refused(model):
+def test_a_diverged_trajectory_is_rejected(model):
     x = binary(2)
     start = _evaluate(model, model.prior(), x, torch.randn(5, 2, 3, dtype=torch.float64))
     end, probability = _transition(

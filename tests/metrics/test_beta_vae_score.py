@@ -1,4 +1,4 @@
-"""BetaVAE score: oracles on the whole grid, an independent slow form, what it refuses."""
+"""BetaVAE score: oracles on the whole grid, an independent slow form, what it rejects."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_rotated_positions_are_those_confused(encoded_grid):
         encoded_grid("rotated")
     ).values()
     assert min(score.breakdown[name] for name in ("shape", "scale", "orientation")) > 0.99
-    # Nothing tells one from the other, whichever of both is said more often.
+    # Nothing distinguishes the two, whichever is predicted more often.
     both = score.breakdown["posX"] + score.breakdown["posY"]
     assert both / 2 == pytest.approx(0.5, abs=0.08)  # 400 points: a standard error of .025
 
@@ -104,7 +104,7 @@ def test_large_draws_come_in_pieces_and_give_all_points():
     assert (features[:, 0] == labels).all()
 
 
-def test_permuted_codes_and_dead_or_constant_ones_change_little(small):
+def test_permuted_codes_and_inactive_or_constant_ones_change_little(small):
     codes, factors = small("linear")
     changed = {
         "permuted": codes[:, ::-1],
@@ -121,7 +121,7 @@ def test_scale_matters_since_nothing_is_standardised(small):
     assert float(tiny) < 0.9
 
 
-def test_fit_that_stops_early_is_said(small, monkeypatch):
+def test_fit_that_stops_early_is_in_the_details(small, monkeypatch):
     codes, factors = small("linear")
     assert beta_vae_score(codes, factors, **FEW).details["converged"] == "yes"
     monkeypatch.setattr(LogisticRegression.__init__, "__kwdefaults__", stopped_after(2))
@@ -142,7 +142,7 @@ def test_same_generator_same_number(small):
     assert beta_vae_score(codes, factors, **FEW) == beta_vae_score(codes, factors, **FEW)
 
 
-def test_what_it_refuses(small):
+def test_what_it_rejects(small):
     codes, factors = small("linear")
     broken = codes.copy()
     broken[7, 2] = np.nan

@@ -30,7 +30,7 @@ def test_arithmetic_by_hand():
     assert disentanglement(np.eye(3)) == completeness(np.eye(3)) == 1
     assert disentanglement(np.ones((4, 3))) == pytest.approx(0, abs=1e-15)
     assert completeness(np.ones((4, 3))) == pytest.approx(0, abs=1e-15)
-    # Latent 1 tells of both factors, latent 2 of the second: weights 2/3 and 1/3.
+    # z0 is informative about both factors, z1 about the second: weights 2/3 and 1/3.
     r = np.array([[1.0, 1.0], [0.0, 1.0]])
     assert disentanglement(r) == pytest.approx(1 / 3)
     # Factor 1 comes of one latent (weight 1/3), factor 2 of both (weight 2/3).
@@ -74,7 +74,7 @@ def test_identity_is_near_one(few, learner):
 
 def test_factor_spread_over_two_codes_is_less_complete(few):
     codes, factors = few
-    low, high = factors[:, 2] // 2, factors[:, 2] % 2  # both are needed to tell factor 2
+    low, high = factors[:, 2] // 2, factors[:, 2] % 2  # both are needed to predict factor 2
     spread = np.stack([codes[:, 0], codes[:, 1], low, high], axis=1)
     scores = dci(spread, factors, **ALONE)
     assert scores["disentanglement"].value > 0.95
@@ -215,7 +215,7 @@ def test_of_a_run(few, encoded_table):
     assert set(lasso) == {f"dci_lasso_{part}_sampled_codes" for part in REQUIRED_KEYS}
 
 
-def test_what_it_refuses(few):
+def test_what_it_rejects(few):
     codes, factors = few
     broken = codes.copy()
     broken[7, 2] = np.nan

@@ -48,7 +48,7 @@ def slow(mean, std, num_samples, rng):
 
 
 def full_grid(sizes=(4, 5), std=0.3):
-    """All pairs of two factors, each coded by one latent, and a latent that says nothing."""
+    """All pairs of two factors, each coded by one latent, and an uninformative latent."""
     pairs = np.stack(np.meshgrid(*map(np.arange, sizes), indexing="ij"), -1).reshape(-1, 2)
     mean = np.column_stack([pairs / (np.array(sizes) - 1) * 3 - 1.5, np.zeros(len(pairs))])
     return mean, np.column_stack([np.full((len(pairs), 2), std), np.ones(len(pairs))])
@@ -189,7 +189,7 @@ def test_class_scores_all_images(encoded):
     assert Decomposition(10, 50)(encoded)["total_correlation"].details["num_images"] == 10
 
 
-def test_class_refuses_another_prior_and_too_few_images(encoded):
+def test_class_rejects_another_prior_and_too_few_images(encoded):
     with pytest.raises(UserError, match="num_images expects an integer of at least 2, got 1"):
         Decomposition(1)(encoded)
     assert Decomposition(25)(encoded)["total_correlation"].details["num_images"] == 24

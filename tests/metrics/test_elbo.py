@@ -12,7 +12,7 @@ from vaelab.elbo import elbo_terms
 from vaelab.elbo_statistics import ElboStatistics
 from vaelab.errors import UserError
 from vaelab.likelihoods import Gaussian
-from vaelab.metrics.elbo import Elbo, per_image_terms
+from vaelab.metrics.elbo import Elbo, per_image_terms, pixel_mean_distortion
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.posteriors import Posterior
 from vaelab.seeding import random_stream
@@ -121,6 +121,17 @@ def test_pixel_mean_is_the_entropy_of_bernoulli_pixels_and_of_no_others(encoded,
     assert f"at its mean {entropy:.4g}" in Elbo()(encoded)["elbo"].details["verdict"]
     gaussian = encode(tiny_vae(likelihood=Gaussian()))
     assert "its mean" not in Elbo()(gaussian)["elbo"].details["verdict"]
+
+
+def test_the_best_decoder_that_ignores_z(encoded):
+    """No constant p has a smaller distortion, in whatever batches the images come."""
+    x = encoded.x(np.arange(40)).double()
+    best = pixel_mean_distortion(x.split(7))
+    assert best == pytest.approx(pixel_mean_distortion([x]), rel=1e-12)
+    for shift in (-0.01, 0.0, 0.01):
+        p = (x.mean(0) + shift).clamp(1e-9, 1 - 1e-9)
+        distortion = -(x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2, 3)).mean().item()
+        assert distortion > best if shift else distortion == pytest.approx(best, rel=1e-6)
 
 
 class FullCovariance(Posterior):

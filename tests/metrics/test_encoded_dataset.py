@@ -112,7 +112,7 @@ def test_cache_is_read_again_and_only_for_its_key(model, splits, tmp_path):
     assert model.num_encoded == 5
     EncodedDataset(model, splits, file, "other weights").means(rows)
     assert model.num_encoded == 25
-    file.write_bytes(file.read_bytes()[:100])  # cut short: made anew
+    file.write_bytes(file.read_bytes()[:100])  # cut short: encoded again
     np.testing.assert_array_equal(EncodedDataset(model, splits, file, "key").means(rows), means)
 
 

@@ -1,4 +1,4 @@
-"""Rows drawn at random, with and without a factor in common, and tables that are refused."""
+"""Rows drawn at random, with and without a factor in common, and tables that are rejected."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ NUM = 4000
 
 @pytest.fixture
 def dataset():
-    """400 rows with two factors, one of words; the code of a row is its number."""
+    """400 rows with two factors, one of text; the code of a row is its number."""
     first = np.repeat(["a", "b", "c", "d"], [10, 90, 200, 100])
     second = np.arange(400) % 7
     factors = np.stack([first, second.astype(str)], axis=1)
@@ -60,7 +60,7 @@ def test_draws_that_share_a_factor(dataset):
         (np.array([[np.inf], [0.0]]), np.eye(2), "got inf in row 0"),
     ],
 )
-def test_what_is_refused(codes, factors, sentence):
+def test_what_is_rejected(codes, factors, sentence):
     with pytest.raises(UserError, match=sentence):
         FactorDataset.of(codes, factors)
 

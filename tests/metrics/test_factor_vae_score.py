@@ -1,4 +1,4 @@
-"""FactorVAE score: oracles on the whole grid, pruning of dead latents, an independent slow form."""
+"""FactorVAE score: oracles on the whole grid, inactive latents left out, an independent form."""
 
 import numpy as np
 import pytest
@@ -31,12 +31,12 @@ def test_names_say_which_codes(encoded_grid):
     assert name == "factor_vae_score_sampled_codes"
 
 
-def test_a_dead_latent_takes_no_part(small):
-    """A latent that says a missing factor at an amplitude of 0.01 wins only without pruning."""
+def test_an_inactive_latent_is_left_out(small):
+    """A latent with a missing factor at an amplitude of 0.01 wins only if it is not left out."""
     codes, factors = small("linear")
     known = codes[:, :4]  # posY is missing
-    dead = 0.01 * codes[:, [4]]
-    both = np.concatenate([known, dead], axis=1)
+    inactive = 0.01 * codes[:, [4]]
+    both = np.concatenate([known, inactive], axis=1)
     pruned = factor_vae_score(both, factors, **FEW)
     unpruned = factor_vae_score(both, factors, min_std=0.0, **FEW)
     assert pruned.details["num_active_latents"] == 4
@@ -47,7 +47,7 @@ def test_a_dead_latent_takes_no_part(small):
     assert float(pruned) == pytest.approx(float(factor_vae_score(known, factors, **FEW)), abs=0.05)
 
 
-def test_noise_of_dead_latents_takes_no_part(small):
+def test_noise_of_inactive_latents_is_left_out(small):
     codes, factors = small("linear")
     missing = np.delete(codes, 4, axis=1)
     pruned, unpruned = (
@@ -121,7 +121,7 @@ def test_same_generator_same_number(small):
     assert one.value != other.value
 
 
-def test_what_it_refuses(small):
+def test_what_it_rejects(small):
     codes, factors = small("linear")
     broken = codes.copy()
     broken[7, 2] = np.inf

@@ -86,12 +86,12 @@ def test_only_latents_that_vary_count(oracle, draw_factors):
     assert (nothing.value, nothing.details["num_active"]) == (0, 0)
 
 
-def test_dead_latents_hardly_count(draw_factors):
+def test_inactive_latents_hardly_count(draw_factors):
     factors = draw_factors(1000)
-    dead = 1e-6 * np.random.default_rng(0).standard_normal((1000, 5))
-    assert irs(np.concatenate([factors, dead], 1), factors, num_bootstrap=0).value == pytest.approx(
-        1, abs=1e-5
-    )
+    inactive = 1e-6 * np.random.default_rng(0).standard_normal((1000, 5))
+    assert irs(
+        np.concatenate([factors, inactive], 1), factors, num_bootstrap=0
+    ).value == pytest.approx(1, abs=1e-5)
 
 
 def test_order_common_scale_and_sign_of_latents_do_not_matter(oracle, draw_factors):

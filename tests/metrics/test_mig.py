@@ -74,14 +74,14 @@ def test_duplicated_latents_leave_no_gap(oracle, draw_factors):
     assert mig(np.concatenate([codes, -2 * codes], 1), factors).value == pytest.approx(0, abs=1e-12)
 
 
-def test_constant_and_dead_latents_change_nothing(oracle, draw_factors):
+def test_constant_and_inactive_latents_change_nothing(oracle, draw_factors):
     factors = draw_factors(2000)
     codes = oracle("linear", factors)[:, :5]
     noise = np.random.default_rng(0).standard_normal((2000, 5))
-    dead = np.concatenate([codes, 1e-12 * noise], 1)
+    inactive = np.concatenate([codes, 1e-12 * noise], 1)
     constant = np.concatenate([codes, np.full((2000, 5), 0.3)], 1)
     # Noise has the chance information, at most (20 - 1)(40 - 1) / 2N = 0.19 of 3.7 nats.
-    assert mig(constant, factors).value == pytest.approx(mig(dead, factors).value, abs=0.05)
+    assert mig(constant, factors).value == pytest.approx(mig(inactive, factors).value, abs=0.05)
     assert mig(constant[:, 5:], factors).value == 0
 
 

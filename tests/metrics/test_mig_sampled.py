@@ -141,7 +141,7 @@ def test_names_and_details():
     assert score.details["codes"] == "sampled"
 
 
-def test_refuses_what_has_no_gap():
+def test_rejects_what_has_no_gap():
     mean, std = codes(grid())
     with pytest.raises(UserError, match="at least 2 latents, got 1"):
         mig_sampled(mean[:, :1], std[:, :1], grid())
@@ -169,6 +169,6 @@ def test_class_equals_the_function_and_chooses_factors(encoded):
     assert only.value == pytest.approx(score.breakdown["x"], rel=1e-9)
 
 
-def test_class_refuses_an_unknown_factor(encoded):
+def test_class_rejects_an_unknown_factor(encoded):
     with pytest.raises(UserError, match="got 'shap'; did you mean shape"):
         MIGSampled(factors=["shap"])(encoded)

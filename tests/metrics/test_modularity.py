@@ -45,7 +45,7 @@ def test_agrees_with_the_slow_one(oracle, draw_factors, kind):
 
 
 def test_latents_of_one_factor_each_are_modular(draw_factors):
-    """On the whole grid of two factors, where chance tells nothing."""
+    """On the whole grid of two factors, where chance gives no information."""
     grid = np.stack(np.divmod(np.arange(60), 10), 1)
     assert modularity(grid, grid).value == pytest.approx(1, abs=1e-12)
     assert modularity(np.concatenate([grid, grid], 1), grid).value == pytest.approx(1, abs=1e-12)
@@ -53,7 +53,7 @@ def test_latents_of_one_factor_each_are_modular(draw_factors):
 
 def test_a_latent_of_two_factors_alike_is_not_modular():
     grid = np.stack(np.divmod(np.arange(100), 10), 1)
-    # 10 x + y tells as much of x as of y, were it not for the bins; x + y is symmetric.
+    # 10 x + y would be as informative about x as about y, except for the bins; x + y is symmetric.
     assert modularity(grid.sum(1, keepdims=True), grid).value == pytest.approx(0, abs=1e-12)
 
 

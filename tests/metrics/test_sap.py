@@ -1,4 +1,4 @@
-"""SAP and its form by squared correlation: oracles, slow forms, invariances, what they refuse."""
+"""SAP and its form by squared correlation: oracles, slow forms, invariances, what they reject."""
 
 import numpy as np
 import pytest
@@ -34,6 +34,14 @@ def test_more_images_raise_the_oracle(given):
     score = sap(*given("linear", 15_000), num_train=10_000, names=NAMES, num_bootstrap=0)
     assert score.breakdown["scale"] == pytest.approx(0.5, abs=0.03)
     assert float(score) == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_score_depends_on_the_scale_of_the_codes(given):
+    """As the docs say: 0.245 for codes in [-1, 1], 0.176 for the same in [0, 1]."""
+    codes, factors = given("linear", 15_000)
+    codes[:, :5] = (codes[:, :5] + 1) / 2
+    score = sap(codes, factors, num_train=10_000, num_bootstrap=0)
+    assert float(score) == pytest.approx(0.176, abs=0.01)
 
 
 def test_oracles_of_rotated_codes_and_noise(given):

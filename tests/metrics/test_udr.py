@@ -195,7 +195,7 @@ def test_the_configured_metric(method):
     assert list(sampled[0]) == [f"udr_{method}_sampled_codes"]
 
 
-def test_the_configured_metric_refuses():
+def test_the_configured_metric_rejects():
     z = factors(5000)
     with pytest.raises(UserError, match="at least 2 models"):
         UDR()([encode(z)])

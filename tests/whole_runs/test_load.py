@@ -52,7 +52,7 @@ def test_loaded_weights_are_those_of_the_checkpoint(loaded):
     assert loaded.metrics["num_steps"] == 12
 
 
-def test_wrong_shapes_and_folders_are_refused(loaded, tmp_path):
+def test_wrong_shapes_and_folders_are_rejected(loaded, tmp_path):
     with pytest.raises(UserError, match=r"expects images of shape \(N, 1, 8, 8\)"):
         loaded.encode(np.zeros((2, 1, 9, 9)))
     with pytest.raises(UserError, match=r"latents of shape \(N, 3\)"):
