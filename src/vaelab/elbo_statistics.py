@@ -96,7 +96,7 @@ def bits_per_dim(elbo: float, num_pixels: int) -> float:
     return -elbo / (math.log(2) * num_pixels)
 
 
-def latent_names(latent_dim: int) -> list[str]:
+def latent_names(num: int) -> list[str]:
     """z0, z1, ...: the names of the latents."""
     return [f"z{i}" for i in range(latent_dim)]
 

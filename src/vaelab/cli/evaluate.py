@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -9,6 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from vaelab.cli import program
 from vaelab.cli.hydra_app import run_hydra_app
 from vaelab.errors import UserError
+
+if TYPE_CHECKING:
+    from vaelab.evaluate import Evaluation
 
 
 @program
@@ -39,10 +43,30 @@ def evaluate_and_print(cfg: DictConfig) -> list[str]:
             f"evaluate expects run=<a run folder, a folder of runs, or a checkpoint>, got "
             f"{path or 'none'}; name what a run printed at its end: run=outputs/main/<time>."
         )
-    from vaelab.evaluate import evaluate_config, table
+    from vaelab.evaluate import evaluate_config
 
     failed: list[str] = []
     for evaluation in evaluate_config(cfg, list(HydraConfig.get().overrides.task)):
-        print(table(evaluation))
+        print(format_evaluation(evaluation))
         failed += evaluation.failed
     return failed
+
+
+def format_evaluation(evaluation: "Evaluation") -> str:
+    """The result of one run as text: one line per score, with its interval."""
+    lines = [f"\nrun       {evaluation.folder.path}"]
+    width = max((len(name) for name in evaluation.scores), default=0)
+    for name, score in evaluation.scores.items():
+        low_high = "" if score.interval is None else "  [{:.4g}, {:.4g}]".format(*score.interval)
+        lines.append(f"  {name:<{width}}  {score.value:>10.4g}{low_high}")
+    left_out = (
+        ("kept", evaluation.kept),
+        ("no factors for", evaluation.skipped),
+        ("not for this posterior and prior:", evaluation.undefined),
+    )
+    for reason, names in left_out:
+        if names:
+            lines.append(f"{reason:<9} {', '.join(names)}")
+    lines += [f"FAILED    {name}: {sentence}" for name, sentence in evaluation.failed.items()]
+    lines.append(f"metrics   {evaluation.folder.metrics}")
+    return "\n".join(lines)
