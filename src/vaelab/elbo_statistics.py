@@ -98,7 +98,7 @@ def bits_per_dim(elbo: float, num_pixels: int) -> float:
 
 def latent_names(num: int) -> list[str]:
     """z0, z1, ...: the names of the latents."""
-    return [f"z{i}" for i in range(latent_dim)]
+    return [f"z{i}" for i in range(num)]
 
 
 def kl_order(kl_latent: Tensor) -> list[int]:
