@@ -87,3 +87,8 @@ def term_rows(terms: ElboTerms) -> Tensor:
 def kl_order(kl_latent: Tensor) -> list[int]:
     """Latents from the largest KL to the smallest."""
     return kl_latent.argsort(descending=True, stable=True).tolist()
+
+
+def latent_names(num: int) -> list[str]:
+    """["z0", "z1", ...]: the names of the latents, counted from 0 as in `kl_latent/0`."""
+    return [f"z{i}" for i in range(num)]

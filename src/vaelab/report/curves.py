@@ -79,7 +79,7 @@ def _height(series: Series) -> float:
 
 
 def _latents(record: Record, latents: Series) -> str:
-    from vaelab.figures import latent_kl_curves, to_svg
+    from vaelab.figures import plot_latent_kl, to_svg
 
     steps = sorted(set.intersection(*(set(steps) for steps, _ in latents.values())))
     rows = [dict(zip(*latents[name], strict=True)) for name in sorted(latents)]
@@ -87,16 +87,15 @@ def _latents(record: Record, latents: Series) -> str:
     names = [f"z{i + 1}" for i in range(len(rows))]
     title, sentence = "KL of each latent", "On validation images; near 0 a latent says nothing."
     last = ", ".join(f"{name} {value:.3g}" for name, value in zip(names, kl[-1], strict=True))
-    svg = to_svg(latent_kl_curves(steps, kl, names)).encode()
+    svg = to_svg(plot_latent_kl(steps, kl, names)).encode()
     alt = f"{title} over training steps of run {record.name}; last values: {last}."
     return picture(svg, ".svg", alt, title, sentence)
 
 
 def _plot(record: Record, title: str, sentence: str, label: str, series: Series) -> str:
-    from vaelab.figures import curves as draw
-    from vaelab.figures import to_svg
+    from vaelab.figures import plot_curves, to_svg
 
-    svg = to_svg(draw(series, label)).encode()
+    svg = to_svg(plot_curves(series, label)).encode()
     last = ", ".join(f"{name} {values[-1]:.4g}" for name, (_, values) in series.items())
     alt = f"{title} over training steps of run {record.name}; last values: {last}."
     return picture(svg, ".svg", alt, title, sentence)

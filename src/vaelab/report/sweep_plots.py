@@ -11,15 +11,14 @@ from vaelab.report.labels import cell_name, title, value_name, with_unit
 from vaelab.report.series import Trail, numeric_settings, trails
 
 if TYPE_CHECKING:
-    from vaelab.figures import Panel
-    from vaelab.figures.page import Figure
+    from vaelab.figures import Figure, Panel
 
 DPI = 200
 
 
 def against_setting(group: Group, setting: str, numbers: Sequence[str], name: str) -> Picture:
     """Panels of numbers against a setting."""
-    from vaelab.figures import against
+    from vaelab.figures import plot_metric_vs_setting
 
     lines = trails(group, setting)
     panels = [_panel(group, lines, number) for number in numbers]
@@ -29,7 +28,7 @@ def against_setting(group: Group, setting: str, numbers: Sequence[str], name: st
         f"Lines: {_centre(group, lines, setting)}. Bands: its 95 % bootstrap interval over {over}. "
         "Dots: runs."
     )
-    figure = against(setting, panels)
+    figure = plot_metric_vs_setting(setting, panels)
     return picture(name, figure, f"Against {setting}", sentence, f"{what} against {setting}.")
 
 
@@ -78,9 +77,9 @@ def rate_distortion(group: Group, name: str) -> Picture | None:
             np.array([group.spread(group.columns[number][c.rows]).value for c in line.cells])
             for number in ("kl", "reconstruction")
         )
-        drawn.append(figures.Trail(line.name, cost, kl, _labels(setting, line)))
+        drawn.append(figures.RateDistortionCurve(line.name, cost, kl, _labels(setting, line)))
     runs = np.stack([group.columns["reconstruction"], group.columns["kl"]], 1)
-    figure = figures.rate_distortion(drawn, runs)
+    figure = figures.plot_rate_distortion(drawn, runs)
     sentence = (
         f"Points: {_centre(group, lines, setting)}. Grey dots: runs. Dashed: equal ELBO, in nats "
         "per image; down and to the left is better."
@@ -96,18 +95,18 @@ def _labels(setting: str | None, line: Trail) -> list[str]:
 
 def correlations(names: Sequence[str], rho: Floats, name: str, sentence: str) -> Picture:
     """The heat map of rank correlations."""
-    from vaelab.figures import rank_correlation_heat_map
+    from vaelab.figures import plot_rank_correlation
 
-    figure = rank_correlation_heat_map(rho, [title(one) for one in names])
+    figure = plot_rank_correlation(rho, [title(one) for one in names])
     alt = "Rank correlation of every two numbers."
     return picture(name, figure, "Rank correlation", sentence, alt)
 
 
 def variance(names: Sequence[str], parts: dict[str, list[float]], name: str) -> Picture:
     """Bars of what the variance of each number comes from."""
-    from vaelab.figures import variance_bars
+    from vaelab.figures import plot_variance_bars
 
-    figure = variance_bars([title(one) for one in names], parts)
+    figure = plot_variance_bars([title(one) for one in names], parts)
     sentence = "Corrected shares; what is estimated below 0 is drawn as 0, the rest scaled."
     alt = "Shares of the variance of each number."
     return picture(name, figure, "Where the variance comes from", sentence, alt)

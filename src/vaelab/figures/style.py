@@ -1,4 +1,4 @@
-"""What all figures share: width, font, colours and captions that wrap."""
+"""What all figures share: width, font, colours, and captions that wrap."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,21 +14,22 @@ FONT = 7.0  # points
 LINE = FONT * 1.25 / 72  # inches from one line of text to the next
 MARGIN = 0.04  # inches
 
-# Petroff's ten colours (2021, arXiv:2107.02270), chosen for points and colour-blind eyes.
+# Petroff's ten colours, chosen for scatter plots and colour-vision deficiencies: Accessible Color
+# Sequences for Data Visualization, 2021, https://arxiv.org/abs/2107.02270
 CLASS_COLOURS = (
     "#3F90DA", "#FFA90E", "#BD1F01", "#94A4A2", "#832DB6",
     "#A96B59", "#E76300", "#B9AC70", "#717581", "#92DADD",
 )  # fmt: skip
-# Okabe and Ito's colour-blind-safe colours but for yellow, which is no line on white, and what
-# tells them apart in grey.
+# The colour-blind-safe colours of Okabe and Ito (https://jfly.uni-koeln.de/color/) except yellow,
+# which is hard to see as a line on white. Line styles and hatches distinguish them in greyscale.
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 LINE_STYLES = ("-", "--", "-.", ":")
-COLOUR_MAP = "viridis"  # uniform to the eye, with and without colour vision, and in grey
+COLOUR_MAP = "viridis"  # perceptually uniform, also without colour vision and in greyscale
 
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float = FONT) -> float:
-    """How wide `text` is set, in inches."""
+    """Width of `text` in inches, at a font size in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -37,8 +38,8 @@ def text_width(text: str, size: float = FONT) -> float:
     return float(width) / 72
 
 
-def wrap(text: str, inches: float, size: float = FONT) -> list[str]:
-    """Lines of at most `inches`, broken between words; only a longer word is wider."""
+def wrap_text(text: str, inches: float, size: float = FONT) -> list[str]:
+    """Lines of at most `inches`, broken between words; only a single longer word is wider."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -50,29 +51,29 @@ def wrap(text: str, inches: float, size: float = FONT) -> list[str]:
 
 
 def caption_height(lines: Sequence[str]) -> float:
-    """Inches that a caption of these lines takes, with the space under it."""
+    """Inches that a caption of these lines takes, including the space below it."""
     return len(lines) * LINE + MARGIN if lines else 0.0
 
 
-def page(
+def new_figure(
     height: float,
     caption: str,
     layout: Literal["constrained", "compressed"] = "constrained",
     width: float = WIDTH,
 ) -> "Figure":
-    """An empty figure with `height` inches for axes under its caption."""
+    """An empty figure with `height` inches for axes below its caption."""
     from matplotlib.figure import Figure
 
-    lines = wrap(caption, width - 2 * MARGIN)
+    lines = wrap_text(caption, width - 2 * MARGIN)
     figure = Figure(figsize=(width, height + caption_height(lines)), layout=layout)
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=MARGIN, h_pad=MARGIN, rect=(0, 0, 1, height / figure.get_figheight()))
-    put_caption(figure, lines)
+    add_caption(figure, lines)
     return figure
 
 
-def put_caption(figure: "Figure", lines: Sequence[str]) -> None:
-    """The caption at the top left of the figure, in room that is kept for it."""
+def add_caption(figure: "Figure", lines: Sequence[str]) -> None:
+    """Put the caption at the top left of the figure, in the space reserved for it."""
     width, height = figure.get_size_inches()
     x, y = MARGIN / width, 1 - MARGIN / 2 / height
     text = figure.text(x, y, "\n".join(lines), fontsize=FONT, linespacing=1.15, ha="left", va="top")
@@ -80,10 +81,23 @@ def put_caption(figure: "Figure", lines: Sequence[str]) -> None:
     text.set_gid("caption")
 
 
-def dress(axes: "Axes", x_label: str = "", y_label: str = "") -> None:
-    """Labels and ticks in the font of the page, without a frame."""
+def style_axes(axes: "Axes", x_label: str = "", y_label: str = "", frame: bool = True) -> None:
+    """Set labels and ticks in the font of the figure; lines left and below, or no `frame`."""
     axes.set_xlabel(x_label, fontsize=FONT)
     axes.set_ylabel(y_label, fontsize=FONT)
-    axes.tick_params(labelsize=FONT - 0.5, length=2.5, width=0.6, pad=2)
+    axes.tick_params(labelsize=FONT - 0.5, length=2.5 if frame else 0, width=0.6, pad=2)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_visible(frame)
     axes.spines[["left", "bottom"]].set_linewidth(0.6)
+
+
+def add_colour_bar(
+    axes: "Axes", drawn: Any, label: str = "", *, fraction: float = 0.05, pad: float = 0.02
+) -> Any:
+    """A colour bar beside the axes for what was `drawn` with a colour map; returns the bar."""
+    figure: Any = axes.figure
+    bar = figure.colorbar(drawn, ax=axes, fraction=fraction, pad=pad)
+    bar.set_label(label, fontsize=FONT)
+    bar.ax.tick_params(labelsize=FONT - 0.5, length=2, width=0.6, pad=2)
+    bar.outline.set_visible(False)
+    return bar
