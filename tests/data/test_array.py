@@ -118,7 +118,7 @@ def test_objects_are_never_unpickled(tmp_path):
 
 
 def test_no_file_or_another(tmp_path):
-    with pytest.raises(UserError, match=r"^root .*absent\.npy, which is no file; set"):
+    with pytest.raises(UserError, match=r"^root .*absent\.npy, which is no file; correct"):
         Array(tmp_path / "absent.npy").load()
     with pytest.raises(UserError, match=r"^root expects a \.npy .*, got none; set it"):
         Array(None)

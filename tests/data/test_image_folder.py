@@ -99,7 +99,7 @@ def test_sixteen_bits_are_rejected(tmp_path):
 def test_empty_missing_and_small_folders(tmp_path):
     with pytest.raises(UserError, match=r"^root expects a folder with images .*, got none in "):
         ImageFolder(tmp_path).load()
-    with pytest.raises(UserError, match=r"^root .*absent, which is no folder; set it"):
+    with pytest.raises(UserError, match=r"^root .*absent, which is no folder; correct"):
         ImageFolder(tmp_path / "absent").load()
     for i in range(2):
         save(tmp_path / f"{i}.png")

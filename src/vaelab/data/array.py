@@ -42,7 +42,10 @@ class Array:
         test_fraction: float = 0.1,
         split_seed: int = 0,
     ):
-        require(root is not None, "root expects a .npy or .npz file of images, got none; set it.")
+        require(
+            root is not None,
+            "root expects a .npy or .npz file of images, got none; set it to a path.",
+        )
         require_fractions(val_fraction, test_fraction)
         self.path, self.key, self.split_seed = Path(root).expanduser(), key, split_seed
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
@@ -69,7 +72,7 @@ class Array:
 def _read(path: Path, key: str | None) -> NDArray:
     require(
         path.is_file(),
-        f"root expects a .npy or .npz file of images, got {path}, which is no file; set it to one.",
+        f"root expects a .npy or .npz file of images, got {path}, which is no file; correct it.",
     )
     try:
         if not zipfile.is_zipfile(path):

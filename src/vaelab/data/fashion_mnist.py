@@ -13,8 +13,9 @@ class FashionMNIST(MNIST):
 
     Args:
         root: the data folder, with the files in FashionMNIST/raw; downloaded if missing.
-        num_val: as of MNIST.
-        split_seed: as of MNIST.
+        num_val: images taken from the training part for validation, never from the test part; 0
+            trains on all 60,000, and validation is a sample of them, NOT held out.
+        split_seed: seed of the split.
     """
 
     name: ClassVar[str] = "fashion_mnist"

@@ -24,7 +24,7 @@ class MNIST:
     https://doi.org/10.1109/5.726791
 
     Args:
-        root: the data folder, with the files in MNIST/raw; downloaded by torchvision if missing.
+        root: the data folder, with the files in MNIST/raw; downloaded if missing.
         num_val: images taken from the training part for validation, never from the test part; 0
             trains on all 60,000, and validation is a sample of them, NOT held out.
         split_seed: seed of the split.

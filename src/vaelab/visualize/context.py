@@ -28,7 +28,7 @@ ORDERED_BY = {
 class FigureSettings:
     """What figures of a model show, and how much of it.
 
-    Attributes:
+    Args:
         num_images: images in the row of reconstructions.
         num_values: columns of a still traversal.
         max_latents: largest number of latents in a traversal; those of largest KL are shown.

@@ -49,6 +49,10 @@ def stage(folder, tiny_vae):
     return at
 
 
+def figures(folder, every_n_steps=10, **settings):
+    return Figures(folder, every_n_steps, FigureSettings(**settings))
+
+
 def drawn(folder):
     return {path.name for path in folder.figures.glob("*")}
 
@@ -58,7 +62,7 @@ def files(names, suffix):
 
 
 def test_validation_draws_the_fast_ones_when_they_are_due(folder, stage):
-    callback = Figures(folder, every_n_steps=10)
+    callback = figures(folder)
     callback.on_validation_epoch_end(*stage(9))
     assert drawn(folder) == set()
     callback.on_validation_epoch_end(*stage(10))
@@ -70,7 +74,7 @@ def test_the_end_draws_the_rest_with_the_curves(folder, stage):
     csv = MetricsCSV(folder)
     for step in (5, 10):
         csv.log_metrics({f"val/kl_latent/{i}": float(i) for i in range(3)}, step)
-    callback = Figures(folder, every_n_steps=10)
+    callback = figures(folder)
     at_the_end = stage(10)
     callback.on_validation_epoch_end(*at_the_end)
     times = {path.name: path.stat().st_mtime_ns for path in folder.figures.glob("*")}
@@ -81,7 +85,7 @@ def test_the_end_draws_the_rest_with_the_curves(folder, stage):
 
 
 def test_the_end_without_a_validation_or_curves_draws_all_it_can(folder, stage):
-    Figures(folder, settings=FigureSettings(formats=["svg", "png"])).on_fit_end(*stage(10))
+    figures(folder, formats=["svg", "png"]).on_fit_end(*stage(10))
     stills = FAST | LATE - {"latent_kl"}
     assert drawn(folder) == files(stills, "png") | files(stills, "svg") | files(ANIMATED, "gif")
 
@@ -95,7 +99,7 @@ def test_two_latents_have_their_plane_during_training(stage):
 
 def test_tensorboard_gets_the_bytes_of_the_files_and_would_serve_a_moving_gif(folder, stage):
     board = tensorboard(folder)
-    Figures(folder).on_fit_end(*stage(10, loggers=[board]))
+    figures(folder).on_fit_end(*stage(10, loggers=[board]))
     board.finalize("success")
     events = EventAccumulator(str(folder.path))
     events.Reload()
@@ -112,7 +116,7 @@ def test_tensorboard_gets_the_bytes_of_the_files_and_would_serve_a_moving_gif(fo
 
 def test_tensorboard_gets_png_where_the_files_are_svg(folder, stage):
     board = tensorboard(folder)
-    callback = Figures(folder, settings=FigureSettings(formats=["svg"]))
+    callback = figures(folder, formats=["svg"])
     trainer, module = stage(10, loggers=[board])
     callback.draw(trainer, module, ["samples"])
     board.finalize("success")
@@ -125,7 +129,7 @@ def test_tensorboard_gets_png_where_the_files_are_svg(folder, stage):
 def test_other_processes_draw_nothing(folder, stage):
     trainer, module = stage(10)
     trainer.is_global_zero = False
-    callback = Figures(folder)
+    callback = figures(folder)
     callback.on_fit_end(trainer, module)
     assert drawn(folder) == set()
     assert callback.last_drawn == 10
@@ -133,14 +137,7 @@ def test_other_processes_draw_nothing(folder, stage):
 
 def test_the_interval_is_checked_at_the_start(folder):
     with pytest.raises(UserError, match=r"^every_n_steps expects an integer of at least 1, got 0"):
-        Figures(folder, every_n_steps=0)
-
-
-def test_the_option_builds_what_python_builds_by_default(compose, folder):
-    (callback,) = build.build_all(compose("callbacks=[figures]").callbacks, folder)
-    default = Figures(folder)
-    assert callback.every_n_steps == default.every_n_steps
-    assert vars(callback.settings) | {"formats": ("png",)} == vars(default.settings)
+        figures(folder, every_n_steps=0)
 
 
 def test_settings_of_the_command_line_reach_the_figures(compose, folder):
@@ -153,7 +150,7 @@ def test_settings_of_the_command_line_reach_the_figures(compose, folder):
 
 def test_figures_of_the_same_model_are_the_same(folder, stage):
     trainer, module = stage(10)
-    callback = Figures(folder)
+    callback = figures(folder)
     shown = []
     for _ in range(2):
         callback.draw(trainer, module, ["samples"])

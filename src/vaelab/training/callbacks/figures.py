@@ -31,18 +31,15 @@ class Figures(pl.Callback):
         folder: the run folder; figures are written into its figures/.
         every_n_steps: draw at the first validation at least this many steps after the last
             drawing, and at the end of training.
-        settings: what the figures show; None for the defaults.
+        settings: what the figures show.
 
     Raises:
         UserError: every_n_steps is out of range; at the first drawing, settings.image is.
     """
 
-    def __init__(
-        self, folder: RunFolder, every_n_steps: int = 1000, settings: FigureSettings | None = None
-    ):
+    def __init__(self, folder: RunFolder, every_n_steps: int, settings: FigureSettings):
         require_range("every_n_steps", every_n_steps, at_least=1, integer=True, example=1000)
-        self.folder, self.every_n_steps = folder, every_n_steps
-        self.settings = settings or FigureSettings()
+        self.folder, self.every_n_steps, self.settings = folder, every_n_steps, settings
         self.last_drawn = 0
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
