@@ -110,5 +110,5 @@ def test_empty_missing_and_small_folders(tmp_path):
 
 
 def test_no_folder_is_a_sentence():
-    with pytest.raises(UserError, match=r"^root expects the folder .*, got none; set it"):
+    with pytest.raises(UserError, match=r"^root expects a folder .*, got none; set it"):
         ImageFolder(None)

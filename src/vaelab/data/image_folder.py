@@ -48,9 +48,7 @@ class ImageFolder:
         split_seed: int = 0,
         channels: int | None = None,
     ):
-        require(
-            root is not None, "root expects the folder of your images, got none; set it to a path."
-        )
+        require(root is not None, "root expects a folder of images, got none; set it to a path.")
         require(
             channels in (1, 3, None),
             f"channels expects 1 (grey), 3 (colour) or null, got {channels}; try 3.",
@@ -93,7 +91,7 @@ class ImageFolder:
 def _find_images(root: Path) -> list[Path]:
     require(
         root.is_dir(),
-        f"root expects the folder of your images, got {root}, which is no folder; correct the path.",
+        f"root expects a folder of images, got {root}, which is no folder; correct it.",
     )
     paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     paths = [path for path in paths if not path.name.startswith(".")]  # macOS leaves ._name.png
