@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -99,6 +100,18 @@ def test_it_has_its_caption_and_no_text_is_cut_off(name, caption_of, cut_off):
     assert caption_of(figure) == CAPTION
     assert figure.get_figwidth() in (WIDTH, WIDE)
     assert cut_off(figure) == []
+
+
+@every_figure
+def test_its_legend_covers_neither_caption_nor_axes(name):
+    figure = FIGURES[name]()
+    FigureCanvasAgg(figure).draw()
+    (caption,) = [text for text in figure.texts if text.get_gid() == "caption"]
+    for legend in figure.legends:
+        box = legend.get_window_extent()
+        assert box.y1 <= caption.get_window_extent().y0
+        assert max(axes.get_tightbbox().y1 for axes in figure.axes if axes.axison) <= box.y0
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 @every_figure

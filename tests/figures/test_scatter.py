@@ -7,6 +7,7 @@ from matplotlib.colors import to_hex
 
 from vaelab import figures
 from vaelab.figures import CLASS_COLOURS
+from vaelab.figures.scatter import separate
 
 NUM = 30
 Z = torch.randn(NUM, 2, generator=torch.Generator().manual_seed(0))
@@ -82,3 +83,11 @@ def test_classes_have_their_names_where_the_data_has_names(words):
 def test_axes_count_latents_from_zero():
     axes = figures.plot_latent_scatter(Z, None).axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("$z_0$", "$z_1$")
+
+
+def test_labels_are_moved_only_where_they_would_overlap():
+    sizes = np.array([[2.0, 1.0]] * 4)
+    centres = np.array([[0.0, 0.0], [1.0, 0.5], [1.5, 0.6], [9.0, 0.5]])
+    moved = separate(centres, sizes)
+    np.testing.assert_allclose(moved, [[0, 0], [1, 1], [1.5, 2], [9, 0.5]])
+    np.testing.assert_array_equal(separate(moved, sizes), moved)

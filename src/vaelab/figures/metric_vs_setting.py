@@ -48,8 +48,11 @@ def plot_metric_vs_setting(setting: str, panels: Sequence[Panel], caption: str =
     num_columns = PANELS_PER_ROW
     num_rows = -(-len(panels) // num_columns)
     names = [line.name for line in panels[0].lines]
-    legend = style.LINE * 1.3 * -(-len(names) // 2) if len(names) > 1 else 0.0
-    figure = style.new_figure(PANEL * num_rows + 0.1 + legend, caption, width=style.WIDE)
+    legend_columns = int((style.WIDE - 0.2) / (max(map(style.text_width, names)) + 0.5))
+    legend_columns = max(1, min(len(names), legend_columns))
+    legend_rows = -(-len(names) // legend_columns) if len(names) > 1 else 0
+    height = PANEL * num_rows + 0.1
+    figure = style.new_figure(height, caption, width=style.WIDE, legend_rows=legend_rows)
     shown = figure.subplots(num_rows, num_columns, squeeze=False, sharex=True).ravel()
     every_x = np.concatenate([line.x for panel in panels for line in panel.lines])
     label = f"{setting} (log scale)" if is_logarithmic(np.unique(every_x)) else setting
@@ -63,8 +66,9 @@ def plot_metric_vs_setting(setting: str, panels: Sequence[Panel], caption: str =
     for axes in shown[len(panels) :]:
         axes.set_axis_off()
     _scale_x_axis(shown[0], every_x)
-    if legend:
-        _add_legend(figure, shown[0], names)
+    if legend_rows:
+        handles, labels = shown[0].get_legend_handles_labels()
+        style.add_legend(figure, legend_columns, handles=handles, labels=labels)
     return figure
 
 
@@ -106,11 +110,3 @@ def is_logarithmic(values: Floats) -> bool:
     return bool(
         len(values) and values.min() > 0 and values.max() >= LOGARITHMIC_FROM * values.min()
     )
-
-
-def _add_legend(figure: "Figure", axes: "Axes", names: Sequence[str]) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    longest = max(map(style.text_width, names)) + 0.5
-    columns = max(1, min(len(names), int((figure.get_figwidth() - 0.2) / longest)))
-    place: dict[str, Any] = {"loc": "outside upper left", "ncols": columns}
-    figure.legend(handles, labels, fontsize=style.FONT, frameon=False, **place)

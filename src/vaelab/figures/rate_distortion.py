@@ -40,8 +40,8 @@ def plot_rate_distortion(
         runs: (R, 2) reconstruction and KL of each run, drawn as faint dots.
         caption: what is shown.
     """
-    legend = style.LINE * 1.3 * len(curves) if len(curves) > 1 else 0.0
-    figure = style.new_figure(HEIGHT + legend, caption)
+    legend_rows = len(curves) if len(curves) > 1 else 0
+    figure = style.new_figure(HEIGHT, caption, legend_rows=legend_rows)
     axes = figure.add_subplot()
     dots: dict[str, Any] = {"s": 5, "color": "#999999", "alpha": 0.5, "linewidths": 0}
     axes.scatter(*runs.T, rasterized=len(runs) > MAX_VECTOR_DOTS, **dots)
@@ -55,9 +55,8 @@ def plot_rate_distortion(
     _plot_equal_elbo(axes)
     if sum(len(curve.labels) for curve in curves) <= MAX_LABELS:
         _label_settings(axes, curves)
-    if legend:
-        place: dict[str, Any] = {"loc": "outside upper left"}
-        figure.legend(fontsize=style.FONT, frameon=False, **place)
+    if legend_rows:
+        style.add_legend(figure)
     return figure
 
 

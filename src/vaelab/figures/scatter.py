@@ -17,6 +17,8 @@ MAX_FACTOR_CLASSES = 3  # a factor of more values is coloured as a continuous on
 PANELS_PER_ROW = 2
 PANEL = 1.55  # inches, the height of one
 SINGLE_COLOUR = "#0072B2"
+AXES_HEIGHT = 2.3  # inches of a single scatter, about
+BOLD = 1.15  # by how much bold text is wider
 
 
 def plot_latent_scatter(
@@ -135,6 +137,22 @@ def _label_classes(
     axes.legend(handles, names, title=title, frameon=False, handletextpad=0.1, **place, **fonts)
     halo = [withStroke(linewidth=2, foreground="white")]
     middle: dict[str, Any] = {"ha": "center", "va": "center", "weight": "bold"}
-    for i, name in enumerate(names):
-        x, y = np.median(points[number == i], axis=0)
+    medians = np.array([np.median(points[number == i], axis=0) for i in range(len(names))])
+    units = np.ptp(axes.get_ylim()) / AXES_HEIGHT  # of the data, per inch
+    sizes = np.array(
+        [(BOLD * style.text_width(name, style.FONT + 1), style.LINE) for name in names]
+    )
+    for (x, y), name in zip(separate(medians, units * sizes), names, strict=True):
         axes.text(x, y, name, path_effects=halo, fontsize=style.FONT + 1, **middle)
+
+
+def separate(centres: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Centres (N, 2) of boxes of these sizes (N, 2), moved upwards where boxes would overlap."""
+    moved = centres.copy()
+    order = np.argsort(centres[:, 1], kind="stable")
+    for place, i in enumerate(order):
+        for j in sorted(order[:place], key=lambda j: moved[j, 1]):
+            overlap = np.abs(moved[i] - moved[j]) < (sizes[i] + sizes[j]) / 2
+            if overlap.all():
+                moved[i, 1] = moved[j, 1] + (sizes[i, 1] + sizes[j, 1]) / 2
+    return moved

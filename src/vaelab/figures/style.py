@@ -12,6 +12,7 @@ WIDTH = 3.5  # inches: a column of a two-column paper, so that print scales no l
 WIDE = 7.16  # inches: both columns
 FONT = 7.0  # points
 LINE = FONT * 1.25 / 72  # inches from one line of text to the next
+LEGEND_ROW = 1.3 * LINE  # inches
 MARGIN = 0.04  # inches
 
 # Petroff's ten colours, chosen for scatter plots and colour-vision deficiencies: Accessible Color
@@ -60,12 +61,14 @@ def new_figure(
     caption: str,
     layout: Literal["constrained", "compressed"] = "constrained",
     width: float = WIDTH,
+    legend_rows: int = 0,
 ) -> "Figure":
-    """An empty figure with `height` inches for axes below its caption."""
+    """An empty figure with `height` inches for axes, below its caption and rows of a legend."""
     from matplotlib.figure import Figure
 
     lines = wrap_text(caption, width - 2 * MARGIN)
-    figure = Figure(figsize=(width, height + caption_height(lines)), layout=layout)
+    total = height + legend_rows * LEGEND_ROW + caption_height(lines)
+    figure = Figure(figsize=(width, total), layout=layout)
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=MARGIN, h_pad=MARGIN, rect=(0, 0, 1, height / figure.get_figheight()))
     add_caption(figure, lines)
@@ -89,6 +92,17 @@ def style_axes(axes: "Axes", x_label: str = "", y_label: str = "", frame: bool =
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_visible(frame)
     axes.spines[["left", "bottom"]].set_linewidth(0.6)
+
+
+def add_legend(figure: "Figure", num_columns: int = 1, **options: Any) -> None:
+    """A legend in the room that `new_figure` reserved for it between caption and axes."""
+    engine: Any = figure.get_layout_engine()
+    top_of_axes = engine.get()["rect"][3]
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, top_of_axes)}
+    pads: dict[str, Any] = {"borderaxespad": 0, "borderpad": 0.2, "handlelength": 1.6}
+    figure.legend(
+        ncols=num_columns, fontsize=FONT, frameon=False, **place, **pads, **options
+    ).set_in_layout(False)
 
 
 def add_colour_bar(

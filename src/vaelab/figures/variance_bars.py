@@ -26,8 +26,8 @@ def plot_variance_bars(
             and the others are scaled to add up to 1.
         caption: what is shown.
     """
-    legend = style.LINE * 1.4 * -(-len(parts) // 2)
-    figure = style.new_figure(max(len(names), 2) * BAR + 0.45 + legend, caption)
+    height = max(len(names), 2) * BAR + 0.45
+    figure = style.new_figure(height, caption, legend_rows=-(-len(parts) // 2))
     axes = figure.add_subplot()
     widths = np.clip(np.nan_to_num(np.array(list(parts.values()), float)), 0, None)
     widths /= np.maximum(widths.sum(0), np.finfo(float).tiny)
@@ -46,6 +46,5 @@ def plot_variance_bars(
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, 1)
     axes.tick_params(axis="y", length=0)
-    place: dict[str, Any] = {"loc": "outside upper left", "ncols": 2, "handlelength": 1.4}
-    figure.legend(fontsize=style.FONT, frameon=False, **place)
+    style.add_legend(figure, 2)
     return figure

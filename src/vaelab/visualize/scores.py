@@ -41,10 +41,11 @@ def draw_score_figures(
     if encoded.splits.factors is not None:
         yield "mutual_information", _draw_mutual_information(encoded, when)
     if set(KL_PARTS) <= set(scores):
+        split = "validation" if encoded.split == "val" else encoded.split
         parts = {label: scores[name] for name, label in KL_PARTS.items()}
         caption = (
-            f"Minus the ELBO: reconstruction over the {encoded.split} images, and the parts of the "
-            f"KL, in which q(z) is the average of q(z|x) over all images, {when}"
+            f"Minus the ELBO: reconstruction over the {split} images, and the parts of the KL, in "
+            f"which q(z) is the average of q(z|x) over all images, {when}"
         )
         yield "elbo_decomposition", figures.plot_elbo_decomposition(parts, caption)
 
