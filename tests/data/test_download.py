@@ -45,5 +45,5 @@ def test_no_way_to_the_file_says_what_to_do(web, tmp_path, port_and_path):
     with pytest.raises(UserError) as caught:
         fetch(url, path, git_blob_id=BLOB_ID, alternative="or use source=rendered")
     assert f"{path} expects a download from {url}, got: " in str(caught.value)
-    assert f"or put the file at {path} or use source=rendered." in str(caught.value)
+    assert f"or put the file at {path}, or use source=rendered." in str(caught.value)
     assert list(path.parent.iterdir()) == []

@@ -60,7 +60,7 @@ def _require_blob_id(path: Path, expected: str, advice: str) -> None:
 
 
 def _alternatives(path: Path, alternative: str) -> str:
-    return " ".join(filter(None, (f"or put the file at {path}", alternative))) + "."
+    return ", ".join(filter(None, (f"or put the file at {path}", alternative))) + "."
 
 
 def _download(url: str, path: Path, alternative: str) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 3.5  # inches: a column of a two-column paper, so that print scales no letter down
+WIDTH = 3.5  # inches: one column of a two-column paper, so that text is not scaled in print
 WIDE = 7.16  # inches: both columns
 FONT = 7.0  # points
 LINE = FONT * 1.25 / 72  # inches from one line of text to the next

@@ -141,22 +141,22 @@ def _draw_latent_scatter(context: FigureContext) -> "Figure":
     rest = context.positions[BATCH_SIZE:].to(context.start.device)
     encoded = [context.model.encode(context.subset.take(part)) for part in rest.split(BATCH_SIZE)]
     z = torch.cat([context.means, *(q_z.mean for q_z in encoded)]).cpu()
-    where, axis_names = "", ("$z_0$", "$z_1$")
+    where, axes = "", {}
     if context.model.latent_dim > 2:
         z, explained = principal_components(z)
         first, second = (100 * explained).tolist()
-        axis_names = f"PC 1 ({first:.0f} %)", f"PC 2 ({second:.0f} %)"
+        axes = {"axis_names": (f"PC 1 ({first:.0f} %)", f"PC 2 ({second:.0f} %)")}
         where = " on their first two principal components (variance explained)"
     caption = f"Means of q(z|x) of {len(z):,} {context.split} images{where}"
     values = _factor_values(context)
     if values:
         caption += f", coloured by each factor, {context.when}"
-        return figures.plot_factor_scatters(z, values, caption, axis_names=axis_names)
+        return figures.plot_factor_scatters(z, values, caption, **axes)
     labels = context.subset.labels
     labels = None if labels is None else labels[context.positions]
     caption += f"{'' if labels is None else ', coloured by label'}, {context.when}"
-    names: dict = {"axis_names": axis_names, "class_names": context.splits.class_names}
-    return figures.plot_latent_scatter(z, labels, caption=caption, **names)
+    names = context.splits.class_names
+    return figures.plot_latent_scatter(z, labels, caption=caption, class_names=names, **axes)
 
 
 def _factor_values(context: FigureContext) -> dict[str, Tensor]:
