@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -141,7 +141,7 @@ def _draw_latent_scatter(context: FigureContext) -> "Figure":
     rest = context.positions[BATCH_SIZE:].to(context.start.device)
     encoded = [context.model.encode(context.subset.take(part)) for part in rest.split(BATCH_SIZE)]
     z = torch.cat([context.means, *(q_z.mean for q_z in encoded)]).cpu()
-    where, axes = "", {}
+    where, axes = "", dict[str, Any]()
     if context.model.latent_dim > 2:
         z, explained = principal_components(z)
         first, second = (100 * explained).tolist()
