@@ -91,3 +91,11 @@ def test_labels_are_moved_only_where_they_would_overlap():
     moved = separate(centres, sizes)
     np.testing.assert_allclose(moved, [[0, 0], [1, 1], [1.5, 2], [9, 0.5]])
     np.testing.assert_array_equal(separate(moved, sizes), moved)
+
+
+def test_names_of_classes_in_one_place_are_left_to_the_legend(words):
+    z = torch.zeros(60, 2)
+    z[:2] = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+    axes = figures.plot_latent_scatter(z, torch.arange(60) % 10).axes[0]
+    assert len(words(axes.get_legend().get_texts())) == 10
+    assert words(axes.texts) == ["0", "1", "2"]

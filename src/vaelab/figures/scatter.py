@@ -19,6 +19,7 @@ PANEL = 1.55  # inches, the height of one
 SINGLE_COLOUR = "#0072B2"
 AXES_HEIGHT = 2.3  # inches of a single scatter, about
 BOLD = 1.15  # by how much bold text is wider
+MAX_MOVE = 2.5  # lines by which a name may leave its points; the legend has those that would
 
 
 def plot_latent_scatter(
@@ -126,7 +127,7 @@ def _add_colour_bar(
 def _label_classes(
     axes: "Axes", points: np.ndarray, number: np.ndarray, names: list[str], title: str
 ) -> None:
-    """A legend, and each name at the median of its points, for readers with colour blindness."""
+    """A legend, and names at the medians of their points for readers with colour blindness."""
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import withStroke
 
@@ -139,11 +140,11 @@ def _label_classes(
     middle: dict[str, Any] = {"ha": "center", "va": "center", "weight": "bold"}
     medians = np.array([np.median(points[number == i], axis=0) for i in range(len(names))])
     units = np.ptp(axes.get_ylim()) / AXES_HEIGHT  # of the data, per inch
-    sizes = np.array(
-        [(BOLD * style.text_width(name, style.FONT + 1), style.LINE) for name in names]
-    )
-    for (x, y), name in zip(separate(medians, units * sizes), names, strict=True):
-        axes.text(x, y, name, path_effects=halo, fontsize=style.FONT + 1, **middle)
+    sizes = [(BOLD * style.text_width(name, style.FONT + 1), style.LINE) for name in names]
+    moved = separate(medians, units * np.array(sizes))
+    for (x, y), (_, median), name in zip(moved, medians, names, strict=True):
+        if y - median <= MAX_MOVE * units * style.LINE:
+            axes.text(x, y, name, path_effects=halo, fontsize=style.FONT + 1, **middle)
 
 
 def separate(centres: np.ndarray, sizes: np.ndarray) -> np.ndarray:
