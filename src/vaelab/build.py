@@ -50,7 +50,10 @@ def build_run(cfg: DictConfig) -> RunParts:
     """
     config_checks.check_settings(cfg)
     data = build_data(cfg)
-    num_train = len(data.splits.train)
+    try:
+        num_train = len(data.splits.train)  # loads the data
+    except UserError as error:
+        raise with_path(error, "data", cfg) from error
     config_checks.check_batch_size(cfg.batch_size, num_train, replacement=cfg.replacement)
     torch.manual_seed(derive_seed("init", cfg.seed))
     model = build_model(cfg, data.image_shape)

@@ -25,7 +25,8 @@ from vaelab.runs.config_hash import SEED, canonical, key, without
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.loggers import save_and_log_figure
 from vaelab.runs.score_records import is_recorded, name_prefix, record_scores, score_identity
-from vaelab.visualize import model as gallery
+from vaelab.visualize.model import draw_model_figures, figure_names
+from vaelab.visualize.scores import draw_score_figures
 
 log = logging.getLogger(__name__)
 
@@ -250,12 +251,12 @@ def draw(run: Run, encoded: EncodedDataset) -> None:
     """Save the figures that the run lacks, and those of its scores, to figures/ and TensorBoard."""
     prefix = name_prefix(run.checkpoint.stem).replace("/", "_")
     there = {file.stem for file in run.folder.figures.glob("*")}
-    names = [n for n in gallery.picture_names(run.model) if f"{prefix}{n}" not in there]
+    names = [n for n in figure_names(run.model) if f"{prefix}{n}" not in there]
     when = f"step {run.step:,}"
     known = run.metrics
     flat = f"{name_prefix(run.checkpoint.stem)}metrics/"
     numbers = {name.removeprefix(flat): v for name, v in known.items() if name.startswith(flat)}
     with SummaryWriter(str(run.folder.path)) as writer:
-        pictures = gallery.model_pictures(run.model, run.data.splits, when, names=names)
-        for name, picture in chain(pictures, gallery.score_pictures(encoded, numbers, when)):
-            save_and_log_figure(f"{prefix}{name}", picture, run.folder, run.step, [writer])
+        figures = draw_model_figures(run.model, run.data.splits, when, names=names)
+        for name, figure in chain(figures, draw_score_figures(encoded, numbers, when)):
+            save_and_log_figure(f"{prefix}{name}", figure, run.folder, run.step, [writer])

@@ -1,4 +1,4 @@
-"""A web server of this machine, for downloads without a network."""
+"""A web server on this machine, for downloads without a network."""
 
 import threading
 from functools import partial
@@ -14,7 +14,7 @@ class _QuietHandler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def web(tmp_path, monkeypatch):
-    """(url, folder): what lies in the folder is at the url."""
+    """(url, folder): the files of the folder are at the url."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     folder = tmp_path / "web"
     folder.mkdir()

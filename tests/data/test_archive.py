@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vaelab.data import DSprites, FactorSpace
-from vaelab.data.archive import packed_chunks
+from vaelab.data.archive import read_packed_chunks
 from vaelab.data.download import blob_id
 from vaelab.data.rendering import FACTORS, render
 from vaelab.errors import UserError
@@ -38,7 +38,7 @@ def write_archive(path, **changes):
 
 
 def read(path):
-    return np.concatenate(list(packed_chunks(path, SPACE, 16)))
+    return np.concatenate(list(read_packed_chunks(path, SPACE, 16)))
 
 
 def test_the_archive_would_go_off(tmp_path):
@@ -52,7 +52,7 @@ def test_the_archive_would_go_off(tmp_path):
 def test_images_are_packed_chunk_by_chunk(tmp_path, monkeypatch):
     monkeypatch.setattr("vaelab.data.archive._CHUNK", 50)
     bits = write_archive(tmp_path / "a.npz")
-    chunks = list(packed_chunks(tmp_path / "a.npz", SPACE, 16))
+    chunks = list(read_packed_chunks(tmp_path / "a.npz", SPACE, 16))
     assert [len(chunk) for chunk in chunks] == [50, 50, 50, 50, 16]
     assert (np.concatenate(chunks) == bits).all()
 
@@ -61,14 +61,20 @@ def test_images_are_packed_chunk_by_chunk(tmp_path, monkeypatch):
     ("changes", "message"),
     [
         ({"imgs": None}, "no item named 'imgs.npy'"),
-        ({"imgs": np.zeros((5, 16, 16), np.uint8)}, r"imgs .* \(216, 16, 16\) .* \(5, 16, 16\)"),
-        ({"imgs": np.zeros((216, 16, 16), np.int16)}, "uint8 .* got int16"),
-        ({"imgs": np.full((216, 16, 16), 255, np.uint8)}, "pixels 0 and 1 .* got 255"),
+        (
+            {"imgs": np.zeros((5, 16, 16), np.uint8)},
+            r"^imgs of .* expects uint8 \(216, 16, 16\) .*, got uint8 \(5, 16, 16\); use the",
+        ),
+        ({"imgs": np.zeros((216, 16, 16), np.int16)}, "expects uint8 .* got int16"),
+        ({"imgs": np.full((216, 16, 16), 255, np.uint8)}, "expects pixels 0 and 1, got 255; use"),
         ({"imgs": np.array(Bomb(), dtype=object)}, "got object"),
-        ({"latents_classes": np.zeros((216, 6), np.int64)}, "in the order shape, scale"),
+        (
+            {"latents_classes": np.zeros((216, 6), np.int64)},
+            "images in the order shape, scale",
+        ),
     ],
 )
-def test_other_content_is_refused(tmp_path, changes, message):
+def test_other_content_is_rejected(tmp_path, changes, message):
     write_archive(tmp_path / "a.npz", **changes)
     with pytest.raises(UserError, match=message):
         read(tmp_path / "a.npz")
@@ -79,7 +85,7 @@ def test_damage_is_named(tmp_path):
     write_archive(path)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"dSprites archive .* a zip file\. Delete the file"):
+    with pytest.raises(UserError, match=r"the dSprites archive .* a zip file; delete the file"):
         read(path)
     short = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(short, "w") as new:
@@ -90,12 +96,24 @@ def test_damage_is_named(tmp_path):
         read(path)
 
 
-def test_download_and_rendering_give_the_same_data(web, tmp_path):
+@pytest.fixture
+def publish(monkeypatch):
+    """url, git blob id -> from now on they are those of the original archive."""
+
+    def at(url, git_blob_id=None):
+        monkeypatch.setattr("vaelab.data.dsprites.URL", url)
+        if git_blob_id:
+            monkeypatch.setattr("vaelab.data.dsprites.GIT_BLOB_ID", git_blob_id)
+
+    return at
+
+
+def test_download_and_rendering_give_the_same_data(web, tmp_path, publish):
     url, folder = web
     write_archive(folder / "a.npz")
     options = {"num_val": 10, "image_size": 16, "factor_sizes": SIZES}
-    source = {"url": f"{url}/a.npz", "git_blob_id": blob_id(folder / "a.npz")}
-    archived = DSprites(tmp_path, "archive", **source, **options)
+    publish(f"{url}/a.npz", blob_id(folder / "a.npz"))
+    archived = DSprites(tmp_path, "archive", **options)
     splits = archived.load()
     rendered = DSprites(tmp_path, **options).load()
     assert (splits.train.images.storage == rendered.train.images.storage).all()
@@ -105,8 +123,8 @@ def test_download_and_rendering_give_the_same_data(web, tmp_path):
     assert archived.load().checksum == splits.checksum  # from the cache
 
 
-def test_no_network_names_the_alternative(tmp_path):
-    data = DSprites(tmp_path, "archive", url="http://127.0.0.1:9/a.npz")
-    with pytest.raises(UserError, match=r"http://127\.0\.0\.1:9/a\.npz .*data\.source=rendered"):
-        data.load()
+def test_no_network_names_the_alternative(tmp_path, publish):
+    publish("http://127.0.0.1:9/a.npz")
+    with pytest.raises(UserError, match=r"from http://127\.0\.0\.1:9/a\.npz, .*: source=rendered"):
+        DSprites(tmp_path, "archive").load()
     assert list((tmp_path / "dsprites").iterdir()) == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab.data import Array
+from vaelab.data import Array, ImageFolder
 from vaelab.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -79,7 +79,7 @@ def test_npz_files(tmp_path):
     np.savez(path, images=BYTES, masks=BYTES[:, 0] > 9)
     assert Array(path, key="masks").load().image_shape == (1, 6, 8)
     for key, hint in ((None, "images"), ("mask", "masks")):
-        with pytest.raises(UserError, match=rf"\(images, masks\) but got {key}\. .*key={hint}"):
+        with pytest.raises(UserError, match=rf"^key .*\(images, masks\), got {key}; .*={hint}"):
             Array(path, key=key).load()
 
 
@@ -89,19 +89,22 @@ NAN = np.full((5, 4, 4), np.nan, np.float32)
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((5, 784), np.uint8), r"got \(5, 784\). Reshape"),
-        (np.zeros((5, 4, 4, 4), np.uint8), r"got \(5, 4, 4, 4\). Reshape"),
+        (np.zeros((5, 784), np.uint8), r"^root expects .*, got \(5, 784\) in .*; reshape"),
+        (np.zeros((5, 4, 4, 4), np.uint8), r"got \(5, 4, 4, 4\) in .*; reshape"),
         (np.zeros((5, 3, 4, 3), np.uint8), "read in two ways"),
-        (np.zeros((5, 4, 4), np.int64), "uint8, bool or float .* got int64"),
-        (np.ones((5, 4, 4), np.uint8), "none above 1. Save the array as bool"),
-        (np.full((5, 4, 4), 255.0), r"\[0, 1\] .* got 0?255.0 to 255.0. Scale"),
+        (np.zeros((5, 4, 4), np.int64), "expects uint8, bool or float pixels, got int64"),
+        (
+            np.ones((5, 4, 4), np.uint8),
+            "got none above 1 in .*; save .* as bool",
+        ),
+        (np.full((5, 4, 4), 255.0), r"in \[0, 1\], got 0?255.0 to 255.0 in .*; scale"),
         (np.full((5, 4, 4), -0.1), "got -0.1 to -0.1"),
         (NAN, "got nan to nan"),
         (np.array([[["a"]]] * 5), "got <U1"),
         (BYTES[:2], "at least 3 images"),
     ],
 )
-def test_other_arrays_are_refused(tmp_path, array, message):
+def test_other_arrays_are_rejected(tmp_path, array, message):
     with pytest.raises(UserError, match=message):
         load(tmp_path, array)
 
@@ -110,20 +113,30 @@ def test_objects_are_never_unpickled(tmp_path):
     np.save(tmp_path / "x.npy", np.array([{}, {}, {}]), allow_pickle=True)
     np.savez(tmp_path / "x.npz", allow_pickle=True, x=np.array([{}, {}, {}]))
     for name in ("x.npy", "x.npz"):
-        with pytest.raises(UserError, match="Expected an array of numbers"):
+        with pytest.raises(UserError, match=r"^root expects an array of numbers, got "):
             Array(tmp_path / name).load()
 
 
 def test_no_file_or_another(tmp_path):
-    with pytest.raises(UserError, match=r"there is none. Set data.root"):
+    with pytest.raises(UserError, match=r"^root .*absent\.npy, which is no file; correct"):
         Array(tmp_path / "absent.npy").load()
+    with pytest.raises(UserError, match=r"^root expects a \.npy .*, got none; set it"):
+        Array(None)
     for content in (b"", b"text", b"PK\x03\x04"):
         (tmp_path / "x.npy").write_bytes(content)
-        with pytest.raises(UserError, match="Expected an array of numbers"):
+        with pytest.raises(UserError, match=r"^root expects an array of numbers, got "):
             Array(tmp_path / "x.npy").load()
 
 
-@pytest.mark.parametrize("fractions", [(0.0, 0.1), (0.5, 0.5), (0.1, -0.1)])
-def test_fractions_must_leave_something(tmp_path, fractions):
-    with pytest.raises(UserError, match="positive val_fraction and test_fraction"):
-        load(tmp_path, BYTES, val_fraction=fractions[0], test_fraction=fractions[1])
+@pytest.mark.parametrize(
+    ("val", "test", "message"),
+    [
+        (0.0, 0.1, "^val_fraction expects a number above 0 and below 1, got 0.0"),
+        (0.5, 0.5, r"^val_fraction \+ test_fraction expects a sum below 1, got 0.5 \+ 0.5"),
+        (0.1, -0.1, "^test_fraction expects a number of at least 0 and below 1, got -0.1"),
+    ],
+)
+@pytest.mark.parametrize("dataset", [Array, ImageFolder])
+def test_fractions_must_leave_something(dataset, val, test, message):
+    with pytest.raises(UserError, match=message):
+        dataset("mine", val_fraction=val, test_fraction=test)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vaelab.data.batches import BatchSampler, share
+from vaelab.data.batches import BatchSampler, shard
 
 
 @pytest.mark.parametrize("replacement", [False, True])
@@ -57,11 +57,11 @@ def test_seed_changes_the_batches(replacement):
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 6])
-def test_shares_of_all_processes_make_the_global_batch(world_size):
+def test_shards_of_all_processes_make_the_global_batch(world_size):
     batch = BatchSampler(10, 6, 0)(2)
-    shares = [share(batch, rank, world_size) for rank in range(world_size)]
-    assert {len(rows) for rows in shares} == {6 // world_size}
-    assert torch.equal(torch.cat(shares), batch)
+    shards = [shard(batch, rank, world_size) for rank in range(world_size)]
+    assert {len(rows) for rows in shards} == {6 // world_size}
+    assert torch.equal(torch.cat(shards), batch)
 
 
 def test_asking_does_not_touch_the_global_generator():

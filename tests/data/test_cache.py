@@ -1,4 +1,4 @@
-"""Cache files: whole and verified, or refused."""
+"""Cached arrays: complete and verified, or rejected."""
 
 import errno
 
@@ -34,20 +34,20 @@ def test_writing_to_the_array_leaves_the_file_alone(path):
 
 
 @pytest.mark.parametrize("size", [0, 10, 64, 100, 728, 791])
-def test_a_file_cut_short_is_refused(path, size):
+def test_a_truncated_file_is_rejected(path, size):
     content = path.read_bytes()
     assert len(content) > size
     path.write_bytes(content[:size])
-    with pytest.raises(UserError, match=r"rows\.npy but got .* cut short or altered\. Delete it"):
+    with pytest.raises(UserError, match=r"rows\.npy expects .*, got .* truncated .*; delete it"):
         open_array(path)
 
 
 @pytest.mark.parametrize("position", [0, 130, 700, -1])
-def test_an_altered_byte_is_refused(path, position):
+def test_an_altered_byte_is_rejected(path, position):
     content = bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"Expected 'SHA-256 [0-9a-f]{64}'"):
+    with pytest.raises(UserError, match=r"expects SHA-256 [0-9a-f]{64}, got "):
         open_array(path)
 
 

@@ -126,14 +126,14 @@ def test_evaluation_pixels_are_the_same_whatever_the_training_seed_and_treatment
 @pytest.mark.parametrize("pixels", ["greyscale", "dynamic", "static"])
 @pytest.mark.parametrize("replacement", [False, True])
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_shares_of_all_processes_make_the_global_batch(pixels, replacement, world_size):
+def test_shards_of_all_processes_make_the_global_batch(pixels, replacement, world_size):
     whole = module(pixels, replacement=replacement)
     for step in (0, 3, 4):
-        shares = [
+        shards = [
             module(pixels, replacement=replacement).train_batch(step, rank, world_size)
             for rank in range(world_size)
         ]
-        assert torch.equal(torch.cat(shares), whole.train_batch(step))
+        assert torch.equal(torch.cat(shards), whole.train_batch(step))
 
 
 @pytest.mark.parametrize("pixels", ["greyscale", "dynamic", "static"])
@@ -162,7 +162,7 @@ def test_serving_data_leaves_the_global_generator_alone(pixels):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_training_goes_on_at_the_trainers_step():
+def test_training_starts_at_the_trainers_step():
     data = attach(module("dynamic", num_steps=7), step=4)
     batches = list(data.train_dataloader())
     assert len(batches) == 3
@@ -184,25 +184,26 @@ def test_processes_together_evaluate_every_image_once(world_size):
     assert torch.equal(torch.cat([found[number] for number in sorted(found)]), expected)
 
 
-def test_a_batch_that_processes_cannot_share_is_refused():
-    with pytest.raises(UserError, match="got 6 images for 4 processes"):
+def test_a_batch_that_processes_cannot_share_is_rejected():
+    with pytest.raises(UserError, match=r"^batch_size .* multiple .*, got 6 images for 4 proc"):
         attach(module("greyscale"), world_size=4)
 
 
 def test_data_without_a_test_set_says_so():
-    with pytest.raises(UserError, match="no test set"):
+    with pytest.raises(UserError, match="expects data with a test set"):
         module("greyscale", Packed()).test_dataloader()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pixels": "dynamc"}, r"got 'dynamc'; nearest: dynamic"),
-        ({"batch_size": 0}, "^batch_size expects a number of images from 1 up, got 0"),
+        ({"pixels": "dynamc"}, r"^pixels expects .*, got 'dynamc'; did you mean dynamic"),
+        ({"batch_size": 0}, "^batch_size expects an integer of at least 1, got 0; try 64"),
+        ({"batch_size": 6.5}, "^batch_size expects an integer of at least 1, got 6.5"),
         ({"eval_batch_size": -3}, "^eval_batch_size expects .* got -3"),
-        ({"num_steps": -1}, "^num_steps expects .* got -1"),
+        ({"num_steps": -1}, "^num_steps expects an integer of at least 0, got -1"),
     ],
 )
-def test_senseless_options_are_refused_by_name(options, message):
+def test_senseless_options_are_rejected_by_name(options, message):
     with pytest.raises(UserError, match=message):
         ImageDataModule(Grey(), **options)

@@ -25,15 +25,15 @@ def test_a_file_is_fetched_once_and_verified_each_time(web, tmp_path):
     (folder / "set.bin").unlink()
     fetch(f"{url}/set.bin", path, git_blob_id=BLOB_ID)
     path.write_bytes(CONTENT[:-1])
-    with pytest.raises(UserError, match=rf"id {BLOB_ID} of .*set.bin but got .*\. Delete it"):
+    with pytest.raises(UserError, match=rf"\.bin expects .* id {BLOB_ID}, got .*; delete it"):
         fetch(f"{url}/set.bin", path, git_blob_id=BLOB_ID)
 
 
-def test_other_content_is_refused_and_not_kept(web, tmp_path):
+def test_other_content_is_rejected_and_not_kept(web, tmp_path):
     url, folder = web
     (folder / "set.bin").write_bytes(b"another")
     path = tmp_path / "data" / "set.bin"
-    with pytest.raises(UserError, match=f"Expected git blob id {BLOB_ID} .* run again, or put"):
+    with pytest.raises(UserError, match=f"expects git blob id {BLOB_ID}, .* run again, or put"):
         fetch(f"{url}/set.bin", path, git_blob_id=BLOB_ID)
     assert list(path.parent.iterdir()) == []
 
@@ -43,7 +43,7 @@ def test_no_way_to_the_file_says_what_to_do(web, tmp_path, port_and_path):
     url = port_and_path.format(live=web[0])
     path = tmp_path / "data" / "set.bin"
     with pytest.raises(UserError) as caught:
-        fetch(url, path, git_blob_id=BLOB_ID, alternative="Or use data.source=rendered.")
-    assert f"Expected to download {url} but got: " in str(caught.value)
-    assert f"put the file at {path} by hand. Or use data.source=rendered." in str(caught.value)
+        fetch(url, path, git_blob_id=BLOB_ID, alternative="or use source=rendered")
+    assert f"{path} expects a download from {url}, got: " in str(caught.value)
+    assert f"or put the file at {path}, or use source=rendered." in str(caught.value)
     assert list(path.parent.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The dSprites data set: storage, splits and what it refuses."""
+"""The dSprites data set: storage, splits and what it rejects."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ def test_images_are_rendered_once_and_mapped(root):
     assert files[0].stat() == before
 
 
-def test_storage_has_512_bytes_an_image(tmp_path):
+def test_storage_has_512_bytes_per_image(tmp_path):
     storage = (
         DSprites(tmp_path, num_val=3, factor_sizes=(3, 1, 2, 2, 1)).load().train.images.storage
     )
@@ -83,7 +83,7 @@ def test_random_split_is_disjoint_and_complete(root):
     assert indices(other.test) == test  # the held-out part doesn't depend on num_val
 
 
-def test_combinations_hold_out_what_fits_any_mapping(root):
+def test_combinations_hold_out_what_matches_any_mapping(root):
     held_out = [{"shape": [2], "orientation": [0, 1]}, {"posX": [3]}]
     splits = dsprites(root, split="combinations", held_out=held_out).load()
     train, val, test = map(indices, (splits.train, splits.val, splits.test))
@@ -105,7 +105,7 @@ def test_a_damaged_cache_says_delete_it(tmp_path):
     (path,) = (tmp_path / "dsprites").iterdir()
     content = path.read_bytes()
     path.write_bytes(content[:-100])
-    with pytest.raises(UserError, match=rf"{path.name} .*Delete it and run again"):
+    with pytest.raises(UserError, match=rf"{path.name} .*delete it and run again"):
         dsprites(tmp_path).load()
 
 
@@ -131,18 +131,18 @@ def test_importing_the_data_sets_leaves_slow_modules_out():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source": "archived"}, r"data\.source to be .* got 'archived'. Write .*=archive"),
-        ({"split": "full-grid"}, "Write data.split=full_grid"),
-        ({"num_val": 0}, "Expected data.num_val to take 1 to 479 of 480 images but got 0"),
+        ({"source": "archived"}, r"^source expects .*, got 'archived'; did you mean archive\?"),
+        ({"split": "full-grid"}, r"^split expects .*; did you mean full_grid\?"),
+        ({"num_val": 0}, "^num_val expects to take 1 to 479 of 480 images, got 0; leave"),
         ({"num_val": NUM}, "got 480"),
-        ({"split": "random", "test_fraction": 1.0}, "data.test_fraction to take"),
-        ({"split": "combinations"}, "got None. Set data.held_out"),
-        ({"split": "combinations", "held_out": [{"posx": [0]}]}, "got 'posx'. Write posX"),
-        ({"split": "combinations", "held_out": [{"posX": [4]}]}, "'posX' in 0 to 3 but got 4"),
+        ({"split": "random", "test_fraction": 1.0}, "^test_fraction expects to take"),
+        ({"split": "combinations"}, "^held_out expects .*, got None; try"),
+        ({"split": "combinations", "held_out": [{"posx": [0]}]}, "got 'posx'; try posX"),
+        ({"split": "combinations", "held_out": [{"posX": [4]}]}, "'posX' .* 0 to 3, got 4"),
         ({"split": "combinations", "held_out": [{"posX": 1}]}, "list of mappings"),
         ({"split": "combinations", "held_out": [{}]}, "list of mappings"),
-        ({"split": "combinations", "held_out": [{"shape": [0, 1, 2]}]}, "got 480. Change"),
-        ({"image_size": 28}, "image_size 16, 32 or 64 but got 28"),
+        ({"split": "combinations", "held_out": [{"shape": [0, 1, 2]}]}, "got 480; leave"),
+        ({"image_size": 28}, "^image_size expects one of 16, 32, 64, got 28"),
     ],
 )
 def test_mistakes_are_named(root, options, message):

@@ -1,4 +1,4 @@
-"""Folders of pictures."""
+"""Folders of images."""
 
 import numpy as np
 import pytest
@@ -19,10 +19,10 @@ def all_images(splits):
     return splits.train.images.take(torch.arange(len(splits.train.images)))
 
 
-def test_grey_pictures_in_the_order_of_their_paths(tmp_path):
+def test_grey_images_in_the_order_of_their_paths(tmp_path):
     for i in range(10):
         save(tmp_path / f"{i}.{'PNG' if i % 2 else 'bmp'}", value=25 * i)
-    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "._0.png").write_text("left by macOS")
     splits = ImageFolder(tmp_path, val_fraction=0.2).load()
     assert splits.image_shape == (1, 6, 8)
@@ -30,7 +30,7 @@ def test_grey_pictures_in_the_order_of_their_paths(tmp_path):
     parts = [s.index.tolist() for s in (splits.train, splits.val, splits.test)]
     assert [len(part) for part in parts] == [7, 2, 1]
     assert sorted(i for part in parts for i in part) == list(range(10))
-    assert splits.train.labels is None
+    assert splits.train.labels is splits.class_names is None
 
 
 def test_colour_and_labels_from_sub_folders(tmp_path):
@@ -45,6 +45,7 @@ def test_colour_and_labels_from_sub_folders(tmp_path):
     for subset in (splits.train, splits.val, splits.test):
         labels[subset.index] = subset.labels
     assert labels.tolist() == [0, 1, 2, 2]
+    assert splits.class_names == ("ant/small", "bee", "cat")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "bmp", "gif", "webp"])
@@ -67,42 +68,47 @@ def test_channels_convert(tmp_path, channels):
 def test_mixed_channels_are_named(tmp_path):
     for i, mode in enumerate(["L", "L", "RGB"]):
         save(tmp_path / f"{i}.png", mode=mode)
-    with pytest.raises(UserError, match=r"Expected 1 channels .*2\.png has 3\. Set data\.channels"):
+    with pytest.raises(UserError, match=r"channels .*, 1 as .*, got 3 in .*2\.png; try"):
         ImageFolder(tmp_path).load()
 
 
 def test_the_first_odd_size_is_named(tmp_path):
     for i in range(6):
         save(tmp_path / f"{i}.png", size=(8, 6) if i < 3 else (9, 6))
-    with pytest.raises(UserError, match=r"8 x 6 pixels .*3\.png has 9 x 6\. Resize"):
+    with pytest.raises(UserError, match=r"8 x 6 pixels .*, got 9 x 6 in .*3\.png; resize"):
         ImageFolder(tmp_path).load()
 
 
-def test_unreadable_pictures_are_named(tmp_path):
+def test_unreadable_images_are_named(tmp_path):
     for i in range(3):
         save(tmp_path / f"{i}.png", size=(64, 64))
     content = (tmp_path / "1.png").read_bytes()
-    for damaged in (b"", b"no picture", content[: len(content) // 2]):
+    for damaged in (b"", b"no image", content[: len(content) // 2]):
         (tmp_path / "1.png").write_bytes(damaged)
-        with pytest.raises(UserError, match=r"Expected a picture in .*1\.png but got"):
+        with pytest.raises(UserError, match=r"^root expects .*, got in .*1\.png: .*; fix the file"):
             ImageFolder(tmp_path).load()
 
 
-def test_sixteen_bits_are_refused(tmp_path):
+def test_sixteen_bits_are_rejected(tmp_path):
     for i in range(3):
         Image.fromarray(np.full((4, 4), 1000, np.uint16)).save(tmp_path / f"{i}.png")
-    with pytest.raises(UserError, match=r"8 bits a channel .* the mode I;16"):
+    with pytest.raises(UserError, match=r"8 bits per channel, got mode I;16"):
         ImageFolder(tmp_path).load()
 
 
 def test_empty_missing_and_small_folders(tmp_path):
-    with pytest.raises(UserError, match=r"Expected pictures .* got none"):
+    with pytest.raises(UserError, match=r"^root expects a folder with images .*, got none in "):
         ImageFolder(tmp_path).load()
-    with pytest.raises(UserError, match=r"Expected a folder of pictures .* there is none"):
+    with pytest.raises(UserError, match=r"^root .*absent, which is no folder; correct"):
         ImageFolder(tmp_path / "absent").load()
     for i in range(2):
         save(tmp_path / f"{i}.png")
     with pytest.raises(UserError, match="at least 3 images"):
         ImageFolder(tmp_path).load()
-    with pytest.raises(UserError, match=r"channels to be 1 .* got 4"):
+    with pytest.raises(UserError, match=r"^channels expects 1 .*, got 4; try 3"):
         ImageFolder(tmp_path, channels=4)
+
+
+def test_no_folder_is_a_sentence():
+    with pytest.raises(UserError, match=r"^root expects a folder .*, got none; set it"):
+        ImageFolder(None)

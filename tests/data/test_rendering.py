@@ -21,7 +21,7 @@ def unpacked(images, image_size=64):
 
 
 def by_formula(shape, s, t, pos_x, pos_y, image_size):
-    """One image, every pixel judged for itself."""
+    """One image, every pixel decided separately."""
     centre = (np.arange(image_size) + 0.5) * 64 / image_size
     dx = centre[None, :] - (16 + 32 * pos_x)
     dy = centre[:, None] - (16 + 32 * pos_y)
@@ -40,7 +40,7 @@ def by_formula(shape, s, t, pos_x, pos_y, image_size):
     return inside
 
 
-def test_whole_grid_has_512_bytes_an_image(grid):
+def test_whole_grid_has_512_bytes_per_image(grid):
     assert grid.shape == (737_280, 512)
     assert grid.dtype == np.uint8
 
@@ -113,10 +113,10 @@ def test_real_frames_are_reproduced(grid):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (((3, 6, 40, 32, 32), 48), "image_size 16, 32 or 64 but got 48"),
-        (((3, 6, 40, 32), 64), r"five factor sizes .* got \(3, 6, 40, 32\)"),
+        (((3, 6, 40, 32, 32), 48), "image_size expects one of 16, 32, 64, got 48"),
+        (((3, 6, 40, 32), 64), r"^factor_sizes expects five .*, got \(3, 6, 40, 32\)"),
         (((3, 0, 40, 32, 32), 64), "at least 1"),
-        (((2, 1, 1, 1, 1), 64), "2 different shapes"),
+        (((2, 1, 1, 1, 1), 64), "^shapes expects 2 different ones"),
         (((2, 1, 1, 1, 1), 64, (0, 3)), r"got \(0, 3\)"),
         (((2, 1, 1, 1, 1), 64, (1, 1)), r"got \(1, 1\)"),
     ],

@@ -1,4 +1,4 @@
-"""Frames hold the exact pixels of the images, there and back."""
+"""Frames contain the exact pixels of the images, there and back."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ VALUES = [-2.0, -1.0, 1.0, 2.0]
 
 
 def animation(images, names=None):
-    names = names or [f"z{i + 1}" for i in range(len(images))]
-    return figures.animated_traversals(images, names, VALUES, "what is shown")
+    names = names or [f"z{i}" for i in range(len(images))]
+    return figures.animate_traversals(images, names, VALUES, "what is shown")
 
 
 def contains(frame, image):

@@ -1,15 +1,15 @@
-"""Curves have the values given, and names that don't lie on one another."""
+"""Curves have the values given, and names that don't cover each other."""
 
 import numpy as np
 import pytest
 
 from vaelab import figures
-from vaelab.figures.curves import NUM_NAMED, OTHERS, spread
+from vaelab.figures.curves import GREY, NUM_NAMED, spread_out
 
 
 def test_curves_show_their_values_and_names(words):
     series = {"train": ([1, 2, 3], [5.0, 4.0, 3.0]), "val": ([1, 3], [6.0, 2.0])}
-    axes = figures.curves(series, "loss (nats)").axes[0]
+    axes = figures.plot_curves(series, "loss (nats)").axes[0]
     for line, (steps, values) in zip(axes.lines, series.values(), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), steps)
         np.testing.assert_array_equal(line.get_ydata(), values)
@@ -20,19 +20,19 @@ def test_curves_show_their_values_and_names(words):
 
 def test_the_largest_latents_are_named_and_the_others_grey(words):
     kl = np.array([[0.1] * 12, np.arange(12.0)])
-    axes = figures.latent_kl_curves([10, 20], kl, [f"z{i + 1}" for i in range(12)]).axes[0]
-    named = [f"z{i}" for i in range(12, 12 - NUM_NAMED, -1)]
+    axes = figures.plot_latent_kl([10, 20], kl, [f"z{i}" for i in range(12)]).axes[0]
+    named = [f"z{i}" for i in range(11, 11 - NUM_NAMED, -1)]
     assert set(words(axes.texts)) == {*named, f"{12 - NUM_NAMED} others"}
-    grey = [line for line in axes.lines if line.get_color() == OTHERS]
+    grey = [line for line in axes.lines if line.get_color() == GREY]
     assert sorted(line.get_ydata()[-1] for line in grey) == list(range(12 - NUM_NAMED))
     colours = {t.get_text(): t.get_color() for t in axes.texts}
     for line in axes.lines:
-        if line.get_color() != OTHERS:
-            assert colours[f"z{int(line.get_ydata()[-1]) + 1}"] == line.get_color()
+        if line.get_color() != GREY:
+            assert colours[f"z{int(line.get_ydata()[-1])}"] == line.get_color()
 
 
 def test_few_latents_are_all_named(words):
-    axes = figures.latent_kl_curves([10], [[1.0, 2.0]], ["a", "b"]).axes[0]
+    axes = figures.plot_latent_kl([10], [[1.0, 2.0]], ["a", "b"]).axes[0]
     assert sorted(words(axes.texts)) == ["a", "b"]
 
 
@@ -46,11 +46,11 @@ def test_few_latents_are_all_named(words):
     ],
 )
 def test_names_are_spread_as_little_as_it_takes(places, expected):
-    assert spread(places, 1.0, 10.0) == pytest.approx(expected)
+    assert spread_out(places, 1.0, 10.0) == pytest.approx(expected)
 
 
 def test_spread_names_keep_their_order_and_distance():
     places = np.sort(np.random.default_rng(0).uniform(0, 10, 9))
-    moved = np.array(spread(list(places), 1.0, 10.0))
+    moved = np.array(spread_out(list(places), 1.0, 10.0))
     assert (np.diff(moved) >= 1.0 - 1e-12).all()
     assert moved[-1] <= 10

@@ -1,19 +1,20 @@
-"""What holds for each figure: its caption, nothing cut off, the width of a column, stable bytes."""
+"""What holds for every figure: caption, nothing cut off, width of a column, stable bytes."""
 
 import io
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from vaelab import figures
-from vaelab.figures.page import WIDE, WIDTH
+from vaelab.figures.style import WIDE, WIDTH
 
 CAPTION = "What is shown, at step 10, said in so many words that they need more than one line of it"
 VALUES = [-2.0, 0.0, 2.0]
-LATENTS = [f"z{i + 1}" for i in range(10)]
+LATENTS = [f"z{i}" for i in range(10)]
 FACTORS = ["shape", "scale", "orientation", "position x", "position y"]
 
 
@@ -33,57 +34,59 @@ def panels(num, num_lines, x=(1, 4, 16)):
     return [figures.Panel(f"number {i}", lines, dots) for i in range(num)]
 
 
-def trails(num):
+def rate_distortion_curves(num):
     cost = np.array([80.0, 90.0, 110.0])
     labels = ["beta 1", "beta 4", "beta 16"]
-    return [figures.Trail(f"trail {i}", cost + i, 100 / cost, labels) for i in range(num)]
+    return [
+        figures.RateDistortionCurve(f"curve {i}", cost + i, 100 / cost, labels) for i in range(num)
+    ]
 
 
 FIGURES = {
-    "against a setting": lambda: figures.against("beta", panels(4, 3), CAPTION),
-    "one panel": lambda: figures.against("beta", panels(1, 1), CAPTION),
-    "rate and distortion": lambda: figures.rate_distortion(
-        trails(2), np.random.default_rng(0).uniform(80, 90, (9, 2)), CAPTION
+    "metric vs setting": lambda: figures.plot_metric_vs_setting("beta", panels(4, 3), CAPTION),
+    "one panel": lambda: figures.plot_metric_vs_setting("beta", panels(1, 1), CAPTION),
+    "rate and distortion": lambda: figures.plot_rate_distortion(
+        rate_distortion_curves(2), np.random.default_rng(0).uniform(80, 90, (9, 2)), CAPTION
     ),
-    "rank correlation": lambda: figures.rank_correlation_heat_map(
+    "rank correlation": lambda: figures.plot_rank_correlation(
         np.eye(3), ["ELBO", "KL", "DCI disentanglement"], CAPTION
     ),
-    "wide rank correlation": lambda: figures.rank_correlation_heat_map(
+    "wide rank correlation": lambda: figures.plot_rank_correlation(
         np.full((20, 20), np.nan), [f"number {i}" for i in range(20)], CAPTION
     ),
-    "variance": lambda: figures.variance_bars(
+    "variance": lambda: figures.plot_variance_bars(
         ["MIG", "DCI disentanglement"], {"objective.beta": [0.3, -0.1], "seed": [0.7, 1.1]}, CAPTION
     ),
-    "reconstructions": lambda: figures.reconstructions(grey(4), grey(4), CAPTION),
-    "samples": lambda: figures.samples(grey(7), 3, CAPTION),
-    "samples in colour": lambda: figures.samples(torch.rand(4, 3, 6, 8), 2, CAPTION),
-    "traversals": lambda: figures.traversals(grey(2, 3), ["z 1", "z 0"], VALUES, CAPTION),
-    "long names": lambda: figures.traversals(
+    "reconstructions": lambda: figures.plot_reconstructions(grey(4), grey(4), CAPTION),
+    "samples": lambda: figures.plot_samples(grey(7), 3, CAPTION),
+    "samples in colour": lambda: figures.plot_samples(torch.rand(4, 3, 6, 8), 2, CAPTION),
+    "traversals": lambda: figures.plot_traversals(grey(2, 3), ["z1", "z0"], VALUES, CAPTION),
+    "long names": lambda: figures.plot_traversals(
         grey(2, 3), ["z10, KL 12.34", "z9, KL 0.01"], VALUES, CAPTION
     ),
-    "manifold": lambda: figures.manifold(grey(3, 3), VALUES, CAPTION),
-    "scatter": lambda: figures.latent_scatter(torch.randn(9, 2), None, caption=CAPTION),
-    "scatter of classes": lambda: figures.latent_scatter(
+    "manifold": lambda: figures.plot_manifold(grey(3, 3), VALUES, CAPTION),
+    "scatter": lambda: figures.plot_latent_scatter(torch.randn(9, 2), None, caption=CAPTION),
+    "scatter of classes": lambda: figures.plot_latent_scatter(
         torch.randn(9, 2), torch.arange(9) % 3, "digit", CAPTION
     ),
-    "scatter of a quantity": lambda: figures.latent_scatter(
+    "scatter of a quantity": lambda: figures.plot_latent_scatter(
         torch.randn(9, 2), torch.arange(9), "scale", CAPTION, continuous=True
     ),
-    "scatter of factors": lambda: figures.factor_scatters(
+    "scatter of factors": lambda: figures.plot_factor_scatters(
         torch.randn(9, 2), {n: torch.arange(9) % (3 + i) for i, n in enumerate(FACTORS)}, CAPTION
     ),
-    "heat map": lambda: figures.mutual_information_heat_map(
+    "heat map": lambda: figures.plot_mutual_information(
         torch.rand(10, 5), LATENTS, FACTORS, CAPTION
     ),
-    "wide heat map": lambda: figures.mutual_information_heat_map(
+    "wide heat map": lambda: figures.plot_mutual_information(
         torch.rand(2, 12), LATENTS[:2], [f"a factor of number {i}" for i in range(12)], CAPTION
     ),
-    "latent KL": lambda: figures.latent_kl_curves(*steps_and_kl(25), LATENTS, CAPTION),
-    "latent KL at one step": lambda: figures.latent_kl_curves(*steps_and_kl(1), LATENTS, CAPTION),
-    "decomposition": lambda: figures.elbo_decomposition(
+    "latent KL": lambda: figures.plot_latent_kl(*steps_and_kl(25), LATENTS, CAPTION),
+    "latent KL at one step": lambda: figures.plot_latent_kl(*steps_and_kl(1), LATENTS, CAPTION),
+    "decomposition": lambda: figures.plot_elbo_decomposition(
         {"reconstruction": 86.4, "mutual information": 9, "total correlation": -1}, CAPTION
     ),
-    "curves": lambda: figures.curves(
+    "curves": lambda: figures.plot_curves(
         {"train/elbo": ([1, 2], [-90.0, -80.0]), "val/elbo": ([2], [np.nan])}, "nats", CAPTION
     ),
 }
@@ -97,6 +100,18 @@ def test_it_has_its_caption_and_no_text_is_cut_off(name, caption_of, cut_off):
     assert caption_of(figure) == CAPTION
     assert figure.get_figwidth() in (WIDTH, WIDE)
     assert cut_off(figure) == []
+
+
+@every_figure
+def test_its_legend_covers_neither_caption_nor_axes(name):
+    figure = FIGURES[name]()
+    FigureCanvasAgg(figure).draw()
+    (caption,) = [text for text in figure.texts if text.get_gid() == "caption"]
+    for legend in figure.legends:
+        box = legend.get_window_extent()
+        assert box.y1 <= caption.get_window_extent().y0
+        assert max(axes.get_tightbbox().y1 for axes in figure.axes if axes.axison) <= box.y0
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 @every_figure
@@ -130,8 +145,8 @@ def test_no_figure_is_left_in_pyplot(name):
 
 
 def test_without_a_caption_there_is_no_room_for_one():
-    tall = figures.samples(grey(4), 2, CAPTION).get_figheight()
-    assert figures.samples(grey(4), 2).get_figheight() < tall - 0.1
+    tall = figures.plot_samples(grey(4), 2, CAPTION).get_figheight()
+    assert figures.plot_samples(grey(4), 2).get_figheight() < tall - 0.1
 
 
 def test_cut_off_text_would_be_seen(cut_off):

@@ -1,4 +1,4 @@
-"""The heat map has latents down, factors across, and says its values where there is room."""
+"""The heat map has one row per latent, one column per factor, and numbers where there is room."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ MI = np.array([[0.0, 1.5], [0.25, 0.5], [0.75, 0.125]])
 
 def heat_map(mi):
     latents, factors = ([f"{word}{i}" for i in range(max(mi.shape))] for word in "zf")
-    return figures.mutual_information_heat_map(mi, latents[: len(mi)], factors[: mi.shape[1]])
+    return figures.plot_mutual_information(mi, latents[: len(mi)], factors[: mi.shape[1]])
 
 
 def test_values_names_and_numbers_stand_where_they_belong(words):
@@ -30,6 +30,6 @@ def test_numbers_are_dark_on_light_and_light_on_dark():
     assert (inks["1.50"], inks["0.00"]) == ("black", "white")
 
 
-def test_many_cells_have_no_numbers_and_zero_everywhere_is_a_picture():
+def test_many_cells_have_no_numbers_and_zero_everywhere_is_a_figure():
     assert len(heat_map(np.ones((3, 20))).axes[0].texts) == 0
     assert heat_map(np.zeros((2, 2))).axes[0].get_images()[0].get_clim()[1] > 0

@@ -54,37 +54,42 @@ def test_png_has_the_pixels_and_says_how_large_it_is_in_print(colour, mode):
 
 def test_svg_is_well_formed_keeps_text_and_the_images_own_pixels():
     images = torch.rand(4, 1, 6, 6)
-    root = ElementTree.fromstring(figures.to_svg(figures.samples(images, 2, "some words")))
+    root = ElementTree.fromstring(figures.to_svg(figures.plot_samples(images, 2, "some words")))
     assert root.tag.endswith("svg")
     assert "some words" in "".join(root.itertext())
     (image,) = [node for node in root.iter() if node.tag.endswith("}image")]
     data = next(value for key, value in image.attrib.items() if key.endswith("href"))
     with Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))) as embedded:
         shown = np.asarray(embedded.convert("RGB"))
-    grid = (figures.image_grid(images, 2) * 255).round().astype(np.uint8)
+    grid = (figures.make_image_grid(images, 2) * 255).round().astype(np.uint8)
     assert any((turned == grid).all() for turned in (shown, shown[::-1]))
 
 
 def test_png_is_the_same_before_and_after_an_svg():
-    figure = figures.samples(torch.rand(4, 1, 6, 6), 2, "caption")
+    figure = figures.plot_samples(torch.rand(4, 1, 6, 6), 2, "caption")
     before = figures.to_png(figure)
     figures.to_svg(figure)
     assert figures.to_png(figure) == before
 
 
-def test_files_are_whole_and_alone(tmp_path):
-    figure = figures.samples(torch.rand(4, 1, 6, 6), 2, "caption")
-    figures.save(figure, tmp_path / "in" / "a.b", ("png", "svg"))
+def save(figure, path):
+    figures.write_encoded(figures.encode(figure, path.suffix[1:]), path)
+
+
+def test_files_are_complete_and_nothing_else_is_left(tmp_path):
+    figure = figures.plot_samples(torch.rand(4, 1, 6, 6), 2, "caption")
+    for suffix in ("png", "svg"):
+        save(figure, tmp_path / "in" / f"a.b.{suffix}")
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a.b.png", "a.b.svg"]
-    figures.save_gif(figures.Animation(noise(3, 8, 9, 3), ""), tmp_path / "a.gif")
+    save(figures.Animation(noise(3, 8, 9, 3), ""), tmp_path / "a.gif")
     with Image.open(tmp_path / "a.gif") as gif:
         assert (gif.n_frames, gif.size) == (3, (9, 8))
 
 
-def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path):
+def test_a_path_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="expected to write"):
-        figures.save(Figure(), tmp_path / "file" / "a")
+    with pytest.raises(UserError, match=r"file/a\.png"):
+        save(Figure(figsize=(1, 1)), tmp_path / "file" / "a.png")
 
 
 def test_gif_of_greys_has_the_exact_shades_its_pace_and_no_end():

@@ -1,17 +1,19 @@
-"""Figures of many runs: where lines, bands, dots, bars and labels lie."""
+"""Figures of many runs: positions of lines, bands, dots, bars and labels."""
 
 import numpy as np
 import pytest
 
 from vaelab import figures
-from vaelab.figures.against import is_logarithmic
+from vaelab.figures.metric_vs_setting import is_logarithmic
 
 X = np.array([1.0, 4.0, 16.0])
 
 
-def test_lines_bands_and_dots_lie_where_the_numbers_are():
+def test_lines_bands_and_dots_are_where_the_numbers_are():
     line = figures.Line("beta-VAE", X, X + 1, X, X + 3)
-    figure = figures.against("beta", [figures.Panel("MIG", [line], [np.stack([X, X + 2], 1)])])
+    figure = figures.plot_metric_vs_setting(
+        "beta", [figures.Panel("MIG", [line], [np.stack([X, X + 2], 1)])]
+    )
     axes = figure.axes[0]
     (drawn,) = axes.lines
     assert drawn.get_xydata().tolist() == np.stack([X, X + 1], 1).tolist()
@@ -32,8 +34,10 @@ def test_tenfold_positive_values_are_logarithmic(values, answer):
 
 
 def test_lines_of_equal_elbo_have_slope_minus_one_and_their_name():
-    trail = figures.Trail("", np.array([80.0, 100.0]), np.array([20.0, 5.0]), ["beta 1", "beta 4"])
-    axes = figures.rate_distortion([trail], np.zeros((0, 2))).axes[0]
+    curve = figures.RateDistortionCurve(
+        "", np.array([80.0, 100.0]), np.array([20.0, 5.0]), ["beta 1", "beta 4"]
+    )
+    axes = figures.plot_rate_distortion([curve], np.zeros((0, 2))).axes[0]
     equal = [line.get_xydata() for line in axes.lines[1:]]
     names = [text.get_text() for text in axes.texts]
     costs = [ends.sum(1) for ends in equal]
@@ -46,23 +50,23 @@ def test_lines_of_equal_elbo_have_slope_minus_one_and_their_name():
     assert names[len(equal) :] == ["beta 1", "beta 4"]
 
 
-def test_labels_that_would_lie_on_each_other_are_left_out():
+def test_labels_that_would_cover_each_other_are_left_out():
     cost, kl = np.array([80.0, 80.01, 100.0]), np.array([20.0, 20.01, 5.0])
-    axes = figures.rate_distortion(
-        [figures.Trail("", cost, kl, ["first", "on it", "far"])], np.zeros((0, 2))
+    axes = figures.plot_rate_distortion(
+        [figures.RateDistortionCurve("", cost, kl, ["first", "on it", "far"])], np.zeros((0, 2))
     ).axes[0]
     assert [t.get_text() for t in axes.texts if t.get_text()[0] in "fo"] == ["first", "far"]
 
 
 def test_bars_fill_the_whole_and_estimates_below_zero_have_no_width():
-    figure = figures.variance_bars(["MIG"], {"beta": [0.25], "model": [-0.1], "seed": [0.75]})
+    figure = figures.plot_variance_bars(["MIG"], {"beta": [0.25], "model": [-0.1], "seed": [0.75]})
     widths = [bar.get_width() for bar in figure.axes[0].patches]
     assert widths == pytest.approx([0.25, 0, 0.75])
-    figure = figures.variance_bars(["MIG"], {"beta": [-0.5], "seed": [1.5]})
+    figure = figures.plot_variance_bars(["MIG"], {"beta": [-0.5], "seed": [1.5]})
     assert [bar.get_width() for bar in figure.axes[0].patches] == pytest.approx([0, 1])
 
 
 def test_what_has_no_correlation_stays_empty():
     rho = np.array([[1, np.nan], [np.nan, 1]])
-    axes = figures.rank_correlation_heat_map(rho, ["a", "b"]).axes[0]
+    axes = figures.plot_rank_correlation(rho, ["a", "b"]).axes[0]
     assert [text.get_text() for text in axes.texts] == ["1.00", "1.00"]

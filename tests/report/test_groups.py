@@ -111,11 +111,6 @@ def test_runs_of_other_images_are_not_compared(changed, old, new, labels):
     assert labels is None or {group.label for group in found} == labels
 
 
-def test_where_images_are_fetched_from_makes_no_group(changed):
-    (group,) = changed("num_val: 10000", "num_val: 10000\n  url: elsewhere")
-    assert group.label == ""
-
-
 EMA = "callbacks:\n  ema:\n    _target_: pytorch_lightning.callbacks.EMAWeightAveraging\n"
 
 

@@ -1,22 +1,23 @@
-"""Pictures of a model: which there are, what they show, and that looking changes nothing."""
-
-from dataclasses import replace
+"""Figures of a model: which there are, what they show, and that drawing changes nothing."""
 
 import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from vaelab import build
-from vaelab.data import DSprites, Images, Splits, Subset
+from vaelab.data import Images, Splits, Subset
 from vaelab.data.factors import FactorSpace
 from vaelab.errors import UserError
-from vaelab.figures import Animation, image_grid
-from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.figures import Animation, make_image_grid
 from vaelab.posteriors import FullCovariance
 from vaelab.priors import Mixture
-from vaelab.visualize import model as gallery
-from vaelab.visualize.model import FigureSettings, model_pictures, principal_components
+from vaelab.visualize.context import FigureSettings
+from vaelab.visualize.model import (
+    NUM_MOMENTS,
+    draw_model_figures,
+    figure_names,
+    principal_components,
+)
 
 STILLS = ["reconstructions", "samples", "traversals", "traversals_prior"]
 ANIMATED = ["traversals_animated", "traversals_prior_animated"]
@@ -33,9 +34,9 @@ def vae(tiny_vae):
     return lambda latent_dim=3: tiny_vae(latent_dim).float()
 
 
-def pictures(model, splits=None, names=None, **settings):
+def draw(model, splits=None, names=None, **settings):
     splits = splits or Splits(train=subset(), val=subset())
-    return dict(model_pictures(model, splits, "step 7", FigureSettings(**settings), names))
+    return dict(draw_model_figures(model, splits, "step 7", FigureSettings(**settings), names))
 
 
 def shown(figure):
@@ -43,13 +44,13 @@ def shown(figure):
 
 
 def pixels(images, num_columns):
-    return (255 * image_grid(images, num_columns)).round().astype(np.uint8)
+    return (255 * make_image_grid(images, num_columns)).round().astype(np.uint8)
 
 
-def caption(picture):
-    if isinstance(picture, Animation):
-        return picture.caption
-    (text,) = [t for t in picture.texts if t.get_gid() == "caption"]
+def caption(figure):
+    if isinstance(figure, Animation):
+        return figure.caption
+    (text,) = [t for t in figure.texts if t.get_gid() == "caption"]
     return " ".join(text.get_text().split())
 
 
@@ -61,45 +62,45 @@ def caption(picture):
         (3, [*STILLS, "latent_scatter", *ANIMATED]),
     ],
 )
-def test_which_pictures_there_are(latent_dim, names, vae):
+def test_which_figures_there_are(latent_dim, names, vae):
     model = vae(latent_dim)
-    drawn = pictures(model)
-    assert list(drawn) == gallery.picture_names(model) == names
+    drawn = draw(model)
+    assert list(drawn) == figure_names(model) == names
     assert [name for name, p in drawn.items() if isinstance(p, Animation)] == ANIMATED
-    for picture in drawn.values():
-        assert caption(picture).endswith("step 7")
+    for figure in drawn.values():
+        assert caption(figure).endswith("step 7")
 
 
-def test_only_the_pictures_asked_for_are_drawn(vae):
-    assert list(pictures(vae(), names=["samples", "manifold"])) == ["samples"]
-    assert pictures(vae(), names=[]) == {}
+def test_only_the_named_figures_are_drawn(vae):
+    assert list(draw(vae(), names=["samples", "manifold"])) == ["samples"]
+    assert draw(vae(), names=[]) == {}
 
 
-def test_a_picture_is_the_same_alone_and_among_others(vae):
+def test_a_figure_is_the_same_alone_and_among_others(vae):
     model = vae()
-    alone = pictures(model, names=["samples"])["samples"]
-    np.testing.assert_array_equal(shown(alone), shown(pictures(model)["samples"]))
+    alone = draw(model, names=["samples"])["samples"]
+    np.testing.assert_array_equal(shown(alone), shown(draw(model)["samples"]))
 
 
-def test_looking_changes_nothing(vae):
+def test_drawing_changes_nothing(vae):
     model = vae().train()
     before = torch.random.get_rng_state()
-    for _ in model_pictures(model, Splits(subset(), subset()), "now"):
+    for _ in draw_model_figures(model, Splits(subset(), subset()), "now"):
         assert model.training
         assert torch.equal(torch.random.get_rng_state(), before)
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
 
 
-def test_a_failing_picture_leaves_the_mode_as_it_was(vae):
+def test_a_failing_figure_leaves_the_mode_as_it_was(vae):
     model = vae().train()
     with pytest.raises(UserError):
-        pictures(model, image=NUM)
+        draw(model, image=NUM)
     assert model.training
 
 
 def test_reconstructions_are_of_the_evaluation_set(vae):
     model, test = vae(), subset(seed=1)
-    figure = pictures(model, Splits(subset(), subset(), test), num_images=4)["reconstructions"]
+    figure = draw(model, Splits(subset(), subset(), test), num_images=4)["reconstructions"]
     assert "Test images" in caption(figure)
     top = shown(figure)[:4]
     known = {tuple(x.flatten().tolist()) for x in (test.take(torch.arange(NUM)) * 255).round()}
@@ -110,22 +111,22 @@ def test_reconstructions_are_of_the_evaluation_set(vae):
 @pytest.mark.parametrize("name", ["traversals", "traversals_prior"])
 def test_traversals_start_where_they_say(name, vae):
     model, data = vae(), subset()
-    drawn = pictures(model, Splits(data, data), [name], image=5, num_values=3, traversal_range=1.5)
+    drawn = draw(model, Splits(data, data), [name], image=5, num_values=3, traversal_range=1.5)
     figure = drawn[name]
     with torch.no_grad():
         mean = model.encode(data.take(torch.tensor([5]))).mean[0]
     start = mean if name == "traversals" else torch.zeros(3)
     values = torch.tensor([-1.5, 0, 1.5])
-    order = [int(text.get_text()[1]) - 1 for text in figure.axes[0].get_yticklabels()]
+    order = [int(text.get_text()[1]) for text in figure.axes[0].get_yticklabels()]
     expected = model.traverse(start, order, values).flatten(0, 1)
     np.testing.assert_allclose(shown(figure), pixels(expected, 3), atol=1)
     where = "posterior mean of validation image 5" if name == "traversals" else "prior mean"
     assert where in caption(figure)
 
 
-def test_rows_are_ordered_by_kl_and_no_more_than_asked(vae):
+def test_rows_are_ordered_by_kl_and_no_more_than_max_latents(vae):
     model = vae(3)
-    (figure,) = pictures(model, names=["traversals"], max_latents=2).values()
+    (figure,) = draw(model, names=["traversals"], max_latents=2).values()
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     kl = [float(name.split()[-1]) for name in names]
     assert len(names) == 2
@@ -139,24 +140,24 @@ def test_without_a_kl_of_each_latent_rows_are_ordered_by_the_variance_of_means(p
         model.latent_prior = Mixture(3, (1, 4, 4))
     else:
         model.posterior, model.encoder.head = FullCovariance(3), torch.nn.Linear(8, 9)
-    drawn = pictures(model, Splits(data, data), ["traversals", "traversals_animated"])
+    drawn = draw(model, Splits(data, data), ["traversals", "traversals_animated"])
     with torch.no_grad():
         variance = model.encode(data.take(torch.arange(NUM))).mean.var(0, correction=0)
     labels = [text.get_text() for text in drawn["traversals"].axes[0].get_yticklabels()]
     order = variance.argsort(descending=True)
-    assert labels == [f"z{i + 1}, variance {variance[i]:.2f}" for i in order.tolist()]
-    for picture in drawn.values():
-        assert "ordered by the variance of the means of q(z|x)" in caption(picture)
+    assert labels == [f"z{i}, variance {variance[i]:.2f}" for i in order.tolist()]
+    for figure in drawn.values():
+        assert "ordered by the variance of the means of q(z|x)" in caption(figure)
 
 
 def test_traversals_go_by_the_mean_and_deviations_of_a_learned_prior(vae):
     model, data = vae(), subset()
     model.latent_prior = Mixture(3, (1, 4, 4), num_components=2)
-    figure = pictures(model, Splits(data, data), ["traversals_prior"], num_values=3)
+    figure = draw(model, Splits(data, data), ["traversals_prior"], num_values=3)
     labels = [text.get_text() for text in figure["traversals_prior"].axes[0].get_yticklabels()]
     with torch.no_grad():
         p_z, images = model.prior(), []
-        for latent in [int(label[1]) - 1 for label in labels]:
+        for latent in [int(label[1]) for label in labels]:
             for number in (-2, 0, 2):
                 z = p_z.mean.clone()
                 z[latent] += number * p_z.stddev[latent]
@@ -167,12 +168,12 @@ def test_traversals_go_by_the_mean_and_deviations_of_a_learned_prior(vae):
 
 def test_animation_reaches_both_ends(vae):
     model = vae()
-    (animation,) = pictures(model, names=["traversals_prior_animated"]).values()
-    (still,) = pictures(model, names=["traversals_prior"], num_values=2).values()
+    (animation,) = draw(model, names=["traversals_prior_animated"]).values()
+    (still,) = draw(model, names=["traversals_prior"], num_values=2).values()
     num = len(animation.frames)
-    assert num == 2 * gallery.NUM_MOMENTS - 2
+    assert num == 2 * NUM_MOMENTS - 2
     latents = [t.get_text() for t in still.axes[0].get_yticklabels()]
-    for frame, column in ((0, 0), (gallery.NUM_MOMENTS - 1, 1)):
+    for frame, column in ((0, 0), (NUM_MOMENTS - 1, 1)):
         for row in range(len(latents)):
             cell = shown(still)[6 * row : 6 * row + 4, 6 * column : 6 * column + 4, :1]
             large = cell.repeat(28, axis=0).repeat(28, axis=1)
@@ -188,7 +189,7 @@ def holds(frame, image):
 def test_scatter_of_two_latents_is_of_the_means_and_by_label(vae):
     model, labels = vae(2), torch.arange(NUM) % 3
     data = subset(labels=labels)
-    (figure,) = pictures(model, Splits(data, data), ["latent_scatter"]).values()
+    (figure,) = draw(model, Splits(data, data), ["latent_scatter"]).values()
     axes = figure.axes[0]
     with torch.no_grad():
         means = model.encode(data.take(torch.arange(NUM))).mean
@@ -196,7 +197,7 @@ def test_scatter_of_two_latents_is_of_the_means_and_by_label(vae):
     found = torch.cdist(points.double(), means.double()).argmin(1)
     torch.testing.assert_close(points.float(), means[found])
     assert len(found.unique()) == NUM
-    assert axes.get_xlabel() == "$z_1$"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("$z_0$", "$z_1$")
     assert len(axes.get_legend().get_texts()) == 3
     faces = axes.collections[0].get_facecolors()
     for label in range(3):
@@ -208,7 +209,7 @@ def test_scatter_of_factors_has_a_panel_for_each_that_varies(vae):
     index = torch.arange(120)[torch.arange(120) % 10 == 3]  # side is always 3
     data = Subset(subset(120).images, index)
     splits = Splits(data, data, factors=space)
-    (figure,) = pictures(vae(3), splits, ["latent_scatter"]).values()
+    (figure,) = draw(vae(3), splits, ["latent_scatter"]).values()
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == ["shape", "scale"]
     assert panels[0].get_ylabel().startswith("PC 2 (")
@@ -218,10 +219,10 @@ def test_scatter_of_factors_has_a_panel_for_each_that_varies(vae):
 
 
 def test_factor_colours_belong_to_their_points(vae):
-    """An encoder of known images: the point of image i has the factor values of image i."""
+    """The point of image i has the factor values of image i."""
     space, model = FactorSpace(("a", "b"), (6, 10)), vae(2)
     data = subset(NUM)
-    (figure,) = pictures(model, Splits(data, data, factors=space), ["latent_scatter"]).values()
+    (figure,) = draw(model, Splits(data, data, factors=space), ["latent_scatter"]).values()
     with torch.no_grad():
         means = model.encode(data.take(torch.arange(NUM))).mean
     points = torch.as_tensor(np.asarray(figure.axes[0].collections[0].get_offsets()))
@@ -240,7 +241,7 @@ def test_principal_components_are_those_of_sklearn():
     signs = np.sign((expected * scores.numpy()).sum(0))
     np.testing.assert_allclose(scores, expected * signs, atol=1e-9)
     np.testing.assert_allclose(explained, peer.explained_variance_ratio_, rtol=1e-9)
-    # The axis leans to the positive side of the latent that it follows most.
+    # The latent with the largest weight on an axis counts positive.
     leading = np.abs(peer.components_).argmax(1)
     turned = signs * peer.components_[[0, 1], leading]
     assert (turned > 0).all()
@@ -252,71 +253,15 @@ def test_principal_components_of_collapsed_codes_are_numbers():
     assert explained.tolist() == [0, 0]
 
 
-def test_kl_curves_come_from_what_a_run_logs():
-    logged = {f"val/kl_latent/{i:02d}": {10: float(i), 20: 2.0 * i} for i in range(11)}
-    del logged["val/kl_latent/03"][20]  # cut short by a kill
-    curves = gallery.kl_curves(logged, 11)
-    assert curves == {10: [float(i) for i in range(11)]}
-    assert gallery.kl_curves({}, 2) == {}
-    axes = gallery.latent_kl_picture({20: [1.0, 4.0], 10: [2.0, 3.0]}).axes[0]
-    lines = {tuple(line.get_ydata()) for line in axes.lines}
-    assert lines == {(2, 1), (3, 4)}
-    assert sorted(text.get_text() for text in axes.texts) == ["z1", "z2"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"num_images": 0}, "num_images expects at least 1, got 0"),
-        ({"num_values": 1}, "num_values expects at least 2, got 1"),
-        ({"max_latents": 0}, "max_latents expects at least 1, got 0"),
-        ({"traversal_range": 0.0}, "traversal_range expects a positive number"),
-        ({"formats": ()}, r"expects png, svg or both, got \[\]"),
-        ({"formats": ("png", "pdf")}, "expects png, svg or both, got .*pdf"),
-    ],
-)
-def test_settings_that_draw_nothing_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
-        FigureSettings(**settings)
-
-
 @pytest.mark.parametrize("image", [-1, NUM])
-def test_an_image_that_is_not_there_is_refused(image, vae):
-    with pytest.raises(UserError, match=f"60 validation images, 0 to 59, got {image}"):
-        pictures(vae(), image=image)
+def test_an_image_outside_the_evaluation_set_is_rejected(image, vae):
+    with pytest.raises(UserError, match=rf"^image .* 59 .*60 validation images\), got {image};"):
+        draw(vae(), image=image)
 
 
-@pytest.fixture
-def encoded(compose, tmp_path):
-    """A model of 3 latents on a small grid with factors."""
-    splits = DSprites(tmp_path, image_size=16, factor_sizes=(3, 2, 1, 4, 4), num_val=10).load()
-    cfg = compose("model=mlp", "model.hidden=[16]", "latent_dim=3")
-    return EncodedDataset(build.build_model(cfg, (1, 16, 16)).eval(), splits)
-
-
-def test_scores_are_drawn_where_they_are_known(encoded):
-    names = [name for name, _ in gallery.score_pictures(encoded, {}, "step 1")]
-    assert names == ["mutual_information"]
-    numbers = dict.fromkeys(gallery.KL_PARTS, 1.0)
-    names = [name for name, _ in gallery.score_pictures(encoded, numbers, "step 1")]
-    assert names == ["mutual_information", "elbo_decomposition"]
-
-
-def test_heat_map_is_ordered_by_kl_and_shows_the_information(encoded, monkeypatch):
-    seen = {}
-
-    def heat_map(mi, latents, factors, caption):
-        seen.update(mi=mi, latents=latents, factors=factors)
-
-    monkeypatch.setattr("vaelab.figures.mutual_information_heat_map", heat_map)
-    list(gallery.score_pictures(encoded, {}, "step 1"))
-    assert seen["mi"].shape == (3, 4)
-    assert seen["factors"] == ("shape", "scale", "posX", "posY")
-    kl = [float(name.partition("KL ")[2]) for name in seen["latents"]]
-    assert kl == sorted(kl, reverse=True)
-    assert (seen["mi"] >= 0).all()
-
-
-def test_without_factors_there_is_no_heat_map(encoded):
-    splits = replace(encoded.splits, factors=None)
-    assert list(gallery.score_pictures(EncodedDataset(encoded.model, splits), {}, "step 1")) == []
+def test_scatter_names_the_classes_of_the_data(vae):
+    data = subset(labels=torch.arange(NUM) % 2)
+    splits = Splits(data, data, class_names=("cat", "dog"))
+    (figure,) = draw(vae(2), splits, ["latent_scatter"]).values()
+    legend = figure.axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in legend] == ["cat", "dog"]

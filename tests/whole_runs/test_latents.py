@@ -1,4 +1,4 @@
-"""Runs with other priors and posteriors: they train, load as they were, and are shown."""
+"""Runs with other priors and posteriors: they train, load, and appear in the explorer."""
 
 import numpy as np
 import pytest
@@ -17,9 +17,9 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize("words", CHOICES, ids="-".join)
-def test_a_loaded_model_has_the_elbo_that_training_measured(words, run):
-    folder = run(*words)
+@pytest.mark.parametrize("overrides", CHOICES, ids="-".join)
+def test_a_loaded_model_has_the_elbo_that_training_measured(overrides, run):
+    folder = run(*overrides)
     loaded = load_run(folder.path)
     x = loaded.data.splits.val.take(torch.arange(len(loaded.data.splits.val)))
     assert len(x) <= loaded.config.eval_batch_size  # one batch, hence one stream of noise

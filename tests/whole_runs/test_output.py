@@ -68,7 +68,7 @@ def test_control_c_while_starting_shows_no_trace(command, finish, tiny, delay):
     process = command(*tiny, "num_steps=100000")
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
-    code, out, err = finish(process)
+    code, _, err = finish(process)
     assert code != 0
     # Before any line of ours runs, the trace is Python's own.
     assert "Traceback" not in err or "vaelab" not in err

@@ -111,10 +111,10 @@ def mistake(tiny, tmp_path, monkeypatch, capsys, own_logging):
         (["objective.beta=-1"], "objective.beta expects a number of at least 0, got -1; try 4."),
         (["latent_dim=0"], "latent_dim expects an integer of at least 1, got 0; try 10."),
         (["model=conv"], "expects images of at least 16 x 16 pixels, got 8 x 8;"),
-        (["data.root=none.npy"], "Expected a .npy or .npz file at none.npy"),
+        (["data.root=none.npy"], "root expects a .npy or .npz file of images, got none.npy"),
         (["data.root=floats.npy", "likelihood=categorical"], "quantise the data to 256 levels"),
         (["data=mnist", "data.root=empty"], "MNIST"),
-        (["data=dsprites", "data.root=empty", "data.source=archive"], "data.source=rendered"),
+        (["data=dsprites", "data.root=empty", "data.source=archive"], "source=rendered"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )

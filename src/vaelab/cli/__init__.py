@@ -57,7 +57,7 @@ class LosableStream:
 
 def _nowhere() -> Any:
     """In place of a stream that was closed before the program began."""
-    return open(os.devnull, "w")  # noqa: SIM115, open as long as the program runs
+    return open(os.devnull, "w")
 
 
 def _say_stopped(

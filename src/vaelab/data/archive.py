@@ -1,4 +1,4 @@
-"""Reading the original dSprites archive, a few megabytes at a time and without unpickling."""
+"""Reads the original dSprites archive, a few megabytes at a time and without unpickling."""
 
 import zipfile
 import zlib
@@ -14,17 +14,20 @@ from vaelab.data.factors import FactorSpace
 from vaelab.errors import UserError, require
 
 _CHUNK = 4096  # images
+_ADVICE = "use the original archive, or source=rendered"
 
 
-def packed_chunks(path: Path, space: FactorSpace, image_size: int) -> Iterator[NDArray[np.uint8]]:
+def read_packed_chunks(
+    path: Path, space: FactorSpace, image_size: int
+) -> Iterator[NDArray[np.uint8]]:
     """The images of an archive, packed to bits: uint8 (n, image_size**2 / 8) at a time.
 
-    Only the members `imgs` (N, H, W) uint8 in {0, 1} and `latents_classes` (N, 6) int64 are read;
-    `metadata` is a pickle, which could run any code, and stays untouched.
+    Only the members `imgs` (N, H, W) uint8 in {0, 1} and `latents_classes` (N, 6) int64 are read.
+    `metadata` is a pickle, which could run any code, and is not opened.
 
     Args:
         path: the .npz file.
-        space: the factors the images are expected to have, in storage order.
+        space: the factors that the images are expected to have, in storage order.
         image_size: the expected H and W.
 
     Raises:
@@ -35,39 +38,38 @@ def packed_chunks(path: Path, space: FactorSpace, image_size: int) -> Iterator[N
             with archive.open("latents_classes.npy") as member:
                 _require_order(member, path, space)
             with archive.open("imgs.npy") as member:
-                yield from _packed(member, path, (len(space), image_size, image_size))
+                yield from _read_packed(member, path, (len(space), image_size, image_size))
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
         raise UserError(
-            f"Expected the dSprites archive with imgs and latents_classes at {path} but got: "
-            f"{error}. Delete the file and run again, or use data.source=rendered."
+            f"source=archive expects the dSprites archive with imgs and latents_classes at {path}, "
+            f"got: {error}; delete the file and run again, or use source=rendered."
         ) from error
 
 
 def _require_order(member: IO[bytes], path: Path, space: FactorSpace) -> None:
-    """Image i must show factors.unravel(i), behind the colour, which has one value."""
+    """Require that image i shows factors.unravel(i), after the colour, which has one value."""
     shape = (len(space), 1 + space.num_factors)
     _require_header(member, path, "latents_classes", shape, np.dtype("<i8"))
-    classes = np.frombuffer(_exactly(member, shape[0] * shape[1] * 8), "<i8").reshape(shape)
+    classes = np.frombuffer(_read_exactly(member, shape[0] * shape[1] * 8), "<i8").reshape(shape)
     expected = space.unravel(torch.arange(len(space))).numpy()
     require(
         np.array_equal(classes[:, 1:], expected) and not classes[:, 0].any(),
-        f"Expected the images of {path} in the order {', '.join(space.names)}, last fastest, but "
-        "got latents_classes in another. Use the original archive or data.source=rendered.",
+        f"latents_classes of {path} expects images in the order {', '.join(space.names)}, the last "
+        f"changing fastest, got another order; {_ADVICE}.",
     )
 
 
-def _packed(
+def _read_packed(
     member: IO[bytes], path: Path, shape: tuple[int, int, int]
 ) -> Iterator[NDArray[np.uint8]]:
     _require_header(member, path, "imgs", shape, np.dtype(np.uint8))
     num_pixels = shape[1] * shape[2]
     for start in range(0, shape[0], _CHUNK):
         num = min(_CHUNK, shape[0] - start)
-        pixels = np.frombuffer(_exactly(member, num * num_pixels), np.uint8)
+        pixels = np.frombuffer(_read_exactly(member, num * num_pixels), np.uint8)
         require(
             pixels.max() <= 1,
-            f"Expected pixels 0 and 1 in imgs of {path} but got {pixels.max()}. Use the original "
-            "archive or data.source=rendered.",
+            f"imgs of {path} expects pixels 0 and 1, got {pixels.max()}; {_ADVICE}.",
         )
         yield np.packbits(pixels.reshape(num, num_pixels), axis=1)
 
@@ -87,13 +89,12 @@ def _require_header(
         raise EOFError(f"{key} is no .npy member ({error})") from error
     require(
         got == (shape, False, dtype),
-        f"Expected {key} of {path} to be {dtype} {shape} in C order but got {got[2]} {got[0]}. "
-        "Use the original archive, give data.factor_sizes and data.image_size that fit it, or "
-        "use data.source=rendered.",
+        f"{key} of {path} expects {dtype} {shape} in C order, got {got[2]} {got[0]}; use the "
+        "original archive, factor_sizes and image_size that fit it, or source=rendered.",
     )
 
 
-def _exactly(member: IO[bytes], num_bytes: int) -> bytes:
+def _read_exactly(member: IO[bytes], num_bytes: int) -> bytes:
     content = member.read(num_bytes)
     if len(content) != num_bytes:
         raise EOFError(f"{num_bytes - len(content)} bytes too few")

@@ -11,22 +11,25 @@ from torch import Tensor
 
 from vaelab.data.cache import checksum
 from vaelab.data.images import Images, Splits
-from vaelab.data.splitting import split_fractions
+from vaelab.data.splitting import require_fractions, split_by_fractions
 from vaelab.errors import UserError, nearest, require
 
 
 class Array:
     """The images of a .npy or .npz file: (N, H, W), (N, C, H, W) or (N, H, W, C), C in {1, 3}.
 
-    uint8 counts from 0 to 255, bool is black and white, floats are in [0, 1]. Floats that are all
-    multiples of 1/255 are kept as bytes, others as float32.
+    uint8 is from 0 to 255, bool is black and white, floats are in [0, 1]. Floats that are all
+    multiples of 1/255 are stored as bytes, others as float32.
 
     Args:
         root: the file.
-        key: the array's name in a .npz file; not needed where there is one array.
-        val_fraction: of the images, for validation.
-        test_fraction: of the images, held out; 0 for no test part.
-        split_seed: which ones.
+        key: name of the array in a .npz file; not needed where there is only one.
+        val_fraction: fraction of the images for validation.
+        test_fraction: fraction of the images held out for test; 0 for no test part.
+        split_seed: seed of the split.
+
+    Raises:
+        UserError: no root, or fractions that leave nothing to train on.
     """
 
     name: ClassVar[str] = "array"
@@ -39,15 +42,24 @@ class Array:
         test_fraction: float = 0.1,
         split_seed: int = 0,
     ):
+        require(
+            root is not None,
+            "root expects a .npy or .npz file of images, got none; set it to a path.",
+        )
+        require_fractions(val_fraction, test_fraction)
         self.path, self.key, self.split_seed = Path(root).expanduser(), key, split_seed
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
 
     def load(self) -> Splits:
-        """Images (C, H, W); `UserError` for an array that isn't what the class says."""
+        """Images (C, H, W).
+
+        Raises:
+            UserError: no such file, or an array of another shape, type or range.
+        """
         array = _channels_first(_read(self.path, self.key), self.path)
         shape = (array.shape[1], array.shape[2], array.shape[3])
-        storage, packed = _storage(array.reshape(len(array), -1), self.path)
-        return split_fractions(
+        storage, packed = _to_storage(array.reshape(len(array), -1), self.path)
+        return split_by_fractions(
             Images(storage, shape, packed=packed),
             None,
             val_fraction=self.val_fraction,
@@ -60,30 +72,30 @@ class Array:
 def _read(path: Path, key: str | None) -> NDArray:
     require(
         path.is_file(),
-        f"Expected a .npy or .npz file at {path} but there is none. Set data.root to the file.",
+        f"root expects a .npy or .npz file of images, got {path}, which is no file; correct it.",
     )
     try:
         if not zipfile.is_zipfile(path):
             return np.lib.format.open_memmap(path, mode="c")
         with np.load(path, allow_pickle=False) as content:
-            return content[_chosen(list(content.files), key, path)]
+            return content[_choose_key(list(content.files), key, path)]
     except UserError:
         raise
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"Expected an array of numbers in {path} but got: {error}. Save it with numpy.save, "
-            "as uint8, bool or float32."
+            f"root expects an array of numbers, got {path}: {error}; save it with numpy.save, as "
+            "uint8, bool or float32."
         ) from error
 
 
-def _chosen(keys: list[str], key: str | None, path: Path) -> str:
+def _choose_key(keys: list[str], key: str | None, path: Path) -> str:
     if key is None and len(keys) == 1:
         return keys[0]
     if key not in keys:
         hint = nearest(key or "", keys, 1) or (keys[0] if keys else "KEY")
         raise UserError(
-            f"Expected the name of one of the arrays in {path} ({', '.join(keys)}) but got {key}. "
-            f"Write data.key={hint}."
+            f"key expects the name of one of the arrays in {path} ({', '.join(keys)}), got {key}; "
+            f"try key={hint}."
         )
     return key
 
@@ -96,15 +108,15 @@ def _channels_first(array: NDArray, path: Path) -> NDArray:
     last = array.ndim == 4 and array.shape[3] in (1, 3)
     require(
         first != last and 0 not in array.shape,
-        f"Expected (N, H, W), (N, C, H, W) or (N, H, W, C) with C 1 or 3 in {path} but got "
-        f"{array.shape}{', which can be read in two ways' if first and last else ''}. Reshape it "
-        "and save it again.",
+        f"root expects images (N, H, W), (N, C, H, W) or (N, H, W, C) with C 1 or 3, got "
+        f"{array.shape}{', which can be read in two ways,' if first and last else ''} in {path}; "
+        "reshape the array and save it again.",
     )
     return array if first else array.transpose(0, 3, 1, 2)
 
 
-def _storage(rows: NDArray, path: Path) -> tuple[Tensor, bool]:
-    """(N, pixels) as storage, and whether it is packed bits."""
+def _to_storage(rows: NDArray, path: Path) -> tuple[Tensor, bool]:
+    """(N, pixels) as storage of `Images`, and whether it is packed bits."""
     if rows.dtype == np.bool_:
         if rows.shape[1] % 8 == 0:
             return torch.from_numpy(np.packbits(rows, axis=1)), True
@@ -112,20 +124,20 @@ def _storage(rows: NDArray, path: Path) -> tuple[Tensor, bool]:
     if rows.dtype == np.uint8:
         require(
             rows.size == 0 or rows.max() > 1,
-            f"Expected uint8 pixels from 0 to 255 in {path} but got none above 1. Save the array "
-            "as bool for black and white.",
+            f"root expects uint8 pixels from 0 to 255, got none above 1 in {path}; save black and "
+            "white images as bool.",
         )
         return torch.from_numpy(np.ascontiguousarray(rows)), False
     require(
         np.issubdtype(rows.dtype, np.floating),
-        f"Expected uint8, bool or float in {path} but got {rows.dtype}. Convert it and save it "
-        "again.",
+        f"root expects uint8, bool or float pixels, got {rows.dtype} in {path}; convert the array "
+        "and save it again.",
     )
     low, high = (rows.min(), rows.max()) if rows.size else (0, 0)
     require(
         bool(low >= 0 and high <= 1),  # false for NaN too
-        f"Expected floats in [0, 1] in {path} but got {low} to {high}. Scale them (for bytes "
-        "divide by 255), replace NaN, and save the array again.",
+        f"root expects float pixels in [0, 1], got {low} to {high} in {path}; scale them (divide "
+        "bytes by 255), replace NaN, and save the array again.",
     )
     levels = np.rint(rows * 255)
     if np.array_equal((levels / 255).astype(rows.dtype), rows):

@@ -7,18 +7,19 @@ from vaelab.seeding import generator
 
 
 class BatchSampler:
-    """Positions of the images of the global batch at any step, in any order of asking.
+    """Positions of the images of the global batch at any step, in any order of steps.
 
     Without replacement the positions are one endless stream of shuffled passes over the data, cut
-    into batches of equal size, so an epoch boundary may fall inside a batch and every image is seen
-    exactly once a pass. With replacement they are independent and uniform, as in Locatello et al.
-    2019.
+    into batches of equal size, so that an epoch may end inside a batch and every image is seen
+    exactly once per pass. With replacement they are independent and uniform, as in Locatello et
+    al., Challenging Common Assumptions in the Unsupervised Learning of Disentangled
+    Representations, 2019, https://arxiv.org/abs/1811.12359
 
     Args:
         num_images: size of the training set.
         batch_size: images in the global batch, that of all processes together.
         seed: of the order.
-        replacement: which of the two.
+        replacement: whether to draw with replacement.
     """
 
     def __init__(self, num_images: int, batch_size: int, seed: int, *, replacement: bool = False):
@@ -36,13 +37,13 @@ class BatchSampler:
         needed = self.batch_size
         while needed:
             number, offset = divmod(start + self.batch_size - needed, self.num_images)
-            piece = self._pass(number)[offset : offset + needed]
+            piece = self._order(number)[offset : offset + needed]
             pieces.append(piece)
             needed -= len(piece)
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
-    def _pass(self, number: int) -> Tensor:
-        """The order of pass `number` over the data; the last two asked for are kept."""
+    def _order(self, number: int) -> Tensor:
+        """The order of pass `number` over the data; the last two passes are cached."""
         if number not in self._passes:
             order = torch.randperm(self.num_images, generator=generator("order", self.seed, number))
             self._passes = {k: v for k, v in self._passes.items() if k == number - 1}
@@ -50,7 +51,7 @@ class BatchSampler:
         return self._passes[number]
 
 
-def share(batch: Tensor, rank: int, world_size: int) -> Tensor:
-    """The rows of the global batch that one of `world_size` processes works on."""
+def shard(batch: Tensor, rank: int, world_size: int) -> Tensor:
+    """The rows of the global batch that process `rank` of `world_size` works on."""
     rows = len(batch) // world_size
     return batch[rank * rows : (rank + 1) * rows]

@@ -1,4 +1,4 @@
-"""Files that are either whole and verified, or not there."""
+"""Cached arrays: files that are either complete and verified, or absent."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from vaelab.errors import UserError
 from vaelab.files import write_atomically
 
 DATA_ADVICE = (
-    "Free some space, or keep the data elsewhere with data_root=FOLDER or the environment variable "
+    "Free some space, or store the data elsewhere by data_root=FOLDER or the environment variable "
     "VAELAB_DATA_DIR."
 )
 _DIGEST_LENGTH = hashlib.sha256().digest_size * 2  # in hexadecimal digits
@@ -22,13 +22,13 @@ _DIGEST_LENGTH = hashlib.sha256().digest_size * 2  # in hexadecimal digits
 def store_array(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np.uint8]]) -> None:
     """Write an array that comes in chunks along its first axis, followed by its digest.
 
-    The file is a .npy file (`numpy.load` reads it) with 64 hexadecimal digits behind: the SHA-256
+    The file is a .npy file (`numpy.load` reads it) followed by 64 hexadecimal digits: the SHA-256
     of all bytes before them.
 
     Args:
-        path: where to.
+        path: of the file.
         shape: of the whole array.
-        chunks: uint8 arrays that make up the array when concatenated.
+        chunks: uint8 arrays whose concatenation is the array.
     """
 
     def write(file: BinaryIO) -> None:
@@ -48,30 +48,30 @@ def store_array(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np.
 
 
 def open_array(path: Path) -> tuple[NDArray[np.uint8], str]:
-    """Map a file of `store_array` into memory, after checking every byte of it.
+    """Map a file of `store_array` into memory, after verifying every byte.
 
-    The pages are shared between the processes that map the file, and a write to the array stays
-    in its own process.
+    Processes that map the same file share its pages, and a write to the array stays in its own
+    process.
 
     Returns:
         The array and its digest.
 
     Raises:
-        UserError: the file isn't as it was written.
+        UserError: the file is not as it was written.
     """
     size = path.stat().st_size
     if size <= _DIGEST_LENGTH:
-        raise _damaged(path, "a file that ends in its SHA-256", f"{size} bytes")
+        raise _damage(path, "a file that ends in its SHA-256", f"{size} bytes")
     content = np.memmap(path, np.uint8, "r")
     expected = content[-_DIGEST_LENGTH:].tobytes().decode("ascii", "replace")
     got = checksum(content[:-_DIGEST_LENGTH])
     if got != expected:
-        raise _damaged(path, f"SHA-256 {expected}", got)
+        raise _damage(path, f"SHA-256 {expected}", got)
     return np.load(path, mmap_mode="c", allow_pickle=False), got
 
 
 def checksum(*arrays: NDArray) -> str:
-    """SHA-256 of the values of arrays, in hexadecimal: 0.2 s for 377 MB where the CPU helps."""
+    """SHA-256 of the values of arrays, in hexadecimal; 0.2 s for 377 MB with CPU support."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(_bytes(array))
@@ -82,8 +82,8 @@ def _bytes(array: NDArray) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def _damaged(path: Path, expected: str, got: str) -> UserError:
+def _damage(path: Path, expected: str, got: str) -> UserError:
     return UserError(
-        f"Expected {expected!r} of {path} but got {got!r}: the file is cut short or altered. "
-        "Delete it and run again, it is made anew."
+        f"{path} expects {expected}, got {got}: the file is truncated or altered; delete it and "
+        "run again to create it again."
     )

@@ -9,16 +9,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from vaelab.data.batches import BatchSampler, share
+from vaelab.data.batches import BatchSampler, shard
 from vaelab.data.images import Images, Splits, Subset
-from vaelab.errors import UserError, nearest, require
+from vaelab.errors import UserError, require, require_choice, require_range
 from vaelab.seeding import generator
 
 PIXELS = ("greyscale", "dynamic", "static")
 
 
 class DataSet(Protocol):
-    """What `data=` names: anything with a `load`."""
+    """What `data=` chooses: anything with a `load`."""
 
     def load(self) -> Splits: ...
 
@@ -28,20 +28,23 @@ class ImageDataModule(pl.LightningDataModule):
 
     Pixel treatment:
         greyscale: values as stored, in [0, 1];
-        dynamic: at each use x ~ Bernoulli(grey value), fresh at every step;
-        static: drawn once, by the seed.
-    Validation and test images are binarised once by a fixed seed under both of the last two, so
-    that every run of every seed is judged on the same images. Images that are black and white
-    already are the same under all three.
+        dynamic: x ~ Bernoulli(grey value), drawn again at every step;
+        static: drawn once, with the seed.
+    Both of the last two binarise validation and test images once with a fixed seed, so that every
+    run with every seed is evaluated on the same images. Black and white images are the same under
+    all three.
 
     Args:
         dataset: what to load.
-        batch_size: images in the global batch; each process takes its share.
+        batch_size: images in the global batch, that of all processes together.
         eval_batch_size: images in one evaluation batch.
         pixels: one of the above.
         replacement: whether training draws with replacement.
         seed: of the order of training and of binarisation in training.
         num_steps: steps of the whole run.
+
+    Raises:
+        UserError: a number or a pixel treatment that makes no sense.
     """
 
     def __init__(
@@ -55,14 +58,13 @@ class ImageDataModule(pl.LightningDataModule):
         num_steps: int = 1,
     ):
         super().__init__()
-        require(
-            pixels in PIXELS,
-            f"pixels expects one of {', '.join(PIXELS)}, got {pixels!r}"
-            f"; nearest: {nearest(str(pixels), PIXELS) or 'none'}.",
-        )
-        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            require(value >= 1, f"{name} expects a number of images from 1 up, got {value}.")
-        require(num_steps >= 0, f"num_steps expects a number of steps from 0 up, got {num_steps}.")
+        require_choice("pixels", pixels, PIXELS)
+        for name, value, least, usual in (
+            ("batch_size", batch_size, 1, 64),
+            ("eval_batch_size", eval_batch_size, 1, 256),
+            ("num_steps", num_steps, 0, 100_000),
+        ):
+            require_range(name, value, at_least=least, integer=True, example=usual)
         self.dataset, self.pixels, self.seed, self.num_steps = dataset, pixels, seed, num_steps
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.replacement = replacement
@@ -70,14 +72,14 @@ class ImageDataModule(pl.LightningDataModule):
 
     @property
     def splits(self) -> Splits:
-        """The loaded data; loading happens at the first use."""
+        """The data, loaded at the first use."""
         if self._splits is None:
-            self._splits = self._binarised(self.dataset.load())
+            self._splits = self._binarise_splits(self.dataset.load())
         return self._splits
 
     @cached_property
     def sampler(self) -> BatchSampler:
-        """Which images make the batch of a step."""
+        """step -> positions of the images of its batch."""
         return BatchSampler(
             self.num_train, self.batch_size, self.seed, replacement=self.replacement
         )
@@ -93,14 +95,14 @@ class ImageDataModule(pl.LightningDataModule):
         return len(self.splits.train)
 
     def setup(self, stage: str | None = None) -> None:
-        """Load, and put the images where training happens."""
+        """Load the images onto the device of the trainer."""
         trainer = self.trainer
         world_size = trainer.world_size if trainer else 1
-        if self.batch_size % world_size:
-            raise UserError(
-                f"batch_size is that of all processes together and expects a multiple of their "
-                f"number, got {self.batch_size} images for {world_size} processes; use a multiple."
-            )
+        require(
+            self.batch_size % world_size == 0,
+            f"batch_size expects a multiple of the number of processes, which share it, got "
+            f"{self.batch_size} images for {world_size} processes; use a multiple.",
+        )
         if trainer is None:
             return
         self._splits = self.splits.to(trainer.strategy.root_device)
@@ -111,7 +113,7 @@ class ImageDataModule(pl.LightningDataModule):
         device = train.images.storage.device
         positions = self.sampler(step).to(device, non_blocking=True)
         if self.pixels != "dynamic" or train.images.packed:  # bits are black and white already
-            return train.take(share(positions, rank, world_size))
+            return train.take(shard(positions, rank, world_size))
         # The noise is drawn for the global batch, so the number of processes changes nothing.
         grey = train.take(positions)
         noise = torch.rand(
@@ -119,7 +121,7 @@ class ImageDataModule(pl.LightningDataModule):
             generator=generator("binarise", self.seed, step, device=device),
             device=device,
         )
-        return share((noise < grey).float(), rank, world_size)
+        return shard((noise < grey).float(), rank, world_size)
 
     def train_dataloader(self) -> "TrainBatches":
         """Batches from the trainer's step to the end of the run."""
@@ -132,10 +134,13 @@ class ImageDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> "EvalBatches":
         """The test set, in order."""
         if self.splits.test is None:
-            raise UserError("this data has no test set: the protocol trains on all of it.")
+            raise UserError(
+                "test_dataloader expects data with a test set, got a protocol that trains on all "
+                "of it; use val_dataloader, or another split."
+            )
         return EvalBatches(self, self.splits.test)
 
-    def _binarised(self, splits: Splits) -> Splits:
+    def _binarise_splits(self, splits: Splits) -> Splits:
         if self.pixels == "greyscale" or splits.train.images.packed:
             return splits
         static = self.pixels == "static"
@@ -148,7 +153,7 @@ class ImageDataModule(pl.LightningDataModule):
 
 
 class TrainBatches:
-    """(B, C, H, W) batches of this process, from the trainer's current step on."""
+    """Batches (B, C, H, W) of this process, starting at the trainer's current step."""
 
     def __init__(self, data: ImageDataModule):
         self.data = data
@@ -162,7 +167,7 @@ class TrainBatches:
         for step in range(trainer.global_step if trainer else 0, self.data.num_steps):
             yield self.data.train_batch(step, rank, world_size)
 
-    # Lightning takes a loader with these two for resumable; the step is all the state there is.
+    # Lightning regards a loader with these two as resumable; the step is its only state.
     def state_dict(self) -> dict:
         return {}
 
@@ -171,7 +176,7 @@ class TrainBatches:
 
 
 class EvalBatches:
-    """(number, images) of the evaluation batches of this process, every image once."""
+    """Evaluation batches (number, images) of this process, every image once."""
 
     def __init__(self, data: ImageDataModule, subset: Subset):
         self.data, self.subset = data, subset
@@ -191,7 +196,7 @@ class EvalBatches:
 
 
 def _binarise(subset: Subset, name: str, seed: int) -> Subset:
-    """A copy of the subset with every pixel drawn once: x ~ Bernoulli(grey value)."""
+    """A copy of the subset with pixels drawn once: x ~ Bernoulli(grey value)."""
     draw = generator("binarise", name, seed)
     rows = []
     for positions in torch.arange(len(subset)).split(1000):

@@ -1,4 +1,4 @@
-"""Fetch a file once, and know that it is the right one."""
+"""Downloads: fetch a file once and verify its checksum."""
 
 import hashlib
 import sys
@@ -15,19 +15,19 @@ _TIMEOUT_SECONDS = 30
 
 
 def fetch(url: str, path: Path, *, git_blob_id: str, alternative: str = "") -> Path:
-    """The file at `path`, downloaded from `url` where it isn't there yet, verified either way.
+    """The file at `path`, downloaded from `url` if it isn't there yet, verified either way.
 
     Args:
-        url: where from.
-        path: where to; it appears only when it is whole and right.
+        url: of the file.
+        path: where to store it; it appears only when complete and verified.
         git_blob_id: the id that git gives the content: sha1("blob " + size + "\\0" + content).
-        alternative: what the user can do without the file, as a sentence, for the error message.
+        alternative: what to do without the file, for the error message, such as "or use B".
 
     Raises:
-        UserError: there is no way to the url, or the content is another.
+        UserError: the url can't be reached, or the content is different.
     """
     if path.exists():
-        _require_blob_id(path, git_blob_id, f"Delete it, and it is downloaded again from {url}.")
+        _require_blob_id(path, git_blob_id, f"delete it to download it again from {url}.")
         return path
 
     def write(file: BinaryIO) -> None:
@@ -37,8 +37,8 @@ def fetch(url: str, path: Path, *, git_blob_id: str, alternative: str = "") -> P
         _require_blob_id(
             Path(file.name),
             git_blob_id,
-            f"The download from {url} was cut short or the file there has changed; run again, or "
-            f"put the right file at {path}. {alternative}".rstrip(),
+            f"the download from {url} is incomplete or the file there has changed: run again, "
+            f"{_alternatives(path, alternative)}",
         )
 
     write_atomically(path, write, DATA_ADVICE)
@@ -56,7 +56,11 @@ def blob_id(path: Path) -> str:
 
 def _require_blob_id(path: Path, expected: str, advice: str) -> None:
     got = blob_id(path)
-    require(got == expected, f"Expected git blob id {expected} of {path} but got {got}. {advice}")
+    require(got == expected, f"{path} expects git blob id {expected}, got {got}; {advice}")
+
+
+def _alternatives(path: Path, alternative: str) -> str:
+    return ", ".join(filter(None, (f"or put the file at {path}", alternative))) + "."
 
 
 def _download(url: str, path: Path, alternative: str) -> Iterator[bytes]:
@@ -77,8 +81,8 @@ def _download(url: str, path: Path, alternative: str) -> Iterator[bytes]:
                 yield chunk
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, HTTPError):
-            error.close()  # it holds the connection
+            error.close()  # releases the connection
         raise UserError(
-            f"Expected to download {url} but got: {error}. Connect this machine to the network, "
-            f"or put the file at {path} by hand. {alternative}".rstrip()
+            f"{path} expects a download from {url}, got: {error}; connect this machine to the "
+            f"network, {_alternatives(path, alternative)}"
         ) from error

@@ -14,37 +14,43 @@ from vaelab.data.cache import open_array, store_array
 from vaelab.data.download import fetch
 from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Images, Splits, Subset
-from vaelab.data.splitting import carve
-from vaelab.errors import UserError, nearest, require
+from vaelab.data.splitting import split_off
+from vaelab.errors import UserError, require, require_choice
 
-_SOURCES = ("rendered", "archive")
-_SPLITS = ("full_grid", "random", "combinations")
+SOURCES = ("rendered", "archive")
+SPLITS = ("full_grid", "random", "combinations")
+URL = (
+    "https://github.com/google-deepmind/dsprites-dataset/raw/master/"
+    "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+)
+GIT_BLOB_ID = "d98996d3f8ee1550e06b9d4ed78d0beb478910d5"  # the checksum of that file
 
 
 class DSprites:
-    """The sprites of Matthey et al. (2017), 737,280 images, one bit a pixel (512 bytes an image).
+    """dSprites: 737,280 images, stored at one bit per pixel (512 bytes per image).
+
+    Source: Matthey et al., dSprites: Disentanglement testing Sprites dataset, 2017,
+    https://github.com/google-deepmind/dsprites-dataset
 
     Args:
-        root: the data folder; the packed images are kept in its folder `dsprites`.
+        root: the data folder; the packed images are cached in its folder `dsprites`.
         source: "rendered" draws the images (seconds, no network); "archive" downloads the
             original (26 MB).
         split: "full_grid" trains on every image, as the published studies do: validation is then
             a sample of the training images, NOT held out, and there is no test part. "random"
             holds out a fraction, "combinations" the combinations named by `held_out`.
-        num_val: validation images: a seeded sample of the grid ("full_grid"), or taken off the
+        num_val: validation images: a seeded sample of the grid ("full_grid"), or taken from the
             training part (otherwise).
-        test_fraction: of the images, for "random".
-        held_out: for "combinations": mappings from factor name to the list of its values; an
-            image that fits any of them in all its factors is for test.
-        split_seed: what the samples depend on.
-        image_size: pixels a side, 16, 32 or 64.
+        test_fraction: fraction of the images held out by "random".
+        held_out: for "combinations": mappings from factor name to a list of values; an image is
+            held out if it matches all factors of any of them.
+        split_seed: seed of the samples.
+        image_size: height and width in pixels, 16, 32 or 64.
         factor_sizes: numbers of shapes, scales, orientations, posX and posY.
         shapes: which shapes: 0 square, 1 ellipse, 2 heart.
-        url: of the archive.
-        git_blob_id: of the archive, its checksum.
 
     Raises:
-        UserError: values that are unknown or don't fit each other.
+        UserError: unknown values, or values that don't fit together.
     """
 
     name: ClassVar[str] = "dsprites"
@@ -61,25 +67,19 @@ class DSprites:
         image_size: int = 64,
         factor_sizes: Sequence[int] = rendering.SIZES,
         shapes: Sequence[int] = (0, 1, 2),
-        url: str = (
-            "https://github.com/google-deepmind/dsprites-dataset/raw/master/"
-            "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
-        ),
-        git_blob_id: str = "d98996d3f8ee1550e06b9d4ed78d0beb478910d5",
     ):
-        _require_choice("source", source, _SOURCES)
-        _require_choice("split", split, _SPLITS)
+        require_choice("source", source, SOURCES)
+        require_choice("split", split, SPLITS)
         self.image_size, self.shapes = image_size, tuple(shapes)
         rendering.require_arguments(tuple(factor_sizes), image_size, self.shapes)
         self.folder = Path(root).expanduser() / self.name
         self.source, self.split, self.split_seed = source, split, split_seed
         self.num_val, self.test_fraction = num_val, test_fraction
         self.factors = FactorSpace(rendering.FACTORS, tuple(factor_sizes))
-        self.held_out = _checked(held_out, self.factors) if split == "combinations" else ()
-        self.url, self.git_blob_id = url, git_blob_id
+        self.held_out = _to_plain(held_out, self.factors) if split == "combinations" else ()
 
     def load(self) -> Splits:
-        """The images, drawn or downloaded at the first call and read from the cache later."""
+        """Images (1, image_size, image_size), drawn or downloaded once and then cached."""
         path = self.folder / self._cache_name()
         if not path.exists():
             store_array(path, (len(self.factors), self.image_size**2 // 8), self._packed_chunks())
@@ -95,19 +95,19 @@ class DSprites:
         return Splits(subset(train), subset(val), test_subset, self.factors, checksum)
 
     def _cache_name(self) -> str:
-        """One name for one set of pixels."""
+        """One name for each set of pixels."""
         images = f"{self.image_size}px-{'x'.join(map(str, self.factors.sizes))}"
         if self.source == "archive":
-            return f"archive-{self.git_blob_id[:12]}-{images}.npy"
+            return f"archive-{GIT_BLOB_ID[:12]}-{images}.npy"
         shapes = "".join(map(str, self.shapes))
         return f"rendered-v{rendering.VERSION}-{images}-shapes{shapes}.npy"
 
     def _packed_chunks(self) -> Iterator[NDArray[np.uint8]]:
         if self.source == "archive":
-            path = self.folder / self.url.rsplit("/", 1)[-1]
-            hint = "Or draw the images instead: data.source=rendered."
-            fetch(self.url, path, git_blob_id=self.git_blob_id, alternative=hint)
-            yield from archive.packed_chunks(path, self.factors, self.image_size)
+            path = self.folder / URL.rsplit("/", 1)[-1]
+            advice = "or draw the images: source=rendered"
+            fetch(URL, path, git_blob_id=GIT_BLOB_ID, alternative=advice)
+            yield from archive.read_packed_chunks(path, self.factors, self.image_size)
         else:
             for shape in self.shapes:  # one at a time takes a third of the memory
                 yield rendering.render((1, *self.factors.sizes[1:]), self.image_size, (shape,))
@@ -116,47 +116,47 @@ class DSprites:
         """Image numbers of training (None for all), validation and test (None for no such part)."""
         everything = torch.arange(len(self.factors))
         if self.split == "full_grid":
-            _, val = carve(everything, self.num_val, self.split_seed, "data.num_val")
+            _, val = split_off(everything, self.num_val, self.split_seed, "num_val")
             return None, val, None
         if self.split == "random":
             num_test = round(self.test_fraction * len(everything))
-            train, test = carve(everything, num_test, self.split_seed, "data.test_fraction")
+            train, test = split_off(everything, num_test, self.split_seed, "test_fraction")
         else:
             out = self._is_held_out(everything)
             train, test = everything[~out], everything[out]
             require(
                 0 < len(test) < len(everything),
-                f"Expected held_out to name some of the {len(everything)} images but got "
-                f"{len(test)}. Change data.held_out so that training and test both have images.",
+                f"held_out expects some of the {len(everything)} images, got {len(test)}; leave "
+                "images for training and for test.",
             )
-        train, val = carve(train, self.num_val, self.split_seed, "data.num_val")
+        train, val = split_off(train, self.num_val, self.split_seed, "num_val")
         return train, val, test
 
     def _is_held_out(self, index: Tensor) -> Tensor:
-        """Which images fit any mapping of `held_out`: bool (N,)."""
+        """Which images match any mapping of `held_out`: bool (N,)."""
         out = torch.zeros(len(index), dtype=torch.bool)
         for mapping in self.held_out:
-            fits = torch.ones_like(out)
+            matches = torch.ones_like(out)
             for name, values in mapping.items():
-                fits &= torch.isin(self.factors.values(index, name), torch.tensor(values))
-            out |= fits
+                matches &= torch.isin(self.factors.values(index, name), torch.tensor(values))
+            out |= matches
         return out
 
 
-def _checked(
+def _to_plain(
     held_out: Sequence[Mapping[str, Sequence[int]]] | None, space: FactorSpace
 ) -> tuple[dict[str, list[int]], ...]:
     """`held_out` as plain containers, its names and values found in the space."""
     example = "[{shape: [2], orientation: [0, 1, 2]}]"
     if not held_out or not all(_is_mapping_to_values(mapping) for mapping in held_out):
         raise UserError(
-            f"Expected held_out to be a list of mappings from factor to values, as in {example}, "
-            f"but got {held_out}. Set data.held_out, or another data.split."
+            f"held_out expects a list of mappings from factor to values, got {held_out}; try "
+            f"{example}, or another split."
         )
     plain = tuple({str(name): list(values) for name, values in m.items()} for m in held_out)
     for mapping in plain:
         for name, values in mapping.items():
-            space.require_range(name, torch.tensor(values))
+            space.require_values(name, torch.tensor(values))
     return plain
 
 
@@ -165,12 +165,3 @@ def _is_mapping_to_values(entry: object) -> bool:
         isinstance(values, Sequence) and values and all(isinstance(v, int) for v in values)
         for values in entry.values() or [()]
     )
-
-
-def _require_choice(option: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        hint = nearest(str(value), known, 1) or known[0]
-        raise UserError(
-            f"Expected data.{option} to be {', '.join(known)} but got '{value}'. "
-            f"Write data.{option}={hint}."
-        )

@@ -1,4 +1,4 @@
-"""A folder of pictures."""
+"""A folder of image files."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vaelab.data.cache import checksum
 from vaelab.data.images import Images, Splits
-from vaelab.data.splitting import split_fractions
+from vaelab.data.splitting import require_fractions, split_by_fractions
 from vaelab.errors import UserError, require
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
@@ -21,18 +21,21 @@ _GREY, _COLOUR = ("1", "L", "LA"), ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr", "
 
 
 class ImageFolder:
-    """All pictures below a folder, in the order of their paths; all of one size.
+    """All images in a folder and its sub-folders, in the order of their paths, all of one size.
 
-    Pictures in sub-folders get the sub-folder as label, numbered in the order of the names.
+    Images in sub-folders are labelled by sub-folder, numbered in the order of the names.
     Transparency is dropped, and of an animation the first frame is taken.
 
     Args:
         root: the folder.
-        val_fraction: of the pictures, for validation.
-        test_fraction: of the pictures, held out; 0 for no test part.
-        split_seed: which ones.
-        channels: 1 converts to grey, 3 to colour; None keeps what the pictures have, which must
+        val_fraction: fraction of the images for validation.
+        test_fraction: fraction of the images held out for test; 0 for no test part.
+        split_seed: seed of the split.
+        channels: 1 converts to grey, 3 to colour; None keeps what the images have, which must
             then be the same in all.
+
+    Raises:
+        UserError: no root, other channels, or fractions that leave nothing to train on.
     """
 
     name: ClassVar[str] = "image_folder"
@@ -45,17 +48,22 @@ class ImageFolder:
         split_seed: int = 0,
         channels: int | None = None,
     ):
+        require(root is not None, "root expects a folder of images, got none; set it to a path.")
         require(
             channels in (1, 3, None),
-            f"Expected data.channels to be 1 (grey), 3 (colour) or null but got {channels}. "
-            "Write one of them.",
+            f"channels expects 1 (grey), 3 (colour) or null, got {channels}; try 3.",
         )
+        require_fractions(val_fraction, test_fraction)
         self.root, self.split_seed, self.channels = Path(root).expanduser(), split_seed, channels
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
 
     def load(self) -> Splits:
-        """Images (C, H, W) as bytes; `UserError` where the pictures don't fit each other."""
-        paths = _pictures(self.root)
+        """Images (C, H, W) as bytes.
+
+        Raises:
+            UserError: no such folder, unreadable images, or different sizes or channels.
+        """
+        paths = _find_images(self.root)
         first = _read(paths[0], self.channels)
         storage = torch.empty(len(paths), first.size, dtype=torch.uint8)
 
@@ -68,33 +76,35 @@ class ImageFolder:
             for _ in pool.map(read_into, range(len(paths))):  # the first error is raised here
                 pass
         channels, height, width = first.shape
-        return split_fractions(
+        labels, class_names = _label_by_folder(paths, self.root)
+        return split_by_fractions(
             Images(storage, (channels, height, width)),
-            _labels(paths, self.root),
+            labels,
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
             seed=self.split_seed,
             checksum=checksum(storage.numpy()),
+            class_names=class_names,
         )
 
 
-def _pictures(root: Path) -> list[Path]:
+def _find_images(root: Path) -> list[Path]:
     require(
         root.is_dir(),
-        f"Expected a folder of pictures at {root} but there is none. Set data.root to one.",
+        f"root expects a folder of images, got {root}, which is no folder; correct it.",
     )
     paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     paths = [path for path in paths if not path.name.startswith(".")]  # macOS leaves ._name.png
     require(
         bool(paths),
-        f"Expected pictures ({', '.join(SUFFIXES)}) below {root} but got none. Set data.root to "
-        "the folder that holds them.",
+        f"root expects a folder with images ({', '.join(SUFFIXES)}), got none in {root}; set it to "
+        "the folder that has them.",
     )
     return paths
 
 
 def _read(path: Path, channels: int | None) -> NDArray[np.uint8]:
-    """A picture as uint8 (C, H, W)."""
+    """An image as uint8 (C, H, W)."""
     try:
         with Image.open(path) as image:
             mode = image.mode
@@ -104,11 +114,11 @@ def _read(path: Path, channels: int | None) -> NDArray[np.uint8]:
                 return pixels[None] if grey else pixels.transpose(2, 0, 1).copy()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(
-            f"Expected a picture in {path} but got: {error}. Mend the file or take it out."
+            f"root expects a folder of images, got in {path}: {error}; fix the file or remove it."
         ) from error
     raise UserError(
-        f"Expected a picture of 8 bits a channel in {path} but got the mode {mode}. Convert it, "
-        "or store the images as an array and use data=array."
+        f"root expects images of 8 bits per channel, got mode {mode} in {path}; convert it, or "
+        "store the images as an array and use data=array."
     )
 
 
@@ -117,20 +127,21 @@ def _require_same(
 ) -> None:
     require(
         got[1:] == expected[1:],
-        f"Expected all pictures to be {expected[2]} x {expected[1]} pixels as {first_path} but "
-        f"{path} has {got[2]} x {got[1]}. Resize them to one size first.",
+        f"root expects images of one size, {expected[2]} x {expected[1]} pixels as {first_path}, "
+        f"got {got[2]} x {got[1]} in {path}; resize them to one size first.",
     )
     require(
         got[0] == expected[0],
-        f"Expected {expected[0]} channels as in {first_path} but {path} has {got[0]}. Set "
-        "data.channels=1 for grey or data.channels=3 for colour.",
+        f"root expects the same number of channels in all images, {expected[0]} as {first_path}, "
+        f"got {got[0]} in {path}; try channels=1 for grey or channels=3 for colour.",
     )
 
 
-def _labels(paths: list[Path], root: Path) -> Tensor | None:
-    """(N,) the number of each picture's sub-folder, or None where there are no sub-folders."""
+def _label_by_folder(paths: list[Path], root: Path) -> tuple[Tensor | None, tuple[str, ...] | None]:
+    """(N,) the number of each image's sub-folder and their names; None without sub-folders."""
     folders = [path.parent.relative_to(root).as_posix() for path in paths]
-    numbers = {folder: number for number, folder in enumerate(sorted(set(folders)))}
-    if len(numbers) == 1:
-        return None
-    return torch.tensor([numbers[folder] for folder in folders])
+    names = sorted(set(folders))
+    if len(names) == 1:
+        return None, None
+    numbers = {folder: number for number, folder in enumerate(names)}
+    return torch.tensor([numbers[folder] for folder in folders]), tuple(names)

@@ -1,4 +1,4 @@
-"""Images in memory: the storage that all data sets share, and the splits made of it."""
+"""Images in memory: the storage that all data sets share, and their splits."""
 
 from dataclasses import dataclass, replace
 
@@ -9,14 +9,17 @@ from vaelab.data.factors import FactorSpace
 
 
 class Images:
-    """N images of one shape, held as bytes, packed to one bit a pixel, or as they are.
+    """N images of one shape, stored as bytes, packed to one bit per pixel, or as floats.
 
     Args:
         storage: (N, C * H * W) uint8 bytes with 255 for white, or (N, C * H * W / 8) uint8 packed
             bits, the first pixel in the highest bit (as `numpy.packbits` does), or (N, C * H * W)
-            float32 in [0, 1] for images that bytes can't hold.
+            float32 in [0, 1] for images that bytes can't represent.
         shape: (C, H, W).
         packed: whether storage holds bits.
+
+    Raises:
+        ValueError: storage of another type or shape.
     """
 
     def __init__(self, storage: Tensor, shape: tuple[int, int, int], *, packed: bool = False):
@@ -25,8 +28,8 @@ class Images:
         dtypes = (torch.uint8,) if packed else (torch.uint8, torch.float32)
         if storage.dtype not in dtypes or storage.ndim != 2 or storage.shape[1] != width:
             raise ValueError(
-                f"expected storage of {' or '.join(map(str, dtypes))} and shape (N, {width}), "
-                f"got {storage.dtype} {tuple(storage.shape)}"
+                f"storage expects {' or '.join(map(str, dtypes))} of shape (N, {width}), got "
+                f"{storage.dtype} {tuple(storage.shape)}"
             )
         self.storage, self.shape, self.packed = storage, shape, packed
         self._table = _unpack_table(storage.device) if packed else None
@@ -44,7 +47,7 @@ class Images:
         """Images by index: (B,) -> float32 (B, C, H, W) in [0, 1]."""
         rows = self.storage[index]
         if self._table is not None:
-            # 256 x 8 look-up: one gather instead of eight shifts and masks.
+            # A 256 x 8 table: one gather instead of eight shifts and masks.
             x = self._table.index_select(0, rows.flatten().int())
         elif rows.dtype == torch.uint8:
             x = rows.float().div_(255)
@@ -63,7 +66,7 @@ def _unpack_table(device: torch.device) -> Tensor:
 class Subset:
     """Some of the images: `index` (M,) int64 into `images`, or None for all, in order.
 
-    `labels` are (M,) int64 class labels where the data has them, used for colouring figures only.
+    `labels` are (M,) int64 class labels where the data has them; they only colour figures.
     """
 
     images: Images
@@ -88,6 +91,7 @@ class Splits:
         test: held out, or None where the protocol holds nothing out.
         factors: the ground-truth factor space; image i of the storage shows `factors.unravel(i)`.
         checksum: digest of the stored images, for provenance.
+        class_names: what figures call the labels 0, 1, ...; None for their numbers.
     """
 
     train: Subset
@@ -95,6 +99,7 @@ class Splits:
     test: Subset | None = None
     factors: FactorSpace | None = None
     checksum: str = ""
+    class_names: tuple[str, ...] | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -104,7 +109,7 @@ class Splits:
     def to(self, device: torch.device) -> "Splits":
         """The same splits on another device; storage that splits share is moved once.
 
-        Labels stay where they are, since they colour figures only.
+        Labels stay where they are, since they only colour figures.
         """
         moved: dict[int, Images] = {}
 

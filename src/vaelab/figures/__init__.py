@@ -1,27 +1,30 @@
-"""Arrays -> matplotlib figures and animations; knows no model and no Lightning.
+"""Arrays -> matplotlib figures and animations; knows neither models nor Lightning.
 
-Every picture is as wide as a column of a paper, or as both, and says in its caption what is shown.
+Every figure is as wide as one column of a paper, or as two, and its caption says what is shown.
 """
 
-from vaelab.figures.against import Line, Panel, against
-from vaelab.figures.animation import Animation, animated_traversals
-from vaelab.figures.curves import curves, latent_kl_curves
-from vaelab.figures.decomposition import elbo_decomposition
+from typing import TYPE_CHECKING
+
+from vaelab.figures.animation import Animation, animate_traversals
+from vaelab.figures.curves import plot_curves, plot_latent_kl
+from vaelab.figures.decomposition import plot_elbo_decomposition
 from vaelab.figures.grids import (
-    PAD,
-    image_grid,
-    manifold,
-    reconstructions,
-    samples,
-    traversals,
+    plot_manifold,
+    plot_reconstructions,
+    plot_samples,
+    plot_traversals,
 )
-from vaelab.figures.heat_map import mutual_information_heat_map, rank_correlation_heat_map
-from vaelab.figures.page import CLASS_COLOURS
-from vaelab.figures.pixels import to_array
-from vaelab.figures.rate_distortion import Trail, rate_distortion
-from vaelab.figures.saving import encode, save, save_gif, to_gif, to_png, to_svg, write_encoded
-from vaelab.figures.scatter import factor_scatters, latent_scatter
-from vaelab.figures.shares import variance_bars
+from vaelab.figures.heat_map import plot_mutual_information, plot_rank_correlation
+from vaelab.figures.metric_vs_setting import Line, Panel, plot_metric_vs_setting
+from vaelab.figures.pixels import PAD, make_image_grid, to_array
+from vaelab.figures.rate_distortion import RateDistortionCurve, plot_rate_distortion
+from vaelab.figures.saving import encode, to_gif, to_png, to_svg, write_encoded
+from vaelab.figures.scatter import plot_factor_scatters, plot_latent_scatter
+from vaelab.figures.style import CLASS_COLOURS
+from vaelab.figures.variance_bars import plot_variance_bars
+
+if TYPE_CHECKING:  # matplotlib itself is imported only where something is drawn
+    from matplotlib.figure import Figure as Figure
 
 __all__ = [
     "Animation",
@@ -29,29 +32,27 @@ __all__ = [
     "Line",
     "PAD",
     "Panel",
-    "Trail",
-    "against",
-    "animated_traversals",
-    "curves",
-    "elbo_decomposition",
+    "RateDistortionCurve",
+    "animate_traversals",
     "encode",
-    "factor_scatters",
-    "image_grid",
-    "latent_kl_curves",
-    "latent_scatter",
-    "manifold",
-    "mutual_information_heat_map",
-    "rank_correlation_heat_map",
-    "rate_distortion",
-    "reconstructions",
-    "samples",
-    "save",
-    "save_gif",
+    "make_image_grid",
+    "plot_curves",
+    "plot_elbo_decomposition",
+    "plot_factor_scatters",
+    "plot_latent_kl",
+    "plot_latent_scatter",
+    "plot_manifold",
+    "plot_metric_vs_setting",
+    "plot_mutual_information",
+    "plot_rank_correlation",
+    "plot_rate_distortion",
+    "plot_reconstructions",
+    "plot_samples",
+    "plot_traversals",
+    "plot_variance_bars",
     "to_array",
     "to_gif",
     "to_png",
     "to_svg",
-    "traversals",
-    "variance_bars",
     "write_encoded",
 ]

@@ -1,4 +1,4 @@
-"""Curves over training, named at their ends."""
+"""Curves over training, labelled at their ends."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaelab.figures import page
+from vaelab.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 HEIGHT = 2.1  # inches of the axes with their labels
 NUM_NAMED = 7  # latents with a colour and a name
-OTHERS = "#BBBBBB"
+GREY = "#BBBBBB"  # of the other latents
 
 
-def curves(
+def plot_curves(
     series: Mapping[str, tuple[ArrayLike, ArrayLike]], ylabel: str, caption: str = ""
 ) -> "Figure":
-    """Values over training: name -> (steps (S,), values (S,)). What isn't finite leaves a gap."""
-    figure = page.page(HEIGHT, caption)
-    axes = _axes(figure, ylabel)
+    """Values over training: name -> (steps (S,), values (S,)); NaN and infinity leave gaps."""
+    figure = style.new_figure(HEIGHT, caption)
+    axes = _add_axes(figure, ylabel)
     arrays = {name: (np.asarray(x), np.asarray(y, float)) for name, (x, y) in series.items()}
     for i, (steps, values) in enumerate(arrays.values()):
-        axes.plot(steps, values, **_look(i, len(steps)))
+        axes.plot(steps, values, **_line_style(i, len(steps)))
     ends = [values[np.isfinite(values)] for _, values in arrays.values()]
-    _name_ends(axes, [v[-1] if len(v) else np.nan for v in ends], list(arrays))
+    _label_ends(axes, [v[-1] if len(v) else np.nan for v in ends], list(arrays))
     return figure
 
 
-def latent_kl_curves(
+def plot_latent_kl(
     steps: ArrayLike, kl: ArrayLike, names: Sequence[str], caption: str = ""
 ) -> "Figure":
-    """KL of each latent over training; those that end largest are named, the others grey.
+    """KL of each latent over training; those of largest final KL are named, the others grey.
 
     Args:
         steps: (S,).
@@ -45,29 +45,25 @@ def latent_kl_curves(
     x, values = np.asarray(steps), np.asarray(kl, float)
     order = np.argsort(-values[-1], kind="stable")
     named, others = order[:NUM_NAMED], order[NUM_NAMED:]
-    figure = page.page(HEIGHT, caption)
-    axes = _axes(figure, "KL (nats per image)")
+    figure = style.new_figure(HEIGHT, caption)
+    axes = _add_axes(figure, "KL (nats per image)")
     for latent in others:
-        look: dict[str, Any] = {
-            "color": OTHERS,
-            "linewidth": 0.7,
-            "marker": "." if len(x) == 1 else None,
-        }
-        axes.plot(x, values[:, latent], **look)
+        marker = "." if len(x) == 1 else None
+        axes.plot(x, values[:, latent], color=GREY, linewidth=0.7, marker=marker)
     for i, latent in enumerate(named):
-        axes.plot(x, values[:, latent], **_look(i, len(x)))
+        axes.plot(x, values[:, latent], **_line_style(i, len(x)))
     axes.set_ylim(bottom=min(0.0, np.nanmin(values)))
     rest = f"{len(others)} others" if len(others) else ""
     ends = [*values[-1, named], *([values[-1, others].mean()] if rest else [])]
-    _name_ends(axes, ends, [*(names[i] for i in named), *([rest] if rest else [])], len(named))
+    _label_ends(axes, ends, [*(names[i] for i in named), *([rest] if rest else [])], len(named))
     return figure
 
 
-def _axes(figure: "Figure", ylabel: str) -> "Axes":
+def _add_axes(figure: "Figure", ylabel: str) -> "Axes":
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes = figure.add_subplot()
-    page.dress(axes, "training step", ylabel)
+    style.style_axes(axes, "training step", ylabel)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
@@ -75,36 +71,34 @@ def _axes(figure: "Figure", ylabel: str) -> "Axes":
     return axes
 
 
-def _look(i: int, num_points: int) -> dict[str, Any]:
+def _line_style(i: int, num_points: int) -> dict[str, Any]:
     """Colour and style of curve i; a curve of one point is a dot."""
-    colour = page.LINE_COLOURS[i % len(page.LINE_COLOURS)]
-    style = page.LINE_STYLES[i % len(page.LINE_STYLES)]
+    colour = style.LINE_COLOURS[i % len(style.LINE_COLOURS)]
+    dashes = style.LINE_STYLES[i % len(style.LINE_STYLES)]
     marker = "o" if num_points == 1 else None
-    return {"color": colour, "linestyle": style, "linewidth": 1.1, "marker": marker, "ms": 3}
+    return {"color": colour, "linestyle": dashes, "linewidth": 1.1, "marker": marker, "ms": 3}
 
 
-def _name_ends(
+def _label_ends(
     axes: "Axes", ends: Sequence[float], names: Sequence[str], num_coloured: int | None = None
 ) -> None:
-    """Names right of the curves, each as near to its end as the others let it."""
+    """Names to the right of the curves, each as close to its end as the others allow."""
     shown = [i for i in np.argsort(ends, kind="stable") if np.isfinite(ends[i])]
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
-    gap = (high - low) * page.LINE / (HEIGHT - 0.45)
-    places = spread([ends[i] for i in shown], gap, high)
+    gap = (high - low) * style.LINE / (HEIGHT - 0.45)
+    places = spread_out([ends[i] for i in shown], gap, high)
     for i, y in zip(shown, places, strict=True):
         grey = num_coloured is not None and i >= num_coloured
-        colour = "#777777" if grey else page.LINE_COLOURS[i % len(page.LINE_COLOURS)]
-        where: dict[str, Any] = {
-            "transform": axes.get_yaxis_transform(),
-            "va": "center",
-            "fontsize": page.FONT,
-        }
-        axes.text(1.02, y, names[i], color=colour, **where)
+        colour = "#777777" if grey else style.LINE_COLOURS[i % len(style.LINE_COLOURS)]
+        transform = axes.get_yaxis_transform()
+        axes.text(
+            1.02, y, names[i], color=colour, transform=transform, va="center", fontsize=style.FONT
+        )
 
 
-def spread(places: Sequence[float], gap: float, top: float) -> list[float]:
-    """Rising places moved as far as it takes to be `gap` apart, from `top` downwards if need be."""
+def spread_out(places: Sequence[float], gap: float, top: float) -> list[float]:
+    """Sorted places moved as little as needed to be `gap` apart and, if possible, below `top`."""
     moved: list[float] = []
     for place in places:
         moved.append(max(place, moved[-1] + gap) if moved else place)

@@ -1,4 +1,4 @@
-"""What runs pay for what they say: KL against reconstruction, and where the ELBO is the same."""
+"""The rate-distortion plane: KL against reconstruction, with lines of equal ELBO."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vaelab.figures import page
+from vaelab.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 HEIGHT = 2.6  # inches
 MINUS = "\N{MINUS SIGN}"
-NUM_LABELS = 24  # more cells are not named one by one
+MAX_LABELS = 24  # more settings are not labelled individually
+MAX_VECTOR_DOTS = 300  # more runs are one image in an SVG
 
 
-class Trail(NamedTuple):
-    """Cells in the order of a setting: reconstruction and KL (P,), in nats, and their names."""
+class RateDistortionCurve(NamedTuple):
+    """Settings in order: reconstruction and KL of each (P,), in nats, and their labels."""
 
     name: str
     reconstruction: Floats
@@ -27,84 +28,77 @@ class Trail(NamedTuple):
     labels: Sequence[str]
 
 
-def rate_distortion(paths: Sequence[Trail], runs: Floats, caption: str = "") -> "Figure":
-    """The rate-distortion plane of Alemi et al. 2018, with lines of equal ELBO.
+def plot_rate_distortion(
+    curves: Sequence[RateDistortionCurve], runs: Floats, caption: str = ""
+) -> "Figure":
+    """Rate (KL) against distortion (reconstruction), with lines of equal ELBO = -(R + D).
+
+    Source: Alemi et al., Fixing a Broken ELBO, 2018, https://arxiv.org/abs/1711.00464
 
     Args:
-        paths: cells joined by lines.
+        curves: settings joined by lines.
         runs: (R, 2) reconstruction and KL of each run, drawn as faint dots.
         caption: what is shown.
     """
-    legend = page.LINE * 1.3 * len(paths) if len(paths) > 1 else 0.0
-    figure = page.page(HEIGHT + legend, caption)
+    legend_rows = len(curves) if len(curves) > 1 else 0
+    figure = style.new_figure(HEIGHT, caption, legend_rows=legend_rows)
     axes = figure.add_subplot()
-    axes.scatter(
-        runs[:, 0],
-        runs[:, 1],
-        s=5,
-        color="#999999",
-        alpha=0.5,
-        linewidths=0,
-        rasterized=len(runs) > 300,
-    )
-    for i, path in enumerate(paths):
-        colour = page.LINE_COLOURS[i % len(page.LINE_COLOURS)]
-        style: Any = page.LINE_STYLES[i % len(page.LINE_STYLES)]
-        look: dict[str, Any] = {"linewidth": 1.0, "marker": "o", "ms": 3}
-        axes.plot(
-            path.reconstruction, path.kl, color=colour, linestyle=style, label=path.name, **look
-        )
+    dots: dict[str, Any] = {"s": 5, "color": "#999999", "alpha": 0.5, "linewidths": 0}
+    axes.scatter(*runs.T, rasterized=len(runs) > MAX_VECTOR_DOTS, **dots)
+    for i, curve in enumerate(curves):
+        colour = style.LINE_COLOURS[i % len(style.LINE_COLOURS)]
+        dashes: Any = style.LINE_STYLES[i % len(style.LINE_STYLES)]
+        line: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.0}
+        axes.plot(curve.reconstruction, curve.kl, label=curve.name, marker="o", ms=3, **line)
     axes.margins(0.15)
-    page.dress(axes, "reconstruction (nats per image)", "KL (nats per image)")
-    _equal_elbo(axes)
-    if sum(len(path.labels) for path in paths) <= NUM_LABELS:
-        _name(axes, paths)
-    if legend:
-        place: dict[str, Any] = {"loc": "outside upper left"}
-        figure.legend(fontsize=page.FONT, frameon=False, **place)
+    style.style_axes(axes, "reconstruction (nats per image)", "KL (nats per image)")
+    _plot_equal_elbo(axes)
+    if sum(len(curve.labels) for curve in curves) <= MAX_LABELS:
+        _label_settings(axes, curves)
+    if legend_rows:
+        style.add_legend(figure)
     return figure
 
 
-def _name(axes: "Axes", paths: Sequence[Trail]) -> None:
-    """A label right above each cell, left out where it would lie on another."""
+def _label_settings(axes: "Axes", curves: Sequence[RateDistortionCurve]) -> None:
+    """A label to the upper right of each setting, left out where it would cover another."""
     taken: list[Floats] = []
-    for i, path in enumerate(paths):
-        colour = page.LINE_COLOURS[i % len(page.LINE_COLOURS)]
-        for x, y, label in zip(path.reconstruction, path.kl, path.labels, strict=True):
+    for i, curve in enumerate(curves):
+        colour = style.LINE_COLOURS[i % len(style.LINE_COLOURS)]
+        for x, y, label in zip(curve.reconstruction, curve.kl, curve.labels, strict=True):
             inches = axes.figure.dpi_scale_trans.inverted().transform(
                 axes.transData.transform((x, y))
             )
             away = [np.abs(inches - other) for other in taken]
-            if all(dx > page.text_width(label) or dy > page.LINE for dx, dy in away):
+            if all(dx > style.text_width(label) or dy > style.LINE for dx, dy in away):
                 offset: dict[str, Any] = {"xytext": (3, 3), "textcoords": "offset points"}
-                axes.annotate(label, (x, y), fontsize=page.FONT - 0.5, color=colour, **offset)
+                axes.annotate(label, (x, y), fontsize=style.FONT - 0.5, color=colour, **offset)
                 taken.append(inches)
 
 
-def _equal_elbo(axes: "Axes") -> None:
-    """Thin lines reconstruction + KL = -ELBO, named where they leave the plot."""
+def _plot_equal_elbo(axes: "Axes") -> None:
+    """Thin lines reconstruction + KL = -ELBO, labelled where they leave the plot."""
     from matplotlib.patheffects import withStroke
     from matplotlib.ticker import MaxNLocator
 
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    drawn = 0
+    num_drawn = 0
+    line: dict[str, Any] = {"color": "#BBBBBB", "linewidth": 0.5, "linestyle": (0, (4, 3))}
+    fixed: dict[str, Any] = {"zorder": 0, "scalex": False, "scaley": False}
     for cost in MaxNLocator(6).tick_values(left + bottom, right + top):
         start, end = max(left, cost - top), min(right, cost - bottom)
         if end - start < 0.08 * (right - left):
             continue
-        drawn += 1
-        look: dict[str, Any] = {"color": "#BBBBBB", "linewidth": 0.5, "linestyle": (0, (4, 3))}
-        axes.plot(
-            [start, end], [cost - start, cost - end], zorder=0, scalex=False, scaley=False, **look
-        )
+        num_drawn += 1
+        axes.plot([start, end], [cost - start, cost - end], **line, **fixed)
         text = f"{-cost:,.4g}".replace("-", MINUS)
         at_top = cost - start >= top - 1e-9
         axes.annotate(
-            f"ELBO {text}" if drawn == 1 else text,
+            f"ELBO {text}" if num_drawn == 1 else text,
             (start, cost - start),
             xytext=(0, 1) if at_top else (2, 0),
             textcoords="offset points",
-            fontsize=page.FONT - 1.5,
+            fontsize=style.FONT - 1.5,
             color="#888888",
             ha="center" if at_top else "left",
             va="bottom" if at_top else "center",

@@ -1,8 +1,6 @@
-"""Figures and animations -> bytes and files; the same picture gives the same bytes."""
+"""Figures and animations as bytes and files; the same figure gives the same bytes."""
 
 import io
-import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +17,16 @@ MAX_GIF_BYTES = 2_000_000
 
 
 def to_png(figure: "Figure", dpi: float = DPI) -> bytes:
-    """The figure as PNG, one byte a pixel where it is grey."""
+    """The figure as PNG, with one byte per pixel where it is grey."""
     from PIL import Image
 
     pixels = to_array(figure, dpi)
     image = Image.fromarray(pixels[..., 0] if is_grey(pixels) else pixels)
-    return _written(image, "PNG", dpi=(dpi, dpi))
+    return _encode_image(image, "PNG", dpi=(dpi, dpi))
 
 
 def to_svg(figure: "Figure") -> str:
-    """The figure as an <svg> element: a file of its own, or part of a page of HTML.
+    """The figure as an <svg> element, for a file or for a page of HTML.
 
     Text stays text, images keep their own pixels, and there are no dates and no random ids.
     """
@@ -48,14 +46,14 @@ def to_svg(figure: "Figure") -> str:
 
 
 def to_gif(animation: Animation) -> bytes:
-    """The animation as GIF, for ever from the start again.
+    """The animation as GIF in an endless loop.
 
-    Grey frames keep their exact shades; colours are the 256 that suit all frames best. Where that
+    Grey frames keep their exact shades; coloured ones share a palette of 256 colours. Where that
     is more than 2 MB, there are 64 shades or colours, then 16.
     """
     for num_shades in (256, 64, 16):
         first, *others = _palette_images(animation.frames, num_shades)
-        encoded = _written(
+        encoded = _encode_image(
             first,
             "GIF",
             save_all=True,
@@ -69,28 +67,15 @@ def to_gif(animation: Animation) -> bytes:
     return encoded
 
 
-def encode(picture: "Figure | Animation", format: str) -> bytes:
+def encode(figure: "Figure | Animation", format: str) -> bytes:
     """A figure as "png" or "svg", an animation as "gif"."""
-    if isinstance(picture, Animation):
-        return {"gif": to_gif}[format](picture)
-    return to_svg(picture).encode() if format == "svg" else {"png": to_png}[format](picture)
-
-
-def save(
-    figure: "Figure", path_without_suffix: str | os.PathLike, formats: Iterable[str] = ("png",)
-) -> None:
-    """Write the figure as <path>.png, <path>.svg or both, atomically."""
-    for format in formats:
-        write_encoded(encode(figure, format), Path(f"{os.fspath(path_without_suffix)}.{format}"))
-
-
-def save_gif(animation: Animation, path: str | os.PathLike) -> None:
-    """Write the animation as GIF, atomically."""
-    write_encoded(to_gif(animation), Path(path))
+    if isinstance(figure, Animation):
+        return {"gif": to_gif}[format](figure)
+    return to_svg(figure).encode() if format == "svg" else {"png": to_png}[format](figure)
 
 
 def write_encoded(encoded: bytes, path: Path) -> None:
-    """Write what `encode` gave, atomically."""
+    """Write the bytes of `encode` to a file, atomically."""
     write_atomically(path, lambda file: file.write(encoded))
 
 
@@ -108,7 +93,7 @@ def _palette_images(frames: np.ndarray, num_shades: int) -> list[Any]:
     return [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
 
 
-def _written(image: Any, format: str, **options: Any) -> bytes:
+def _encode_image(image: Any, format: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format=format, **options)
     return buffer.getvalue()

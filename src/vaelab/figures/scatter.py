@@ -1,4 +1,4 @@
-"""Codes in the plane, coloured by what the images show."""
+"""Scatter plots of codes, coloured by labels or factors."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,20 +6,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from vaelab.figures import page
+from vaelab.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-AXIS_NAMES = ("$z_1$", "$z_2$")
-MAX_FACTOR_CLASSES = 3  # a factor of more values is coloured as a quantity
+AXIS_NAMES = ("$z_0$", "$z_1$")
+MAX_FACTOR_CLASSES = 3  # a factor of more values is coloured as a continuous one
 PANELS_PER_ROW = 2
 PANEL = 1.55  # inches, the height of one
-ONE_COLOUR = "#0072B2"
+SINGLE_COLOUR = "#0072B2"
+AXES_HEIGHT = 2.3  # inches of a single scatter, about
+BOLD = 1.15  # by how much bold text is wider
+MAX_MOVE = 2.5  # lines by which a name may leave its points; the legend has those that would
 
 
-def latent_scatter(
+def plot_latent_scatter(
     z: Tensor,
     values: Tensor | None,
     name: str = "label",
@@ -27,78 +30,81 @@ def latent_scatter(
     *,
     continuous: bool = False,
     axis_names: tuple[str, str] = AXIS_NAMES,
+    class_names: Sequence[str] | None = None,
 ) -> "Figure":
-    """Points in the plane, coloured by class or by a quantity.
+    """Points in the plane, coloured by class or by a continuous value.
 
     Args:
         z: (N, 2).
-        values: (N,), or None for one colour. More than ten classes get one colour, too.
-        name: of what the colours mean.
+        values: (N,), or None for one colour. More than ten classes have one colour, too.
+        name: what the colours stand for.
         caption: what is shown.
-        continuous: whether `values` is a quantity, with a colour bar, or classes, with a legend.
+        continuous: whether `values` are continuous, with a colour bar, or classes, with a legend.
         axis_names: of the two axes.
+        class_names: of the classes 0, 1, ...; None shows their numbers.
     """
-    figure = page.page(2.75, caption)
+    figure = style.new_figure(2.75, caption)
     axes = figure.add_subplot()
     classes = [] if values is None or continuous else values.unique().tolist()
     if values is not None and continuous:
-        drawn = _points(axes, z, c=values.detach().cpu().numpy(), cmap=page.COLOUR_MAP)
-        _colour_bar(axes, drawn, name)
-    elif values is not None and len(classes) <= len(page.CLASS_COLOURS):
+        drawn = _plot_points(axes, z, c=values.detach().cpu().numpy(), cmap=style.COLOUR_MAP)
+        _add_colour_bar(axes, drawn, name)
+    elif values is not None and len(classes) <= len(style.CLASS_COLOURS):
         number = np.searchsorted(classes, values.cpu().numpy())
-        # In the order given, not class by class: else the last class would hide the others.
-        _points(axes, z, c=np.array(page.CLASS_COLOURS)[number])
-        _name_classes(axes, z.detach().cpu().numpy(), number, [str(c) for c in classes], name)
+        # In the order given and not class by class, or the last class would hide the others.
+        _plot_points(axes, z, c=np.array(style.CLASS_COLOURS)[number])
+        names = [str(c) if class_names is None else class_names[int(c)] for c in classes]
+        _label_classes(axes, z.detach().cpu().numpy(), number, names, name)
     else:
-        _points(axes, z, c=ONE_COLOUR)
-    page.dress(axes, *axis_names)
+        _plot_points(axes, z, c=SINGLE_COLOUR)
+    style.style_axes(axes, *axis_names)
     return figure
 
 
-def factor_scatters(
+def plot_factor_scatters(
     z: Tensor,
     factors: Mapping[str, Tensor],
     caption: str = "",
     *,
     axis_names: tuple[str, str] = AXIS_NAMES,
 ) -> "Figure":
-    """The same points in a panel for each factor, which colours them.
+    """The same points in one panel per factor, coloured by it.
 
     Args:
         z: (N, 2).
-        factors: name -> (N,) values; up to three distinct ones are classes, more a quantity.
+        factors: name -> (N,) values; up to three distinct ones are classes, more are continuous.
         caption: what is shown.
         axis_names: of the two axes.
     """
     num_columns = min(PANELS_PER_ROW, len(factors))
     num_rows = -(-len(factors) // num_columns)
-    figure = page.page(PANEL * num_rows + 0.2, caption, layout="compressed")
+    figure = style.new_figure(PANEL * num_rows + 0.2, caption, layout="compressed")
     panels = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for i, (axes, (name, values)) in enumerate(zip(panels, factors.items(), strict=False)):
-        _factor(axes, z, values)
+        _plot_factor(axes, z, values)
         lowest, leftmost = i + num_columns >= len(factors), i % num_columns == 0
-        page.dress(axes, axis_names[0] if lowest else "", axis_names[1] if leftmost else "")
-        axes.set_title(name, fontsize=page.FONT, pad=3)
+        style.style_axes(axes, axis_names[0] if lowest else "", axis_names[1] if leftmost else "")
+        axes.set_title(name, fontsize=style.FONT, pad=3)
     for axes in panels[len(factors) :]:
         axes.set_axis_off()
     return figure
 
 
-def _factor(axes: "Axes", z: Tensor, values: Tensor) -> None:
+def _plot_factor(axes: "Axes", z: Tensor, values: Tensor) -> None:
     from matplotlib.colors import ListedColormap
 
     classes = values.unique().tolist()
     if len(classes) > MAX_FACTOR_CLASSES:
         colours = values.detach().cpu().numpy()
-        _colour_bar(axes, _points(axes, z, c=colours, cmap=page.COLOUR_MAP))
+        _add_colour_bar(axes, _plot_points(axes, z, c=colours, cmap=style.COLOUR_MAP))
         return
     number = np.searchsorted(classes, values.cpu().numpy())
-    few = ListedColormap(list(page.CLASS_COLOURS[: len(classes)]))
-    drawn = _points(axes, z, c=number, cmap=few, vmin=-0.5, vmax=len(classes) - 0.5)
-    _colour_bar(axes, drawn, classes=classes)
+    few = ListedColormap(list(style.CLASS_COLOURS[: len(classes)]))
+    drawn = _plot_points(axes, z, c=number, cmap=few, vmin=-0.5, vmax=len(classes) - 0.5)
+    _add_colour_bar(axes, drawn, classes=classes)
 
 
-def _points(axes: "Axes", z: Tensor, **look: Any) -> Any:
+def _plot_points(axes: "Axes", z: Tensor, **options: Any) -> Any:
     """Small dots, one image in an SVG, with the same scale on both axes."""
     points = z.detach().float().cpu().numpy()
     low, high = points.min(axis=0), points.max(axis=0)
@@ -106,42 +112,48 @@ def _points(axes: "Axes", z: Tensor, **look: Any) -> Any:
     left, bottom = (low + high) / 2 - half
     axes.set(xlim=(left, left + 2 * half), ylim=(bottom, bottom + 2 * half), box_aspect=1)
     x, y = points.T
-    return axes.scatter(x, y, s=2.5, alpha=0.7, linewidths=0, rasterized=True, **look)
+    return axes.scatter(x, y, s=2.5, alpha=0.7, linewidths=0, rasterized=True, **options)
 
 
-def _colour_bar(axes: "Axes", drawn: Any, name: str = "", classes: Sequence | None = None) -> None:
-    bar: Any = axes.figure.colorbar(drawn, ax=axes, fraction=0.06, pad=0.03)
+def _add_colour_bar(
+    axes: "Axes", drawn: Any, name: str = "", classes: Sequence | None = None
+) -> None:
+    bar = style.add_colour_bar(axes, drawn, name, fraction=0.06, pad=0.03)
     bar.solids.set_alpha(1)
-    bar.set_label(name, fontsize=page.FONT)
-    bar.ax.tick_params(labelsize=page.FONT - 0.5, length=2, width=0.6, pad=2)
-    bar.outline.set_visible(False)
     if classes is not None:
         bar.set_ticks(range(len(classes)), labels=[str(c) for c in classes])
 
 
-def _name_classes(
+def _label_classes(
     axes: "Axes", points: np.ndarray, number: np.ndarray, names: list[str], title: str
 ) -> None:
-    """A legend, and each name in the middle of its points, for who can't tell the colours apart."""
+    """A legend, and names at the medians of their points for readers with colour blindness."""
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import withStroke
 
-    look: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4, "markeredgewidth": 0}
-    marks = [Line2D([], [], color=page.CLASS_COLOURS[i], **look) for i in range(len(names))]
+    dot: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4, "markeredgewidth": 0}
+    handles = [Line2D([], [], color=style.CLASS_COLOURS[i], **dot) for i in range(len(names))]
     place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "borderaxespad": 0.2}
-    fonts: dict[str, Any] = {
-        "fontsize": page.FONT,
-        "title_fontsize": page.FONT,
-        "handletextpad": 0.1,
-    }
-    axes.legend(marks, names, title=title, frameon=False, **place, **fonts)
+    fonts: dict[str, Any] = {"fontsize": style.FONT, "title_fontsize": style.FONT}
+    axes.legend(handles, names, title=title, frameon=False, handletextpad=0.1, **place, **fonts)
     halo = [withStroke(linewidth=2, foreground="white")]
-    for i, name in enumerate(names):
-        x, y = np.median(points[number == i], axis=0)
-        middle: dict[str, Any] = {
-            "ha": "center",
-            "va": "center",
-            "fontsize": page.FONT + 1,
-            "weight": "bold",
-        }
-        axes.text(x, y, name, path_effects=halo, **middle)
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "weight": "bold"}
+    medians = np.array([np.median(points[number == i], axis=0) for i in range(len(names))])
+    units = np.ptp(axes.get_ylim()) / AXES_HEIGHT  # of the data, per inch
+    sizes = [(BOLD * style.text_width(name, style.FONT + 1), style.LINE) for name in names]
+    moved = separate(medians, units * np.array(sizes))
+    for (x, y), (_, median), name in zip(moved, medians, names, strict=True):
+        if y - median <= MAX_MOVE * units * style.LINE:
+            axes.text(x, y, name, path_effects=halo, fontsize=style.FONT + 1, **middle)
+
+
+def separate(centres: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Centres (N, 2) of boxes of these sizes (N, 2), moved upwards where boxes would overlap."""
+    moved = centres.copy()
+    order = np.argsort(centres[:, 1], kind="stable")
+    for place, i in enumerate(order):
+        for j in sorted(order[:place], key=lambda j: moved[j, 1]):
+            overlap = np.abs(moved[i] - moved[j]) < (sizes[i] + sizes[j]) / 2
+            if overlap.all():
+                moved[i, 1] = moved[j, 1] + (sizes[i, 1] + sizes[j, 1]) / 2
+    return moved

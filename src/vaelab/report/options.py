@@ -8,7 +8,6 @@ from vaelab.report.run_record import Record
 from vaelab.runs.config_hash import NO_EFFECT_ON_NUMBERS, canonical, without
 
 COMPARED = ("data", "likelihood", "pixels")  # must agree for ELBOs to be comparable,
-SAME_IMAGES = ("data.url",)  # with all options of the data except where they are downloaded from
 
 
 class ClassPath(str):
@@ -80,9 +79,7 @@ def select_comparable(row: Mapping[str, Any]) -> dict[str, Any]:
     which of them are held out.
     """
     return {
-        name: value
-        for name, value in row.items()
-        if (name in COMPARED or name.startswith("data.")) and name not in SAME_IMAGES
+        name: value for name, value in row.items() if name in COMPARED or name.startswith("data.")
     }
 
 

@@ -10,7 +10,7 @@ from vaelab.report.blocks import Block, Code, Figure, Figures, Paragraph, join
 from vaelab.report.run_record import Record
 
 if TYPE_CHECKING:
-    from vaelab.figures.page import Figure as Drawing
+    from vaelab.figures import Figure as Drawing
 
 Curve = tuple[Sequence[int], Sequence[float]]
 Curves = Mapping[str, Curve]
@@ -161,7 +161,7 @@ def _height(curves: Curves) -> float:
 
 
 def _draw_latent_kl(record: Record, latents: Curves) -> Figure:
-    from vaelab.figures import latent_kl_curves
+    from vaelab.figures import plot_latent_kl
 
     steps = sorted(set.intersection(*(set(steps) for steps, _ in latents.values())))
     ordered = sorted(latents, key=lambda name: int(name.removeprefix(LATENT)))
@@ -170,12 +170,12 @@ def _draw_latent_kl(record: Record, latents: Curves) -> Figure:
     names = [f"z{name.removeprefix(LATENT)}" for name in ordered]
     last = dict(zip(names, kl[-1], strict=True))
     sentence = "On validation images; a latent near 0 is inactive."
-    drawing = latent_kl_curves(steps, kl, names)
+    drawing = plot_latent_kl(steps, kl, names)
     return _save_svg(record, drawing, "KL of each latent", sentence, last)
 
 
 def _draw_plot(record: Record, title: str, sentence: str, label: str, curves: Curves) -> Figure:
-    from vaelab.figures import curves as draw
+    from vaelab.figures import plot_curves as draw
 
     last = {name: values[-1] for name, (_, values) in curves.items()}
     return _save_svg(record, draw(curves, label), title, sentence, last)

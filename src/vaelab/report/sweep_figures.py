@@ -18,8 +18,8 @@ from vaelab.report.groups import MIN_BOOTSTRAP, Floats, Group, Setting, sort_key
 from vaelab.report.options import is_numeric
 
 if TYPE_CHECKING:
+    from vaelab.figures import Figure as Drawing
     from vaelab.figures import Panel
-    from vaelab.figures.page import Figure as Drawing
 
 DPI = 200
 MAX_SERIES = 7  # colours that can be distinguished
@@ -87,14 +87,16 @@ def plot_metrics(group: Group, prefix: str) -> Iterator[Block]:
 
 def draw_against(group: Group, option: str, metrics: Sequence[str], name: str) -> Figure:
     """Panels of metrics against an option."""
-    from vaelab.figures import against
+    from vaelab.figures import plot_metric_vs_setting
 
     series = split_into_series(group, option)
     panels = [_fill_panel(group, series, metric) for metric in metrics]
     centre, bands = _describe_centre(group, series, option), _describe_bands(group, series, metrics)
     sentence = f"Lines: {centre}.{bands} Dots: runs."
     alt = f"{', '.join(map(format_metric, metrics))} against {option}."
-    return save_figure(name, against(option, panels), f"Metrics against {option}", sentence, alt)
+    return save_figure(
+        name, plot_metric_vs_setting(option, panels), f"Metrics against {option}", sentence, alt
+    )
 
 
 def _is_pooled(series: Sequence[Series]) -> bool:
@@ -155,19 +157,21 @@ def draw_rate_distortion(group: Group, name: str) -> Figure | None:
     option = next(iter(find_numeric_options(group)), None)
     finished = [setting for setting in group.settings if len(setting.rows)]
     series = split_into_series(group, option) if option else [Series("runs", np.zeros(0), finished)]
-    trails = []
+    curves = []
     for one in series:
         kl, reconstruction = (
             np.array([group.spread(group.columns[n][s.rows]).value for s in one.settings])
             for n in ("kl", "reconstruction")
         )
-        trails.append(figures.Trail(one.name, reconstruction, kl, _name_points(option, one)))
+        curves.append(
+            figures.RateDistortionCurve(one.name, reconstruction, kl, _name_points(option, one))
+        )
     runs = np.stack([group.columns["reconstruction"], group.columns["kl"]], 1)
     sentence = (
         f"Points: {_describe_centre(group, series, option)}. Grey dots: runs. Dashed lines: equal "
         "ELBO, in nats per image; lower and further left is better."
     )
-    drawing = figures.rate_distortion(trails, runs)
+    drawing = figures.plot_rate_distortion(curves, runs)
     return save_figure(name, drawing, "Rate and distortion", sentence, "KL against reconstruction.")
 
 
@@ -179,18 +183,18 @@ def _name_points(option: str | None, series: Series) -> list[str]:
 
 def draw_correlations(metrics: Sequence[str], rho: Floats, name: str, sentence: str) -> Figure:
     """The heat map of rank correlations."""
-    from vaelab.figures import rank_correlation_heat_map
+    from vaelab.figures import plot_rank_correlation
 
-    drawing = rank_correlation_heat_map(rho, [format_metric(one) for one in metrics])
+    drawing = plot_rank_correlation(rho, [format_metric(one) for one in metrics])
     alt = "Rank correlation of every pair of metrics."
     return save_figure(name, drawing, "Rank correlation", sentence, alt)
 
 
 def draw_variance(metrics: Sequence[str], parts: dict[str, list[float]], name: str) -> Figure:
     """Bars of the shares of the variance of each metric."""
-    from vaelab.figures import variance_bars
+    from vaelab.figures import plot_variance_bars
 
-    drawing = variance_bars([format_metric(one) for one in metrics], parts)
+    drawing = plot_variance_bars([format_metric(one) for one in metrics], parts)
     sentence = (
         "Corrected shares; a negative estimate is drawn as 0, and the others are scaled to add up "
         "to 1."

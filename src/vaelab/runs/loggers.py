@@ -16,7 +16,7 @@ from vaelab.files import not_written, write_atomically
 from vaelab.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from vaelab.figures.page import Figure
+    from vaelab.figures import Figure
 
 HEADER = ("step", "metric", "value")
 

@@ -1,4 +1,4 @@
-"""What is drawn when: quick pictures at validations, all at the end, in files and TensorBoard."""
+"""What is drawn when: fast figures at validations, all at the end, in files and TensorBoard."""
 
 import io
 from types import SimpleNamespace
@@ -10,14 +10,16 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util import img_mime_type_detector
 
+from vaelab import build
 from vaelab.data import Images, Splits, Subset
 from vaelab.errors import UserError
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.loggers import MetricsCSV, tensorboard
 from vaelab.training.callbacks import Figures
-from vaelab.training.callbacks.figures import quick_names
+from vaelab.training.callbacks.figures import fast_figure_names
+from vaelab.visualize.context import FigureSettings
 
-QUICK = {"reconstructions", "samples", "traversals", "traversals_prior"}
+FAST = {"reconstructions", "samples", "traversals", "traversals_prior"}
 LATE = {"latent_scatter", "latent_kl"}
 ANIMATED = {"traversals_animated", "traversals_prior_animated"}
 
@@ -47,6 +49,10 @@ def stage(folder, tiny_vae):
     return at
 
 
+def figures(folder, every_n_steps=10, **settings):
+    return Figures(folder, every_n_steps, FigureSettings(**settings))
+
+
 def drawn(folder):
     return {path.name for path in folder.figures.glob("*")}
 
@@ -55,12 +61,12 @@ def files(names, suffix):
     return {f"{name}.{suffix}" for name in names}
 
 
-def test_validation_draws_the_quick_ones_when_they_are_due(folder, stage):
-    callback = Figures(folder, every_n_steps=10)
+def test_validation_draws_the_fast_ones_when_they_are_due(folder, stage):
+    callback = figures(folder)
     callback.on_validation_epoch_end(*stage(9))
     assert drawn(folder) == set()
     callback.on_validation_epoch_end(*stage(10))
-    assert drawn(folder) == files(QUICK, "png")
+    assert drawn(folder) == files(FAST, "png")
     assert callback.state_dict() == {"last_drawn": 10}
 
 
@@ -68,24 +74,24 @@ def test_the_end_draws_the_rest_with_the_curves(folder, stage):
     csv = MetricsCSV(folder)
     for step in (5, 10):
         csv.log_metrics({f"val/kl_latent/{i}": float(i) for i in range(3)}, step)
-    callback = Figures(folder, every_n_steps=10)
+    callback = figures(folder)
     at_the_end = stage(10)
     callback.on_validation_epoch_end(*at_the_end)
     times = {path.name: path.stat().st_mtime_ns for path in folder.figures.glob("*")}
     callback.on_fit_end(*at_the_end)
-    assert drawn(folder) == files(QUICK | LATE, "png") | files(ANIMATED, "gif")
+    assert drawn(folder) == files(FAST | LATE, "png") | files(ANIMATED, "gif")
     for name, time in times.items():
         assert (folder.figures / name).stat().st_mtime_ns == time, "drawn twice"
 
 
 def test_the_end_without_a_validation_or_curves_draws_all_it_can(folder, stage):
-    Figures(folder, formats=["svg", "png"]).on_fit_end(*stage(10))
-    stills = QUICK | LATE - {"latent_kl"}
+    figures(folder, formats=["svg", "png"]).on_fit_end(*stage(10))
+    stills = FAST | LATE - {"latent_kl"}
     assert drawn(folder) == files(stills, "png") | files(stills, "svg") | files(ANIMATED, "gif")
 
 
 def test_two_latents_have_their_plane_during_training(stage):
-    assert set(quick_names(stage(1, latent_dim=2)[1].model)) == QUICK | {
+    assert set(fast_figure_names(stage(1, latent_dim=2)[1].model)) == FAST | {
         "manifold",
         "latent_scatter",
     }
@@ -93,11 +99,11 @@ def test_two_latents_have_their_plane_during_training(stage):
 
 def test_tensorboard_gets_the_bytes_of_the_files_and_would_serve_a_moving_gif(folder, stage):
     board = tensorboard(folder)
-    Figures(folder).on_fit_end(*stage(10, loggers=[board]))
+    figures(folder).on_fit_end(*stage(10, loggers=[board]))
     board.finalize("success")
     events = EventAccumulator(str(folder.path))
     events.Reload()
-    assert set(events.Tags()["images"]) == QUICK | ANIMATED | LATE - {"latent_kl"}
+    assert set(events.Tags()["images"]) == FAST | ANIMATED | LATE - {"latent_kl"}
     for name, suffix in (("samples", "png"), ("traversals_animated", "gif")):
         (event,) = events.Images(name)
         assert event.step == 10
@@ -110,7 +116,7 @@ def test_tensorboard_gets_the_bytes_of_the_files_and_would_serve_a_moving_gif(fo
 
 def test_tensorboard_gets_png_where_the_files_are_svg(folder, stage):
     board = tensorboard(folder)
-    callback = Figures(folder, formats=["svg"])
+    callback = figures(folder, formats=["svg"])
     trainer, module = stage(10, loggers=[board])
     callback.draw(trainer, module, ["samples"])
     board.finalize("success")
@@ -123,24 +129,28 @@ def test_tensorboard_gets_png_where_the_files_are_svg(folder, stage):
 def test_other_processes_draw_nothing(folder, stage):
     trainer, module = stage(10)
     trainer.is_global_zero = False
-    callback = Figures(folder)
+    callback = figures(folder)
     callback.on_fit_end(trainer, module)
     assert drawn(folder) == set()
     assert callback.last_drawn == 10
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [({"every_n_steps": 0}, "expects at least 1, got 0"), ({"formats": ["gif"]}, "png, svg")],
-)
-def test_settings_are_checked_at_the_start(folder, settings, message):
-    with pytest.raises(UserError, match=message):
-        Figures(folder, **settings)
+def test_the_interval_is_checked_at_the_start(folder):
+    with pytest.raises(UserError, match=r"^every_n_steps expects an integer of at least 1, got 0"):
+        figures(folder, every_n_steps=0)
 
 
-def test_pictures_of_the_same_model_are_the_same(folder, stage):
+def test_settings_of_the_command_line_reach_the_figures(compose, folder):
+    cfg = compose("callbacks=[figures]", "callbacks.figures.settings.formats=[png,svg]")
+    (callback,) = build.build_all(cfg.callbacks, folder)
+    assert callback.settings.formats == ["png", "svg"]
+    with pytest.raises(Exception, match="formats expects one of png, svg, got 'gif'"):
+        build.build(compose("callbacks.figures.settings.formats=[gif]").callbacks.figures)
+
+
+def test_figures_of_the_same_model_are_the_same(folder, stage):
     trainer, module = stage(10)
-    callback = Figures(folder)
+    callback = figures(folder)
     shown = []
     for _ in range(2):
         callback.draw(trainer, module, ["samples"])

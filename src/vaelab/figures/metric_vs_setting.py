@@ -1,4 +1,4 @@
-"""Numbers of many runs against a setting: a panel a number, a line with its band, a dot a run."""
+"""Metrics of many runs against a setting: one panel per metric, one dot per run."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vaelab.figures import page
+from vaelab.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 PANELS_PER_ROW = 3
 PANEL = 1.62  # inches, the height of one
-LOGARITHMIC_FROM = 10.0  # ratio of the largest to the least positive value
-MANY_DOTS = 300  # from here on they are one image in an SVG
+LOGARITHMIC_FROM = 10.0  # ratio of the largest to the smallest positive value
+MAX_VECTOR_DOTS = 300  # more runs are one image in an SVG
 
 
 class Line(NamedTuple):
-    """One line: its name, and x, centre, low and high of each of its cells."""
+    """One line: its name, and x, centre, low and high of each of its points."""
 
     name: str
     x: Floats
@@ -30,54 +30,64 @@ class Line(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One number: its label, its lines, and for each line the (x, y) of its runs (R, 2)."""
+    """One metric: its label, its lines, and for each line the (x, y) of its runs (R, 2)."""
 
     label: str
     lines: Sequence[Line]
     dots: Sequence[Floats]
 
 
-def against(setting: str, panels: Sequence[Panel], caption: str = "") -> "Figure":
-    """Panels of numbers against a setting, whose axis is logarithmic where it spreads tenfold."""
+def plot_metric_vs_setting(setting: str, panels: Sequence[Panel], caption: str = "") -> "Figure":
+    """Lines with bands, and dots for single runs.
+
+    Args:
+        setting: label of the x axis, which is logarithmic where its values spread tenfold.
+        panels: one per metric.
+        caption: what is shown.
+    """
     num_columns = PANELS_PER_ROW
     num_rows = -(-len(panels) // num_columns)
     names = [line.name for line in panels[0].lines]
-    legend = page.LINE * 1.3 * -(-len(names) // 2) if len(names) > 1 else 0.0
-    figure = page.page(PANEL * num_rows + 0.1 + legend, caption, width=page.WIDE)
+    legend_columns = int((style.WIDE - 0.2) / (max(map(style.text_width, names)) + 0.5))
+    legend_columns = max(1, min(len(names), legend_columns))
+    legend_rows = -(-len(names) // legend_columns) if len(names) > 1 else 0
+    height = PANEL * num_rows + 0.1
+    figure = style.new_figure(height, caption, width=style.WIDE, legend_rows=legend_rows)
     shown = figure.subplots(num_rows, num_columns, squeeze=False, sharex=True).ravel()
     every_x = np.concatenate([line.x for panel in panels for line in panel.lines])
     label = f"{setting} (log scale)" if is_logarithmic(np.unique(every_x)) else setting
     for i, (axes, panel) in enumerate(zip(shown, panels, strict=False)):
         lowest = i + num_columns >= len(panels)
-        _draw(axes, panel)
-        page.dress(axes, label if lowest else "")
-        axes.set_title(panel.label, fontsize=page.FONT, pad=4, loc="left")
+        _plot_panel(axes, panel)
+        style.style_axes(axes, label if lowest else "")
+        axes.set_title(panel.label, fontsize=style.FONT, pad=4, loc="left")
         if lowest:
             axes.tick_params(labelbottom=True)
     for axes in shown[len(panels) :]:
         axes.set_axis_off()
-    _scale(shown[0], every_x)
-    if legend:
-        _legend(figure, shown[0], names)
+    _scale_x_axis(shown[0], every_x)
+    if legend_rows:
+        handles, labels = shown[0].get_legend_handles_labels()
+        style.add_legend(figure, legend_columns, handles=handles, labels=labels)
     return figure
 
 
-def _draw(axes: "Axes", panel: Panel) -> None:
+def _plot_panel(axes: "Axes", panel: Panel) -> None:
     num_dots = sum(map(len, panel.dots))
     for i, (line, dots) in enumerate(zip(panel.lines, panel.dots, strict=True)):
-        colour = page.LINE_COLOURS[i % len(page.LINE_COLOURS)]
-        style: Any = page.LINE_STYLES[i % len(page.LINE_STYLES)]
+        colour = style.LINE_COLOURS[i % len(style.LINE_COLOURS)]
+        dashes: Any = style.LINE_STYLES[i % len(style.LINE_STYLES)]
         dot: dict[str, Any] = {"s": 5, "alpha": 0.45, "linewidths": 0, "zorder": 2}
-        axes.scatter(*dots.T, color=colour, rasterized=num_dots > MANY_DOTS, **dot)
+        axes.scatter(*dots.T, color=colour, rasterized=num_dots > MAX_VECTOR_DOTS, **dot)
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
-        look: dict[str, Any] = {"linewidth": 1.1, "marker": "o", "ms": 2.5, "zorder": 3}
-        axes.plot(line.x, line.centre, color=colour, linestyle=style, label=line.name, **look)
+        centre: dict[str, Any] = {"linewidth": 1.1, "marker": "o", "ms": 2.5, "zorder": 3}
+        axes.plot(line.x, line.centre, color=colour, linestyle=dashes, label=line.name, **centre)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
     axes.set_axisbelow(True)
 
 
-def _scale(axes: "Axes", x: Floats) -> None:
-    """Ticks where runs are, as far as their numbers leave each other room."""
+def _scale_x_axis(axes: "Axes", x: Floats) -> None:
+    """Ticks at the values of the runs, as many as leave room for their labels."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     values = np.unique(x)
@@ -100,11 +110,3 @@ def is_logarithmic(values: Floats) -> bool:
     return bool(
         len(values) and values.min() > 0 and values.max() >= LOGARITHMIC_FROM * values.min()
     )
-
-
-def _legend(figure: "Figure", axes: "Axes", names: Sequence[str]) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    longest = max(map(page.text_width, names)) + 0.5
-    columns = max(1, min(len(names), int((figure.get_figwidth() - 0.2) / longest)))
-    place: dict[str, Any] = {"loc": "outside upper left", "ncols": columns}
-    figure.legend(handles, labels, fontsize=page.FONT, frameon=False, **place)

@@ -1,0 +1,36 @@
+"""Figures of what a run logged over training."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vaelab import figures
+from vaelab.elbo_statistics import latent_names
+
+if TYPE_CHECKING:
+    from vaelab.figures import Figure
+
+
+def collect_latent_kl(
+    curves: Mapping[str, Mapping[int, float]], latent_dim: int, split: str = "val"
+) -> dict[int, list[float]]:
+    """step -> KL of each latent, at the steps where all were logged; {} where there are none.
+
+    Args:
+        curves: logged name -> step -> value.
+        latent_dim: L, of the names "val/kl_latent/0" to "val/kl_latent/{L - 1}".
+        split: the first part of the names.
+    """
+    width = len(str(latent_dim - 1))
+    columns = [curves.get(f"{split}/kl_latent/{i:0{width}d}", {}) for i in range(latent_dim)]
+    steps = sorted(set(columns[0]).intersection(*columns))
+    return {step: [column[step] for column in columns] for step in steps}
+
+
+def draw_latent_kl(kl: Mapping[int, Sequence[float]], split: str = "validation") -> "Figure":
+    """KL of each latent over training: step -> (L,) nats, at least one step."""
+    steps = sorted(kl)
+    values = np.array([kl[step] for step in steps])
+    caption = f"KL of q(z|x) and p(z) of each latent over training, mean over the {split} images"
+    return figures.plot_latent_kl(steps, values, latent_names(values.shape[1]), caption)
