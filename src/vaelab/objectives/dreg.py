@@ -41,9 +41,11 @@ class DReG(Objective):
         raw = model.encoder(x)
         z = model.posterior(raw).rsample(torch.Size([self.num_samples]))
         z, zeros = _WeightedGradient.apply(z)
-        # With its parameters held fixed log q(z|x) has a gradient through z alone.
+        # With its parameters held fixed log q(z|x) has a gradient through z alone. The density is
+        # evaluated inside the call, since a flow calls its networks only then.
         fixed = {name: parameter.detach() for name, parameter in model.posterior.named_parameters()}
-        samples = weigh(model, x, z, functional_call(model.posterior, fixed, (raw.detach(),)))
+        log_q = functional_call(model.posterior, fixed, (raw.detach(), z))
+        samples = weigh(model, x, z, log_q)
         bound = log_mean_weight(samples.log_weights + zeros, 0)
         return bound_terms(-bound.mean(), bound, samples)
 

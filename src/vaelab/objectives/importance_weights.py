@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from vaelab.distributions import effective_sample_size
 from vaelab.models.vae import VAE
@@ -32,12 +31,13 @@ class WeightedSamples:
 def weighted_samples(model: VAE, x: Tensor, num_samples: int) -> WeightedSamples:
     """K reparameterised samples z_k ~ q(z|x) of each image (B, C, H, W), decoded in one call."""
     q_z = model.encode(x)
-    return weigh(model, x, q_z.rsample(torch.Size([num_samples])), q_z)
+    z = q_z.rsample(torch.Size([num_samples]))
+    return weigh(model, x, z, q_z.log_prob(z))
 
 
-def weigh(model: VAE, x: Tensor, z: Tensor, q_z: Distribution) -> WeightedSamples:
-    """The terms of given samples z (K, B, L), with log q(z_k|x) from q_z."""
-    kl = q_z.log_prob(z) - model.prior().log_prob(z)
+def weigh(model: VAE, x: Tensor, z: Tensor, log_q: Tensor) -> WeightedSamples:
+    """The terms of given samples z (K, B, L), with log_q = log q(z_k|x) (K, B)."""
+    kl = log_q - model.prior().log_prob(z)
     return WeightedSamples(-model.decode(z).log_prob(x), kl)
 
 
