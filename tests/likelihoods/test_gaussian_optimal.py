@@ -4,6 +4,7 @@ from torch.distributions import Normal
 
 from vaelab.errors import UserError
 from vaelab.likelihoods import GaussianOptimal
+from vaelab.objectives import IWAE, BetaVAE
 
 
 @pytest.fixture
@@ -35,6 +36,28 @@ def test_gradient_is_that_with_sigma_differentiated(batch):
     detached, raw.grad = raw.grad, None
     (-0.5 * 12 * (x - raw).square().mean().log()).backward()
     torch.testing.assert_close(detached, raw.grad)
+
+
+@pytest.mark.parametrize(
+    ("objective", "is_the_slope"), [(BetaVAE(4.0, num_samples=3), True), (IWAE(3), False)]
+)
+def test_gradient_is_the_slope_of_a_loss_with_equal_weights(tiny_vae, objective, is_the_slope):
+    """Of the loss with sigma* fitted anew; of an importance-weighted one it is not."""
+    model, x, step = tiny_vae(likelihood=GaussianOptimal()), torch.rand(4, 1, 4, 4).double(), 1e-5
+    parameters = list(model.decoder.parameters())
+    direction = [torch.randn_like(parameter) for parameter in parameters]
+
+    def loss_after(shift):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            for parameter, part in zip(parameters, direction, strict=True):
+                parameter += shift * part
+        return objective(model, x, 0)["loss"]
+
+    parts = torch.autograd.grad(loss_after(0.0), parameters)
+    slope = sum((p * d).sum() for p, d in zip(parts, direction, strict=True))
+    difference = (loss_after(step) - loss_after(-2 * step)) / (2 * step)
+    assert (abs(slope - difference) < 1e-6 * abs(difference)) == is_the_slope
 
 
 def test_evaluation_uses_the_average_of_training_and_changes_nothing(batch):

@@ -23,11 +23,14 @@ class Likelihood(nn.Module, ABC):
         channels_per_pixel: raw numbers per pixel and channel.
         support: the smallest and the largest x.
         num_levels: where x must be one of the levels k / (num_levels - 1), their number.
+        fits_batch: whether in training mode log_prob(x) solves for a parameter at that x, the
+            optimum of the plain average of log_prob over images and samples.
     """
 
     channels_per_pixel: int = 1
     support: tuple[float, float] = (0.0, 1.0)
     num_levels: int | None = None
+    fits_batch: bool = False
 
     def forward(self, raw: Tensor) -> Distribution:
         """The distribution p(x|z), from raw (*sample, batch, channels_per_pixel * C, H, W)."""

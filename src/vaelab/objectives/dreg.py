@@ -8,11 +8,10 @@ from torch.func import functional_call
 from vaelab.distributions import log_mean_weight
 from vaelab.errors import require_range
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
-from vaelab.objectives.importance_weights import bound_terms, weigh
+from vaelab.objectives.importance_weights import ImportanceWeightedObjective, bound_terms, weigh
 
 
-class DReG(Objective):
+class DReG(ImportanceWeightedObjective):
     """The IWAE with the doubly reparameterised gradient for q(z|x).
 
         loss = -E_x L_K(x),    L_K(x) = log 1/K sum_k w_k

@@ -6,7 +6,27 @@ import torch
 from torch import Tensor
 
 from vaelab.distributions import effective_sample_size
+from vaelab.errors import require
 from vaelab.models.vae import VAE
+from vaelab.objectives.base import Objective
+
+
+class ImportanceWeightedObjective(Objective):
+    """An objective that weights the samples of each image by their importance weights."""
+
+    def check_model(self, model: VAE) -> None:
+        """Check that this objective can train the model.
+
+        Raises:
+            UserError: also where the likelihood fits a parameter to the unweighted batch.
+        """
+        super().check_model(model)
+        require(
+            not model.likelihood.fits_batch,
+            f"{type(self).__name__} expects a likelihood whose parameters are learned or fixed, "
+            f"got {type(model.likelihood).__name__}, whose sigma is the optimum of an unweighted "
+            "average and not of this loss; use the likelihood GaussianLearned.",
+        )
 
 
 @dataclass(frozen=True)
