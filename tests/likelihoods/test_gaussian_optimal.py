@@ -75,6 +75,13 @@ def test_evaluation_uses_the_average_of_training_and_changes_nothing(batch):
     torch.testing.assert_close(each, p_x.log_prob(x))  # images don't depend on their batch
 
 
+def test_state_is_the_sigma_of_evaluation(batch):
+    raw, x = batch
+    likelihood = GaussianOptimal().double().train()
+    likelihood(raw).log_prob(x)
+    torch.testing.assert_close(likelihood.state(), {"sigma": likelihood.variance.sqrt()})
+
+
 def test_average_forgets():
     likelihood = GaussianOptimal(decay=0.9).train()
     for _ in range(200):

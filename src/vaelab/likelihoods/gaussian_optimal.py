@@ -53,6 +53,9 @@ class GaussianOptimal(Likelihood):
         normal = IsotropicNormal(raw.squeeze(-4), self.variance.sqrt())
         return BatchOptimalNormal(normal, self.fit) if self.training else normal
 
+    def state(self) -> dict[str, Tensor]:
+        return {"sigma": self.variance.sqrt()}
+
     @torch.no_grad()
     def fit(self, x: Tensor, mean: Tensor) -> Tensor:
         """The optimal sigma (scalar) for these images, added to the moving average."""
