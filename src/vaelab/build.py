@@ -27,7 +27,7 @@ from vaelab.seeding import derive_seed
 from vaelab.training.callbacks import AtomicCheckpointIO, Metrics
 from vaelab.training.module import TrainingModule
 
-NUM_AT_ONCE = 1000  # images whose levels are checked
+NUM_AT_ONCE = 1000  # images that are checked, or taken for the initial sigma, at once
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class RunParts:
 def build_run(cfg: DictConfig) -> RunParts:
     """The data, model, objective and training module of a config.
 
-    Weights are drawn from the stream ("init", seed), so that they depend on the config alone.
+    Weights are drawn from the stream ("init", seed), so that they depend on the config alone. What
+    the likelihood takes from the data (its initial sigma) is set here, before training.
 
     Raises:
         UserError: a setting that is out of range, or settings that can't be combined.
@@ -58,7 +59,14 @@ def build_run(cfg: DictConfig) -> RunParts:
     torch.manual_seed(derive_seed("init", cfg.seed))
     model = build_model(cfg, data.image_shape)
     objective = build_objective(cfg, num_train)
-    return RunParts(data, model, objective, build_training_module(cfg, model, objective, data))
+    module = build_training_module(cfg, model, objective, data)
+    model.likelihood.initialize(first_images(data, NUM_AT_ONCE))
+    return RunParts(data, model, objective, module)
+
+
+def first_images(data: ImageDataModule, num: int) -> torch.Tensor:
+    """At least `num` images as the first steps of training see them: (N, C, H, W)."""
+    return torch.cat([data.train_batch(step) for step in range(-(-num // data.batch_size))])
 
 
 def build(node: Any, **known_later: Any) -> Any:

@@ -42,8 +42,7 @@ def elbo_terms(model: VAE, x: Tensor, num_samples: int = 1) -> ElboTerms:
         ELBO(x) = E_q(z|x) [log p(x|z)] - KL(q(z|x) || p(z))
 
     The KL is in closed form where there is one, see `kl_divergence`. Kingma and Welling 2014,
-    "Auto-encoding variational Bayes", eq. 3 and 7 (equation numbers not checked),
-    https://arxiv.org/abs/1312.6114.
+    "Auto-encoding variational Bayes", eq. 3 and 7, https://arxiv.org/abs/1312.6114.
 
     Args:
         model: the VAE.

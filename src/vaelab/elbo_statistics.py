@@ -89,9 +89,10 @@ def bits_per_dim(elbo: float, num_pixels: int) -> float:
     """Bits per pixel and channel, -elbo / (ln 2 * C * H * W), of an ELBO or log p(x) in nats.
 
     For a discrete likelihood an upper bound on the code length. For a density (Gaussian,
-    ContinuousBernoulli) minus the log2 density of images scaled to [0, 1], which may be negative.
-    To compare it with 256 levels, add 8 bits (log2 256); that is a bound only if the model was
-    trained and evaluated with uniform dequantisation noise, which is not added here.
+    ContinuousBernoulli) minus the log2 density of images scaled to [0, 1], which may be negative
+    and is not comparable with that of 256 levels. Adding 8 bits (log2 256) would make it so only
+    for a model trained and evaluated with uniform dequantisation noise, which vaelab adds nowhere;
+    without it a sigma below 1 / (255 sqrt(2 pi)) = 0.0016 can leave less than 0 bits.
     """
     return -elbo / (math.log(2) * num_pixels)
 

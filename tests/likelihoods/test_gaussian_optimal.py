@@ -4,6 +4,7 @@ from torch.distributions import Normal
 
 from vaelab.errors import UserError
 from vaelab.likelihoods import GaussianOptimal
+from vaelab.objectives import IWAE, BetaVAE
 
 
 @pytest.fixture
@@ -37,6 +38,28 @@ def test_gradient_is_that_with_sigma_differentiated(batch):
     torch.testing.assert_close(detached, raw.grad)
 
 
+@pytest.mark.parametrize(
+    ("objective", "is_the_slope"), [(BetaVAE(4.0, num_samples=3), True), (IWAE(3), False)]
+)
+def test_gradient_is_the_slope_of_a_loss_with_equal_weights(tiny_vae, objective, is_the_slope):
+    """Of the loss with sigma* fitted anew; of an importance-weighted one it is not."""
+    model, x, step = tiny_vae(likelihood=GaussianOptimal()), torch.rand(4, 1, 4, 4).double(), 1e-5
+    parameters = list(model.decoder.parameters())
+    direction = [torch.randn_like(parameter) for parameter in parameters]
+
+    def loss_after(shift):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            for parameter, part in zip(parameters, direction, strict=True):
+                parameter += shift * part
+        return objective(model, x, 0)["loss"]
+
+    parts = torch.autograd.grad(loss_after(0.0), parameters)
+    slope = sum((p * d).sum() for p, d in zip(parts, direction, strict=True))
+    difference = (loss_after(step) - loss_after(-2 * step)) / (2 * step)
+    assert (abs(slope - difference) < 1e-6 * abs(difference)) == is_the_slope
+
+
 def test_evaluation_uses_the_average_of_training_and_changes_nothing(batch):
     raw, x = batch
     likelihood = GaussianOptimal().double().train()
@@ -50,6 +73,13 @@ def test_evaluation_uses_the_average_of_training_and_changes_nothing(batch):
     torch.testing.assert_close(likelihood.variance, variance)
     each = torch.cat([likelihood(raw[i : i + 1]).log_prob(x[i : i + 1]) for i in range(4)])
     torch.testing.assert_close(each, p_x.log_prob(x))  # images don't depend on their batch
+
+
+def test_state_is_the_sigma_of_evaluation(batch):
+    raw, x = batch
+    likelihood = GaussianOptimal().double().train()
+    likelihood(raw).log_prob(x)
+    torch.testing.assert_close(likelihood.state(), {"sigma": likelihood.variance.sqrt()})
 
 
 def test_average_forgets():

@@ -112,3 +112,14 @@ def test_each_latent_may_be_traversed_over_separate_values(tiny_vae):
     for row, latent in enumerate([2, 0]):
         alone = model.traverse(z, [latent], values[row])
         assert torch.allclose(together[row], alone[0], rtol=0, atol=1e-12)
+
+
+def test_groups_of_parameters_hold_each_once_with_the_rate_of_sigma(conv_vae):
+    for likelihood, rates in (("bernoulli", [None]), ("gaussian_learned", [None, 0.01])):
+        model = conv_vae(f"likelihood={likelihood}")
+        groups = model.parameter_groups()
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        assert {id(p) for p in parameters} == {id(p) for p in model.parameters()}
+        assert len(parameters) == len(list(model.parameters()))
+        assert [group.get("lr") for group in groups] == rates
+    assert groups[1]["params"] == [model.likelihood.log_sigma]

@@ -1,14 +1,19 @@
 """DReG: the loss of the IWAE, its gradient for the decoder, and a better one for the encoder."""
 
+import copy
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 from torch.distributions import Independent, Normal
 
 from vaelab.distributions import log_mean_weight
+from vaelab.likelihoods import Bernoulli
+from vaelab.models import VAE, MLPDecoder, MLPEncoder
 from vaelab.objectives import IWAE, DReG
-from vaelab.posteriors import IAF, Gaussian, Posterior
-from vaelab.priors import Prior
+from vaelab.posteriors import IAF, FullCovariance, Gaussian, Posterior
+from vaelab.priors import Flow, Mixture, Prior, StandardNormal, Vamp
 
 F64 = torch.float64
 
@@ -152,26 +157,122 @@ def test_parameters_of_the_posterior_count_as_the_encoders(linear_gaussian, tiny
     torch.testing.assert_close(dreg["posterior.offset"], dreg["encoder.head.bias"])
 
 
-def test_posterior_of_a_flow(tiny_vae, monkeypatch):
-    """log q of a flow has no closed gradient in z; the loss and the mean gradient are the IWAE's.
+POSTERIORS = {
+    "gaussian": Gaussian,
+    "full_covariance": FullCovariance,
+    "iaf": partial(IAF, num_transforms=2, hidden=(4,), context_size=2, gate_bias=1.0),
+}
+PRIORS = {
+    "standard_normal": StandardNormal,
+    "mixture": partial(Mixture, num_components=3),
+    "vamp": partial(Vamp, num_components=3),
+    "maf": partial(Flow, flow="maf", num_transforms=2, hidden=(4,)),
+    "nsf": partial(Flow, flow="nsf", num_transforms=2, hidden=(4,)),
+    "realnvp": partial(Flow, flow="realnvp", num_transforms=2, hidden=(4,)),
+}
+PAIRS = [(q, p) for q in POSTERIORS for p in PRIORS if (q, p) != ("iaf", "vamp")]  # rejected
 
-    The encoder's output holds the context of the flow, so that its gradient tests those within.
-    """
-    model, num = tiny_vae(), 20_000
-    model.posterior = IAF(3, num_transforms=2, hidden=(4,), context_size=2, gate_bias=1.0).double()
-    rows = torch.tensor([0.8, -0.6, 0.3, 1.5, 1.5, 1.5, 0.5, -0.5], dtype=F64)
-    rows = rows.expand(num, 8).clone().requires_grad_()
-    monkeypatch.setattr(model.encoder, "forward", lambda x: rows)
+
+def vae(posterior, prior="standard_normal"):
+    """A VAE of 3 latents over images 1 x 4 x 4 whose flows are far from the identity."""
+    model = VAE(
+        (1, 4, 4),
+        3,
+        partial(MLPEncoder, hidden=(8,), activation="tanh"),
+        partial(MLPDecoder, hidden=(8,), activation="tanh"),
+        POSTERIORS[posterior],
+        PRIORS[prior],
+        Bernoulli(),
+    ).double()
+    with torch.no_grad():
+        for parameter in [*model.posterior.parameters(), *model.latent_prior.parameters()]:
+            parameter += 0.3 * torch.randn_like(parameter)
+    return model
+
+
+def gradients_by_a_frozen_copy(model, x, num_samples, seed=1):
+    """The formula in two passes, with log q(z|x) of a copy of the posterior without gradient."""
+    torch.manual_seed(seed)
+    raw = model.encoder(x)
+    z = model.posterior(raw).rsample([num_samples])
+    frozen = copy.deepcopy(model.posterior).requires_grad_(False)
+    fixed = z.detach().requires_grad_()
+    log_q = frozen(raw.detach()).log_prob(fixed)
+    log_w = model.decode(fixed).log_prob(x) + model.prior().log_prob(fixed) - log_q
+    v = log_w.detach().softmax(0)
+    (slope,) = torch.autograd.grad(log_w.sum(), fixed, retain_graph=True)
+    through_z = (v.square()[..., None] * slope * z).sum()
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    parts = torch.autograd.grad(-(through_z + (v * log_w).sum()) / len(x), parameters)
+    return dict(zip(names, parts, strict=True))
+
+
+@pytest.mark.parametrize("num_samples", [1, 5, 20])
+@pytest.mark.parametrize(("posterior", "prior"), PAIRS)
+def test_every_gradient_equals_that_with_a_frozen_posterior(x, posterior, prior, num_samples):
+    model = vae(posterior, prior)
+    dreg, _ = gradients(DReG(num_samples), model, x)
+    expected = gradients_by_a_frozen_copy(model, x, num_samples)
+    assert any(name.startswith("posterior") for name in dreg) == (posterior == "iaf")
+    for name, value in expected.items():
+        torch.testing.assert_close(dreg[name], value, rtol=1e-10, atol=1e-10)
+        assert dreg[name].abs().max() > 1e-6, name
+
+
+def test_posterior_of_a_flow(monkeypatch):
+    """The loss is the IWAE's, and so is the mean gradient of every parameter of the posterior."""
+    model, num, num_blocks = vae("iaf"), 2000, 40
+    raw = torch.tensor([0.8, -0.6, 0.3, 1.5, 1.5, 1.5, 0.5, -0.5], dtype=F64).requires_grad_()
+    monkeypatch.setattr(model.encoder, "forward", lambda x: raw.expand(len(x), 8))
     images = torch.rand(1, 1, 4, 4, dtype=F64).round().expand(num, 1, 4, 4)
-    losses, draws = [], []
-    for objective in (DReG(4), IWAE(4)):
+
+    def draws(objective):
+        """The losses, and the gradients (num_blocks, ...), of the same noise at each call."""
         torch.manual_seed(1)
-        losses.append(objective(model, images, 0)["loss"])
-        draws.append(num * torch.autograd.grad(losses[-1], rows)[0])
-    torch.testing.assert_close(*losses, rtol=1e-9, atol=0)
-    error = (draws[0] - draws[1]).std(0) / num**0.5  # the same noise
-    assert ((draws[0] - draws[1]).mean(0).abs() < 5 * error).all()
-    assert (draws[0].mean(0).abs() > 10 * error)[6:].any()
+        losses = [objective(model, images, 0)["loss"] for _ in range(num_blocks)]
+        inputs = [raw, *model.posterior.parameters()]
+        rows = [torch.autograd.grad(loss, inputs) for loss in losses]
+        return torch.stack(losses), [torch.stack(blocks) for blocks in zip(*rows, strict=True)]
+
+    (losses, dreg), (same, iwae) = (draws(objective) for objective in (DReG(4), IWAE(4)))
+    torch.testing.assert_close(losses, same, rtol=1e-9, atol=0)
+    informative = []
+    for one, other in zip(dreg, iwae, strict=True):
+        error = (one - other).std(0) / num_blocks**0.5
+        assert ((one - other).mean(0).abs() <= 5 * error + 1e-12).all()  # masked weights have 0
+        informative.append((one.mean(0).abs() > 10 * error + 1e-12).any())
+    assert all(informative)
+
+
+def test_gradient_of_a_flow_is_the_slope_of_the_loss():
+    """Against differences of the IWAE's loss along directions in the posterior's parameters."""
+    model, num, num_blocks, step = vae("iaf"), 500, 40, 1e-4
+    images = torch.rand(1, 1, 4, 4, dtype=F64).round().expand(num, 1, 4, 4)
+    parameters = list(model.posterior.parameters())
+    for seed in range(3):
+        torch.manual_seed(seed)
+        direction = [torch.randn_like(parameter) for parameter in parameters]
+
+        def loss(shift, block, direction=direction):
+            with torch.no_grad():
+                for parameter, part in zip(parameters, direction, strict=True):
+                    parameter += shift * part
+                torch.manual_seed(block)
+                value = IWAE(5)(model, images, 0)["loss"]
+                for parameter, part in zip(parameters, direction, strict=True):
+                    parameter -= shift * part
+            return value
+
+        slopes, differences = [], []
+        for block in range(num_blocks):
+            torch.manual_seed(1000 + block)
+            parts = torch.autograd.grad(DReG(5)(model, images, 0)["loss"], parameters)
+            slopes.append(sum((p * d).sum() for p, d in zip(parts, direction, strict=True)))
+            differences.append((loss(step, block) - loss(-step, block)) / (2 * step))
+        slope, difference = torch.stack(slopes), torch.stack(differences)
+        error = ((slope.var() + difference.var()) / num_blocks).sqrt()
+        assert (slope.mean() - difference.mean()).abs() < 4 * error
+        assert slope.mean().abs() > 20 * error  # enough repeats to tell
 
 
 class OfOneImage(Prior):

@@ -41,6 +41,23 @@ def test_a_prior_whose_samples_have_no_gradient(check, objective):
         check(f"objective={objective}", "prior=mixture")
 
 
+@pytest.mark.parametrize("objective", ["iwae", "miwae", "ciwae", "dreg"])
+def test_a_likelihood_whose_sigma_is_not_the_optimum_of_the_loss(check, objective):
+    for likelihood in ("gaussian", "gaussian_learned", "gaussian_per_pixel"):
+        check(f"objective={objective}", f"likelihood={likelihood}")
+    message = (
+        r"^\w+ expects a likelihood whose parameters are learned or fixed, got GaussianOptimal"
+    )
+    with pytest.raises(UserError, match=message):
+        check(f"objective={objective}", "likelihood=gaussian_optimal")
+
+
+@pytest.mark.parametrize("objective", ["vae", "beta_vae"])
+def test_samples_of_equal_weight_allow_the_optimal_sigma(check, objective):
+    """The loss averages log p(x|z) over images and samples, of which sigma* is the optimum."""
+    check(f"objective={objective}", "likelihood=gaussian_optimal", "objective.num_samples=3")
+
+
 @pytest.mark.parametrize("overrides", [("prior=mixture",), ("posterior=iaf",)])
 def test_free_bits_without_a_kl_of_each_latent(check, overrides):
     check("kl_penalty=free_bits")

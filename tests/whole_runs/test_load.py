@@ -52,6 +52,14 @@ def test_loaded_weights_are_those_of_the_checkpoint(loaded):
     assert loaded.metrics["num_steps"] == 12
 
 
+def test_a_loaded_sigma_is_the_trained_one_and_not_that_of_the_data(run):
+    trained = run("likelihood=gaussian_learned", "likelihood.lr=0.1", "trainer.log_every_n_steps=1")
+    sigma = vaelab.load_run(trained.path).model.likelihood.state()["sigma"].item()
+    assert sigma != pytest.approx(trained.read_curve("train/sigma")[1], rel=0.1)  # at the start
+    state = torch.load(trained.last_checkpoint, weights_only=True)["state_dict"]
+    assert sigma == state["model.likelihood.log_sigma"].exp().item()
+
+
 def test_wrong_shapes_and_folders_are_rejected(loaded, tmp_path):
     with pytest.raises(UserError, match=r"expects images of shape \(N, 1, 8, 8\)"):
         loaded.encode(np.zeros((2, 1, 9, 9)))

@@ -99,6 +99,16 @@ def test_every_objective_resumes(name, run, stopped, resume):
     assert_same(content(parts), content(whole))
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian_learned", "gaussian_optimal"])
+def test_resumed_sigma_is_uninterrupted(likelihood, run, stopped, resume):
+    words = (f"likelihood={likelihood}", "lr_scheduler=cosine", "trainer.log_every_n_steps=1")
+    words += ("callbacks.checkpoints.every_n_steps=5",)
+    whole, parts = run(*words, name="whole"), resume(stopped(7, *words))
+    assert parts.curves.read_text() == whole.curves.read_text()
+    assert_same(content(parts), content(whole))
+    assert len(set(whole.read_curve("train/sigma").values())) > 5
+
+
 CONTROLLERS = {
     "geco": ("kl_penalty.target=30", "kl_penalty.rate=0.01"),
     "pi_control": ("kl_penalty.target=1", "kl_penalty.ki=0.1"),

@@ -10,6 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from vaelab.build import build_run
 from vaelab.errors import UserError
 from vaelab.runs.config import load_config, to_container
 from vaelab.train import train
@@ -203,3 +204,17 @@ def test_clipping_bounds_the_gradient(run, bound):
 @pytest.mark.filterwarnings("ignore")  # of the compiler about its own workings
 def test_compiled_networks_give_the_same_losses(trace):
     assert trace("compiled", "compile=true") == pytest.approx(trace("eager"), rel=1e-4)
+
+
+def test_sigma_starts_from_the_data_and_is_logged(run, compose, tiny):
+    parts = build_run(compose(*tiny, "likelihood=gaussian_learned"))
+    train_set = parts.data.splits.train
+    x = train_set.take(torch.arange(len(train_set)))
+    deviation = (x - x.mean(0)).square().mean().sqrt().item()
+    start = parts.model.likelihood.state()["sigma"].item()
+    assert start == pytest.approx(deviation, rel=0.01)
+    words = ("likelihood=gaussian_learned", "lr_scheduler=cosine", "trainer.log_every_n_steps=1")
+    folder = run(*words)
+    assert folder.read_curve("train/sigma")[1] == pytest.approx(start, rel=1e-6)
+    assert folder.read_curve("train/lr")[1] == pytest.approx(1e-3)  # that of the networks
+    assert "train/sigma" not in run(name="bernoulli").read_curves()

@@ -23,8 +23,8 @@ class Capacity(KLPenalty):
 
     State: "capacity", C(t) in nats per image; "beta", which is beta above C(t) and -beta below, and
     with `per_image` the mean of that over images.
-    Burgess et al. 2018, "Understanding disentangling in beta-VAE", eq. 8 (equation number not
-    checked), https://arxiv.org/abs/1804.03599; their gamma is beta here.
+    Burgess et al. 2018, "Understanding disentangling in beta-VAE", eq. 8,
+    https://arxiv.org/abs/1804.03599; their gamma is beta here.
 
     Args:
         capacity: in nats per image, at least 0. The data may hold fewer: dSprites has 13.5.

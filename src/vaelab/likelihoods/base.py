@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +24,14 @@ class Likelihood(nn.Module, ABC):
         channels_per_pixel: raw numbers per pixel and channel.
         support: the smallest and the largest x.
         num_levels: where x must be one of the levels k / (num_levels - 1), their number.
+        fits_batch: whether in training mode log_prob(x) solves for a parameter at that x, the
+            optimum of the plain average of log_prob over images and samples.
     """
 
     channels_per_pixel: int = 1
     support: tuple[float, float] = (0.0, 1.0)
     num_levels: int | None = None
+    fits_batch: bool = False
 
     def forward(self, raw: Tensor) -> Distribution:
         """The distribution p(x|z), from raw (*sample, batch, channels_per_pixel * C, H, W)."""
@@ -37,6 +41,20 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def distribution(self, raw: Tensor) -> Distribution:
         """The distribution p(x|z), from raw (*sample, batch, channels_per_pixel, C, H, W)."""
+
+    def initialize(self, images: Tensor) -> None:
+        """Set initial parameters that depend on the data, from training images (N, C, H, W).
+
+        Called once before training, and not when a model is loaded.
+        """
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters that need other settings than the networks', as groups of an optimiser."""
+        return []
+
+    def state(self) -> dict[str, Tensor]:
+        """Scalars to log during training beside the terms of the objective, such as sigma."""
+        return {}
 
     def check_support(self, x: Tensor) -> None:
         """Check that the images x (any shape) are in the support.

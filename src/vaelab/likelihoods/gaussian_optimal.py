@@ -24,8 +24,8 @@ class GaussianOptimal(Likelihood):
     p(x|z) would not be a distribution given z alone; hence evaluation mode (and `sample` always)
     uses the sigma of the buffer, fixed, and its ELBO is a bound.
     sigma* is detached: at an optimum the gradient through it vanishes (envelope theorem), so a loss
-    that averages log_prob over images and samples has the same gradient. A tighter bound, such as
-    that of IWAE, weights the samples and is not at its optimum in sigma*.
+    that averages log_prob over images and samples has the same gradient. Objectives that weight the
+    samples (IWAE, MIWAE, CIWAE, DReG) have another optimum and reject this likelihood.
 
     raw: (*sample, batch, C, H, W), the mean. log_prob: (*sample, batch) in nats, a log density.
     min_sigma: lower bound of sigma, > 0, in units of x in [0, 1]. decay: of the exponential moving
@@ -36,6 +36,7 @@ class GaussianOptimal(Likelihood):
     """
 
     support = (-math.inf, math.inf)
+    fits_batch = True
     variance: Tensor
     num_updates: Tensor
 
@@ -51,6 +52,9 @@ class GaussianOptimal(Likelihood):
         """Normal images, from means (*sample, batch, 1, C, H, W)."""
         normal = IsotropicNormal(raw.squeeze(-4), self.variance.sqrt())
         return BatchOptimalNormal(normal, self.fit) if self.training else normal
+
+    def state(self) -> dict[str, Tensor]:
+        return {"sigma": self.variance.sqrt()}
 
     @torch.no_grad()
     def fit(self, x: Tensor, mean: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,16 @@ class VAE(nn.Module):
     def num_pixels(self) -> int:
         """C * H * W, the number of values in x."""
         return math.prod(self.image_shape)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is learned, as groups of an optimiser: the networks, then what has its own settings.
+
+        The latter are the `parameter_groups` of the likelihood.
+        """
+        groups = self.likelihood.parameter_groups()
+        own = {id(parameter) for group in groups for parameter in group["params"]}
+        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in own]
+        return [{"params": rest}, *groups]
 
     def encode(self, x: Tensor) -> Distribution:
         """q(z|x): x (B, C, H, W) -> batch (B,), event (L,)."""

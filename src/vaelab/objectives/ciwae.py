@@ -6,11 +6,14 @@ from torch import Tensor
 from vaelab.distributions import log_mean_weight
 from vaelab.errors import require_range
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
-from vaelab.objectives.importance_weights import bound_terms, weighted_samples
+from vaelab.objectives.importance_weights import (
+    ImportanceWeightedObjective,
+    bound_terms,
+    weighted_samples,
+)
 
 
-class CIWAE(Objective):
+class CIWAE(ImportanceWeightedObjective):
     """A convex combination of the ELBO and the importance-weighted bound L_K.
 
         loss = -E_x [ beta ELBO + (1 - beta) L_K ]

@@ -8,11 +8,10 @@ from torch.func import functional_call
 from vaelab.distributions import log_mean_weight
 from vaelab.errors import require_range
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
-from vaelab.objectives.importance_weights import bound_terms, weigh
+from vaelab.objectives.importance_weights import ImportanceWeightedObjective, bound_terms, weigh
 
 
-class DReG(Objective):
+class DReG(ImportanceWeightedObjective):
     """The IWAE with the doubly reparameterised gradient for q(z|x).
 
         loss = -E_x L_K(x),    L_K(x) = log 1/K sum_k w_k
@@ -41,9 +40,11 @@ class DReG(Objective):
         raw = model.encoder(x)
         z = model.posterior(raw).rsample(torch.Size([self.num_samples]))
         z, zeros = _WeightedGradient.apply(z)
-        # With its parameters held fixed log q(z|x) has a gradient through z alone.
+        # With its parameters held fixed log q(z|x) has a gradient through z alone. The density is
+        # evaluated inside the call, since a flow calls its networks only then.
         fixed = {name: parameter.detach() for name, parameter in model.posterior.named_parameters()}
-        samples = weigh(model, x, z, functional_call(model.posterior, fixed, (raw.detach(),)))
+        log_q = functional_call(model.posterior, fixed, (raw.detach(), z))
+        samples = weigh(model, x, z, log_q)
         bound = log_mean_weight(samples.log_weights + zeros, 0)
         return bound_terms(-bound.mean(), bound, samples)
 

@@ -4,10 +4,29 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from vaelab.distributions import effective_sample_size
+from vaelab.errors import require
 from vaelab.models.vae import VAE
+from vaelab.objectives.base import Objective
+
+
+class ImportanceWeightedObjective(Objective):
+    """An objective that weights the samples of each image by their importance weights."""
+
+    def check_model(self, model: VAE) -> None:
+        """Check that this objective can train the model.
+
+        Raises:
+            UserError: also where the likelihood fits a parameter to the unweighted batch.
+        """
+        super().check_model(model)
+        require(
+            not model.likelihood.fits_batch,
+            f"{type(self).__name__} expects a likelihood whose parameters are learned or fixed, "
+            f"got {type(model.likelihood).__name__}, whose sigma is the optimum of an unweighted "
+            "average and not of this loss; use the likelihood GaussianLearned.",
+        )
 
 
 @dataclass(frozen=True)
@@ -32,12 +51,13 @@ class WeightedSamples:
 def weighted_samples(model: VAE, x: Tensor, num_samples: int) -> WeightedSamples:
     """K reparameterised samples z_k ~ q(z|x) of each image (B, C, H, W), decoded in one call."""
     q_z = model.encode(x)
-    return weigh(model, x, q_z.rsample(torch.Size([num_samples])), q_z)
+    z = q_z.rsample(torch.Size([num_samples]))
+    return weigh(model, x, z, q_z.log_prob(z))
 
 
-def weigh(model: VAE, x: Tensor, z: Tensor, q_z: Distribution) -> WeightedSamples:
-    """The terms of given samples z (K, B, L), with log q(z_k|x) from q_z."""
-    kl = q_z.log_prob(z) - model.prior().log_prob(z)
+def weigh(model: VAE, x: Tensor, z: Tensor, log_q: Tensor) -> WeightedSamples:
+    """The terms of given samples z (K, B, L), with log_q = log q(z_k|x) (K, B)."""
+    kl = log_q - model.prior().log_prob(z)
     return WeightedSamples(-model.decode(z).log_prob(x), kl)
 
 

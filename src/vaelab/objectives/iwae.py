@@ -5,11 +5,14 @@ from torch import Tensor
 from vaelab.distributions import log_mean_weight
 from vaelab.errors import require_range
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
-from vaelab.objectives.importance_weights import bound_terms, weighted_samples
+from vaelab.objectives.importance_weights import (
+    ImportanceWeightedObjective,
+    bound_terms,
+    weighted_samples,
+)
 
 
-class IWAE(Objective):
+class IWAE(ImportanceWeightedObjective):
     """The importance-weighted bound L_K on log p(x).
 
         loss = -E_x L_K(x),    L_K(x) = log 1/K sum_k w_k

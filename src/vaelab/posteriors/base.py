@@ -27,11 +27,16 @@ class Posterior(nn.Module, ABC):
     num_heads: int = 1
     has_density: bool = True
 
-    def forward(self, raw: Tensor) -> Distribution:
-        """q(z|x) from raw (B, num_params)."""
+    def forward(self, raw: Tensor, z: Tensor | None = None) -> Distribution | Tensor:
+        """q(z|x) from raw (B, num_params); with z (*sample, B, L) its log density at z.
+
+        The log density, (*sample, B) in nats, is evaluated within the call, so that
+        `torch.func.functional_call` replaces the parameters of a lazy distribution as well.
+        """
         if raw.dtype in (torch.bfloat16, torch.float16):
             raw = raw.float()
-        return self.distribution(raw)
+        q_z = self.distribution(raw)
+        return q_z if z is None else q_z.log_prob(z)
 
     @abstractmethod
     def distribution(self, raw: Tensor) -> Distribution:

@@ -24,10 +24,11 @@ OptimizerBuilder = Callable[[Iterable[dict[str, Any]]], Optimizer]
 class TrainingModule(pl.LightningModule):
     """Minimises an objective, watches that it stays finite, and evaluates the ELBO.
 
-    Logged: `train/<term>`, every `trainer.log_every_n_steps`, is the mean of the term over the
-    steps since the last log; with a scheduler, `train/lr` is the rate of the last of them. `val/`
-    and `test/` hold `vaelab.metrics.ElboStatistics`, in float32 whatever the precision of training,
-    with noise that is the same at every evaluation.
+    Logged: `train/<term>`, every `trainer.log_every_n_steps`, is the mean over the steps since the
+    last log of a term of the objective or of the likelihood's state (sigma); with a scheduler,
+    `train/lr` is the rate of the last of them. `val/` and `test/` hold
+    `vaelab.metrics.ElboStatistics`, in float32 whatever the precision of training, with noise that
+    is the same at every evaluation.
 
     Args:
         model: the VAE.
@@ -65,8 +66,8 @@ class TrainingModule(pl.LightningModule):
         self._restored_means: dict[str, Any] = {}
 
     def configure_optimizers(self) -> Any:
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = self.optimizer([{"params": parameters}, *self.objective.parameter_groups()])
+        groups = [*self.model.parameter_groups(), *self.objective.parameter_groups()]
+        optimizer = self.optimizer(groups)
         if self.lr_scheduler is None:
             return optimizer
         scheduler = {"scheduler": self.lr_scheduler(optimizer), "interval": "step"}
@@ -82,7 +83,7 @@ class TrainingModule(pl.LightningModule):
         seed_device(self.device, "noise", self.seed, step)
         with split_over_processes(trainer.global_rank, trainer.world_size):
             terms = self.objective(self.model, x, step)
-        self._means.update(terms, step)
+        self._means.update(terms | self.model.likelihood.state(), step)
         if self.device.type == "cpu":
             self.check_finite()  # nothing to wait for; on a GPU this would stop the queue
         if (step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
