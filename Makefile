@@ -1,5 +1,5 @@
 # make train   the environment, then one beta-VAE on rendered dSprites (about 3 minutes on two cores)
-# make sweep   the environment, then nine runs: killed in the middle, gone on with, reported (5 minutes)
+# make sweep   the environment, then nine runs: killed half-way, resumed, reported (5 minutes)
 # make test    the environment, then the tests
 # make faults  every moment of a kill or a full disk, thousands of damaged files and bad settings
 PYTHON ?= python3

@@ -41,9 +41,10 @@ ONLY = {
 }
 # Who imports what the mathematics does without; `data.datamodule` is a module of a part.
 FRAMEWORKS = {
-    "hydra": {"config_checks", "build", "runs.resume", "sweep", "reproduction", "cli"},
+    "hydra": {"runs.config_types", "build", "runs.resume", "sweep", "reproduction", "cli"},
     "omegaconf": {
         "runs.config",
+        "runs.config_types",
         "runs.resume",
         "config_checks",
         "build",

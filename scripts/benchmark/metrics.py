@@ -30,7 +30,7 @@ METRICS: dict[str, Callable[..., Metric]] = {
     "unsupervised": metrics.Unsupervised,
     "dci": metrics.DCI,
 }
-# The score of ours that the peer's function returns, where a metric has several.
+# Our score that the peer's function returns, where a metric has several.
 FIRST = {"dci": "dci_disentanglement", "unsupervised": "gaussian_total_correlation"}
 
 

@@ -21,6 +21,7 @@ from vaelab.errors import UserError, require
 from vaelab.metrics import AnyMetric, Metric, MultiRunMetric, require_applicable
 from vaelab.models import VAE
 from vaelab.objectives import Objective
+from vaelab.runs import config_types
 from vaelab.runs.config import to_container
 from vaelab.runs.folder import RunFolder
 from vaelab.seeding import derive_seed
@@ -78,7 +79,7 @@ def build(node: Any, **known_later: Any) -> Any:
     Raises:
         UserError: a value of the wrong type, or one that the constructor rejects.
     """
-    config_checks.check_types(node)
+    config_types.check_types(node)
     try:
         built = instantiate(node, _convert_="all", **known_later)
     except InstantiationException as error:
@@ -115,7 +116,7 @@ def with_path(error: UserError, path: str, cfg: DictConfig) -> UserError:
     argument, _, rest = str(error).partition(" ")
     if argument not in inspect.signature(get_object(node._target_)).parameters:
         return error
-    key = config_checks.source_of(node, argument) if argument in node else f"{path}.{argument}"
+    key = config_types.source_of(node, argument) if argument in node else f"{path}.{argument}"
     return UserError(f"{key} {rest}")
 
 
@@ -209,7 +210,7 @@ def build_trainer(cfg: DictConfig, callbacks: list[pl.Callback], loggers: list) 
     torch.set_float32_matmul_precision(cfg.float32_matmul)
     plugins: list[Any] = [AtomicCheckpointIO()]
     if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
-        # Lightning's way of requeueing saves where no resumed run of ours looks.
+        # Lightning's way of requeueing saves where a resumed run does not look.
         plugins.append(SLURMEnvironment(auto_requeue=False))
     return build(
         cfg.trainer,

@@ -12,7 +12,7 @@ def this_program() -> str:
 
 
 def sibling_program(name: str) -> str:
-    """Another program of ours, as this one was started."""
+    """Another program of vaelab, as this one was started."""
     program = Path(sys.argv[0])
     if program.suffix == ".py":
         return f"{beside_python('python')} {program.with_name(f'{name}.py')}"

@@ -62,7 +62,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _rejected_by_constructor(error: InstantiationException) -> str | None:
-    """For classes of other packages; an error within one of ours is a bug."""
+    """For classes of other packages; such an error within vaelab is a bug."""
     found = re.search(r"call to target '([\w.]+)'", str(error))
     path = re.search(r"full_key: (\S+)", str(error))
     if found is None:
@@ -98,7 +98,7 @@ def _unknown_key(key: str, conf: Path, config_name: str) -> str:
     GlobalHydra.instance().clear()
     if key.startswith("hydra."):
         return _unknown_key_of_sweep(key, conf)
-    # With the options that were chosen, since a key of theirs may have been meant; not with sweeps.
+    # With the chosen options, since one of their keys may have been meant; not with sweeps.
     choice = re.compile(r"([^=]+)=([^,\[\]]+|\[[^\[\]]*\])")
     matches = [match for match in map(choice.fullmatch, sys.argv[1:]) if match]
     chosen = [match[0] for match in matches if (conf / match[1]).is_dir()]

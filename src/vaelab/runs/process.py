@@ -23,7 +23,7 @@ def is_main_process() -> bool:
 def tune_malloc() -> bool:
     """Make glibc keep freed memory for the next tensor instead of giving it back to the kernel.
 
-    By default glibc maps every large tensor anew and unmaps it when freed, so each activation of
+    By default glibc maps memory for each large tensor and unmaps it when freed: each activation of
     each step is faulted in page by page. Call it before the first large tensor.
 
     Returns:
