@@ -15,7 +15,7 @@ from vaelab.runs.folder import RunFolder
 from vaelab.runs.status import State
 from vaelab.sweep.jobs import Job, expand, lock_folder, plan
 from vaelab.sweep.launchers import Launcher
-from vaelab.sweep.run import SweepFailed, failure, run_sweep
+from vaelab.sweep.run import SweepFailed, describe_failure, run_sweep
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ def own_runs(
             run_sweep(folder, jobs, launcher)
         except SweepFailed as error:
             log.error(error)
-    failures = [failure(job) for job in jobs if job.state != State.FINISHED]
-    finished = [job for job in jobs if job.state == State.FINISHED]
+    failures = [describe_failure(job) for job in jobs if job.state() != State.FINISHED]
+    finished = [job for job in jobs if job.state() == State.FINISHED]
     for job in finished:
         try:
             complete(job.folder, cfg)
@@ -114,7 +114,7 @@ def lacking(folder: RunFolder, evaluation: Mapping[str, Any]) -> list[str]:
 
 def read(job: Job, target: str) -> TargetRun:
     """A finished run of a target."""
-    settings = dict(word.split("=", 1) for word in job.words)
+    settings = dict(word.split("=", 1) for word in job.own_overrides)
     curves = {n: c for n, c in job.folder.read_curves().items() if n.startswith("train/")}
     last = {name: curve[max(curve)] for name, curve in curves.items()}
     return TargetRun({"target": target} | settings, last | job.folder.read_metrics())

@@ -15,7 +15,7 @@ from vaelab.reproduction.scale import make_small, smoke_words
 from vaelab.runs.config import load_config, to_container
 from vaelab.runs.config_hash import HARDWARE, NO_EFFECT_ON_NUMBERS, canonical, key, without
 from vaelab.runs.status import State
-from vaelab.sweep.jobs import Job, configs, recorded
+from vaelab.sweep.jobs import Job, compose_configs, read_jobs
 
 
 def others_runs(cfg: DictConfig, *, smoke: bool = False) -> tuple[list[TargetRun], list[str]]:
@@ -57,7 +57,7 @@ def _found(name: str, folder: Path, words: list[str], lines: list[list[str]]) ->
     if not there:  # composing what they would be takes seconds
         return []
     found = []
-    for line, cfg in zip(lines, configs([*words, *line] for line in lines), strict=True):
+    for line, cfg in zip(lines, compose_configs([*words, *line] for line in lines), strict=True):
         config = to_container(cfg)
         wanted = config.get("evaluation") or {}
         jobs = [job for job in there.get(_key(config), []) if not lacking(job.folder, wanted)]
@@ -67,15 +67,15 @@ def _found(name: str, folder: Path, words: list[str], lines: list[list[str]]) ->
             f"{' and '.join(job.path.name for job in jobs)} in {folder}, which differ in the "
             "machine alone; move one of them elsewhere.",
         )
-        found += [read(replace(job, words=tuple(line)), name) for job in jobs]
+        found += [read(replace(job, own_overrides=tuple(line)), name) for job in jobs]
     return found
 
 
 def _finished(folder: Path) -> dict[str, list[Job]]:
     """The finished jobs of a sweep by `_key`."""
     jobs = defaultdict(list)
-    for job in recorded(folder).values():
-        if job.state == State.FINISHED:
+    for job in read_jobs(folder).values():
+        if job.state() == State.FINISHED:
             jobs[_key(to_container(load_config(job.folder.config)))].append(job)
     return jobs
 

@@ -91,9 +91,9 @@ class Search:
 
     def run(self, launcher: "Launcher") -> None:
         """Train all trials that are left."""
-        from vaelab.sweep.run import ended, failure
+        from vaelab.sweep.run import describe_failure, run_jobs
 
-        for job, state in ended(launcher, self.jobs()):
+        for job, state in run_jobs(launcher, self.jobs()):
             with self.lock:
                 for attempt in self.waiting.pop(job.id):
                     attempt.ended[job.id] = state
@@ -101,7 +101,7 @@ class Search:
         # Left to processes of others.
         left = {attempt.trial.number: id for id in self.waiting for attempt in self.waiting[id]}
         known = {job.id: job for there in self.waiting.values() for a in there for job in a.jobs}
-        self.lost += [failure(known[identity]) for identity in left.values()]
+        self.lost += [describe_failure(known[identity]) for identity in left.values()]
 
     def jobs(self) -> Iterator[Job]:
         """The next job to run, drawn when it is asked for.
@@ -119,8 +119,8 @@ class Search:
                         label = " ".join(self.space.words(trial.params))
                         self._lose(attempt, f"{label} ({str(error).splitlines()[0]})")
                         break
-                    if job.is_complete:
-                        attempt.ended[job.id] = job.state
+                    if job.is_complete():
+                        attempt.ended[job.id] = job.state()
                         continue
                     waiting = self.waiting.setdefault(job.id, [])
                     waiting.append(attempt)

@@ -42,10 +42,10 @@ class SeededTrial:
     @property
     def failure(self) -> str | None:
         """The first job that was neither finished nor pruned, and why; None where all were."""
-        from vaelab.sweep.run import failure  # here, since torch comes with it
+        from vaelab.sweep.run import describe_failure  # here, since torch comes with it
 
         bad = [job for job in self.jobs if self.ended[job.id] not in ("finished", "pruned")]
-        return failure(bad[0]) if bad else None
+        return describe_failure(bad[0]) if bad else None
 
     @property
     def can_go_on(self) -> bool:
@@ -64,7 +64,7 @@ class SeededTrial:
             metrics = job.folder.read_metrics()
             value = metrics.get(metric)
             if not isinstance(value, int | float):
-                require(job.is_complete, str(job.status().get("error", "evaluation: stopped")))
+                require(job.is_complete(), str(job.status().get("error", "evaluation: stopped")))
                 raise missing_metric(metric, metrics)
             values.append(float(value))
         mean = fmean(values)
