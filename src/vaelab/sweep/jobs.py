@@ -95,7 +95,7 @@ def read_jobs(folder: Path) -> dict[str, Job]:
 
 
 def expand(overrides: Iterable[str]) -> list[list[str]]:
-    """Every combination, the last override varying fastest; of a setting's overrides the last counts.
+    """Every combination, the last override varying fastest; a setting's last override counts.
 
     ["seed=0,1", "x=2"] -> [["seed=0", "x=2"], ["seed=1", "x=2"]].
 

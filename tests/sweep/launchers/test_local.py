@@ -18,10 +18,9 @@ from vaelab.files import write_json
 from vaelab.runs.folder import find_runs
 from vaelab.runs.status import start_time
 from vaelab.sweep.jobs import Job, plan
-from vaelab.sweep.launchers import FinishedJob, Local, Serial
+from vaelab.sweep.launchers import FinishedJob, Local, Serial, resources
 from vaelab.sweep.launchers import local as local_module
 from vaelab.sweep.launchers import processes as processes_module
-from vaelab.sweep.launchers import resources
 from vaelab.sweep.launchers.devices import uses_gpu
 from vaelab.sweep.run import final_state, run_jobs
 
@@ -197,10 +196,13 @@ def test_jobs_wait_for_room_in_memory(jobs, monkeypatch):
 def test_growth_to_come_counts(monkeypatch):
     processes = processes_module.JobProcesses()
     processes.largest, processes.needed = 5e9, {1: 1e9}
-    for available, rooms in ((8.9e9, [True, False, False]), (9e9, [True, True, False])):
+    for available, rooms in ((8.9e9, [False, False]), (9e9, [True, False])):
         monkeypatch.setattr(processes_module, "available_bytes", lambda free=available: free)
         # The second job has no process yet, so that all of its memory is still to come.
-        assert [processes_module.JobProcesses().has_room(0), *map(processes.has_room, (1, 2))] == rooms
+        assert [processes.has_room(num_jobs) for num_jobs in (1, 2)] == rooms
+    processes.needed = {}
+    monkeypatch.setattr(processes_module, "available_bytes", lambda: 0.0)
+    assert processes.has_room(0)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -223,6 +225,26 @@ def test_free_memory_is_that_of_the_container(tmp_path, version):
         (folder / names[1]).write_text("3000000000")
         (folder / "memory.stat").write_text(f"anon 5\n{names[2]} 500000000\n")
     assert resources.available_bytes(tmp_path) == 1.5e9
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_cores_are_those_of_the_container(tmp_path, version, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert resources.num_cores(tmp_path) == 8
+    group = tmp_path / "proc/self/cgroup"
+    group.parent.mkdir(parents=True)
+    group.write_text("0::/a/b\n" if version == 2 else "3:cpu:/a/b\n4:memory:/x\n")
+    top = tmp_path / "sys/fs/cgroup" / ("cpu" if version == 1 else "")
+    # Quotas in microseconds of each period: none, 2.5 cores, 12 cores.
+    for folder, quota in (("a/b", None), ("a", 250_000), (".", 1_200_000)):
+        (top / folder).mkdir(parents=True, exist_ok=True)
+        (top / folder / "cpu.max").write_text(f"{quota or 'max'} 100000\n")
+        (top / folder / "cpu.cfs_quota_us").write_text(f"{quota or -1}\n")
+        (top / folder / "cpu.cfs_period_us").write_text("100000\n")
+    assert resources.num_cores(tmp_path) == 3
+    (top / "a/b/cpu.max").write_text("10000 100000\n")
+    (top / "a/b/cpu.cfs_quota_us").write_text("10000\n")
+    assert resources.num_cores(tmp_path) == 1
 
 
 def test_what_a_process_group_needed_is_known():
@@ -261,7 +283,8 @@ def planned(tiny, tmp_path):
 
     def make(*combinations):
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return plan(tmp_path / "sweep", [[*tiny, *overrides] for overrides in combinations], tiny)
+            combinations = [[*tiny, *overrides] for overrides in combinations]
+            return plan(tmp_path / "sweep", combinations, tiny)
 
     return make
 
