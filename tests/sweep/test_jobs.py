@@ -6,7 +6,7 @@ from hydra import initialize_config_dir
 from vaelab.cli.hydra_app import CONF
 from vaelab.sweep.grid import combine
 from vaelab.sweep.job import run_job
-from vaelab.sweep.jobs import plan, read_jobs, read_record
+from vaelab.sweep.jobs import plan, read_jobs
 from vaelab.sweep.launchers import FinishedJob
 from vaelab.sweep.run import final_state
 from vaelab.sweep.status import list_jobs
@@ -86,17 +86,14 @@ def test_none_in_a_file_is_null():
 
 
 def test_record_says_what_a_job_is_made_of(job):
-    record = read_record(job("seed=3", *FEW).path)
+    record = job("seed=3", *FEW).folder.read_job()
     assert record["own_overrides"][:1] == ["seed=3"]
     assert set(record["own_overrides"]) < set(record["overrides"])
     assert list(record["evaluation"]) == ["importance_weighted"]
-    assert "search" not in record
 
 
-def test_record_keeps_what_a_search_says_of_its_job(job):
-    planned = job("seed=3", search={"metric": "val/elbo", "seeds": [0, 1]})
-    assert read_record(planned.path)["search"] == {"metric": "val/elbo", "seeds": [0, 1]}
-    assert read_record(job("seed=3", search={"metric": "val/kl"}).path)["search"] == {
-        "metric": "val/kl"
-    }
+def test_record_keeps_the_extra_fields_of_a_search(job):
+    for trial in (3, 4):
+        planned = job("seed=3", extra={"pruned_by": {"trial": trial}})
+        assert planned.folder.read_job()["pruned_by"] == {"trial": trial}
     assert list(read_jobs(planned.path.parent)) == [planned.id]

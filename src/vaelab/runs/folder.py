@@ -12,6 +12,8 @@ from vaelab.errors import UserError
 from vaelab.files import natural_order, not_written, write_json
 from vaelab.runs.status import STALE_AFTER_SECONDS, State, cluster_task, read_status, write_status
 
+JOB = "job.json"
+
 
 class RunFolder:
     """Paths and records of one run.
@@ -23,6 +25,7 @@ class RunFolder:
     checkpoints/     last.ckpt, best.ckpt
     figures/         PNG, SVG and GIF
     codes/           what the encoder says of the images, kept by evaluation; may be deleted
+    job.json         of a job of a sweep: its overrides, and the trial of a search that prunes it
     and TensorBoard's event files.
     """
 
@@ -35,6 +38,7 @@ class RunFolder:
         self.curves = self.path / "metrics.csv"
         self.figures = self.path / "figures"
         self.codes = self.path / "codes"
+        self.job = self.path / JOB
         self.last_checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.best_checkpoint = self.path / "checkpoints" / "best.ckpt"
 
@@ -148,6 +152,10 @@ class RunFolder:
                 old | value if isinstance(old, dict) and isinstance(value, dict) else value
             )
         write_json(self.metrics, merged)
+
+    def read_job(self) -> dict[str, Any]:
+        """job.json, or {} for a run that is not a job of a sweep."""
+        return json.loads(self.job.read_text()) if self.job.exists() else {}
 
     def read_curve(self, metric: str) -> dict[int, float]:
         """{step: value} of one metric from metrics.csv."""

@@ -16,7 +16,7 @@ from typing import Any
 from vaelab.runs import config_hash
 from vaelab.runs.config import load_config, load_current_config, to_container
 from vaelab.runs.status import State
-from vaelab.sweep.jobs import Job, read_record
+from vaelab.sweep.jobs import Job
 
 MANY_JOBS = 20  # with fewer the first finished one soon shows how long they take
 MAX_TIMED = 8  # groups; each loads its data, which takes a few seconds
@@ -137,7 +137,7 @@ def _group_by_all_but_seed(jobs: Sequence[Job]) -> list[list[Job]]:
     """Jobs whose overrides differ in the seed alone, together."""
     groups = defaultdict(list)
     for job in jobs:
-        overrides = read_record(job.path)["overrides"]
+        overrides = job.folder.read_job()["overrides"]
         groups[tuple(one for one in overrides if not one.startswith("seed="))].append(job)
     return list(groups.values())
 

@@ -14,7 +14,6 @@ from vaelab.runs.config import load_current_config, to_container
 from vaelab.runs.config_hash import config_hash
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.status import State
-from vaelab.sweep.jobs import read_record
 from vaelab.sweep.parent_watchdog import terminate_with_parent
 
 log = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ def run_job(path: str | os.PathLike) -> dict[str, Any]:
     with _log_to(folder.path / "train.log"):
         if state.is_done:
             return evaluate_run(folder, cfg)
-        record = read_record(folder.path)
+        record = folder.read_job()
         require(
             config_hash(to_container(cfg)) == record["id"],
             f"a job expects the config it was planned with, got {folder.config}, which was "

@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import itertools
-import json
 import logging
 import os
 import re
@@ -23,12 +22,11 @@ from vaelab.errors import UserError
 from vaelab.files import natural_order, write_atomically, write_json
 from vaelab.runs.config import load_config, to_container
 from vaelab.runs.config_hash import config_hash, differences, evaluation_hashes
-from vaelab.runs.folder import RunFolder
+from vaelab.runs.folder import JOB, RunFolder
 from vaelab.runs.status import State
 
 log = logging.getLogger(__name__)
 
-RECORD = "job.json"
 LOCK = ".sweep.lock"
 MAX_LABEL_LENGTH = 100  # characters; file systems allow 255
 
@@ -72,24 +70,15 @@ class Job:
         status = self.status()
         if status["state"] != State.FINISHED:
             return status["state"] == State.PRUNED
-        requested = read_record(self.path).get("evaluation", {})
+        requested = self.folder.read_job().get("evaluation", {})
         return requested.items() <= status.get("evaluated", {}).items()
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """job.json of a run folder.
-
-    Its keys: id; overrides, all of them; own_overrides; evaluation, the metrics to compute, each
-    with the hash of its settings; command, what planned the job last; search, if one made it.
-    """
-    return json.loads((path / RECORD).read_text())
 
 
 def read_jobs(folder: Path) -> dict[str, Job]:
     """The jobs stored in a sweep's folder, by their ids."""
     jobs = {}
-    for file in sorted(folder.glob(f"*/{RECORD}"), key=natural_order):
-        record = read_record(file.parent)
+    for file in sorted(folder.glob(f"*/{JOB}"), key=natural_order):
+        record = RunFolder(file.parent).read_job()
         jobs[record["id"]] = Job(record["id"], file.parent, tuple(record["own_overrides"]))
     return jobs
 
@@ -145,12 +134,12 @@ def plan(
     folder: Path,
     combinations: Sequence[Sequence[str]],
     shared: Sequence[str],
-    search: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> list[Job]:
     """Compose the jobs and write their folders; see `compose_jobs` and `write_job`."""
     planned = compose_jobs(folder, combinations, shared)
     for one in planned:
-        write_job(one, search)
+        write_job(one, extra)
     return [one.job for one in planned]
 
 
@@ -185,13 +174,15 @@ def compose_jobs(
     return found
 
 
-def write_job(planned: PlannedJob, search: Mapping[str, Any] | None = None) -> None:
+def write_job(planned: PlannedJob, extra: Mapping[str, Any] | None = None) -> None:
     """Write the folder of a new job; of one that has started, update only what may change.
 
-    What may change are the settings that are not part of its id, such as its evaluation.
+    What may change are the settings that are not part of its id, such as its evaluation. job.json
+    has the id; overrides, all of them; own_overrides; evaluation, the metrics to compute, each
+    with the hash of its settings; command, which planned the job last.
 
     Args:
-        search: what job.json keeps under "search" about the search that made the job.
+        extra: further fields of job.json, such as those of a search.
     """
     job, overrides, cfg = planned
     folder = job.folder
@@ -205,13 +196,12 @@ def write_job(planned: PlannedJob, search: Mapping[str, Any] | None = None) -> N
         "overrides": list(overrides),
         "evaluation": evaluation_hashes(to_container(cfg)),
         "command": shlex.join(a for a in sys.argv if not a.startswith("hydra.sweeper.plan_only")),
+        **(extra or {}),
     }
-    if search:
-        record["search"] = dict(search)
     has_config = not is_new and folder.config.exists() and folder.config.read_text() == text
-    if has_config and (job.is_complete() or read_record(job.path) == record):
+    if has_config and (job.is_complete() or folder.read_job() == record):
         return
-    write_json(job.path / RECORD, record)
+    write_json(folder.job, record)
     # The config last: a kill in between leaves it different, and the next plan writes both.
     if not has_config:
         write_atomically(folder.config, lambda file: file.write(text.encode()))
@@ -229,7 +219,7 @@ def _warn_of_changes(
     folder: Path, planned: dict[str, tuple[list[str], DictConfig]], known: dict[str, Job]
 ) -> None:
     """Warn where the same overrides now make other runs than those stored in the folder."""
-    before = {tuple(read_record(job.path)["overrides"]): job for job in known.values()}
+    before = {tuple(job.folder.read_job()["overrides"]): job for job in known.values()}
     changed: dict[str, list[str]] = {}
     for id, (overrides, cfg) in planned.items():
         old = before.get(tuple(overrides))

@@ -7,7 +7,7 @@ from typing import Any
 
 from vaelab.errors import UserError
 from vaelab.runs.status import State
-from vaelab.sweep.jobs import Job, read_jobs, read_record
+from vaelab.sweep.jobs import Job, read_jobs
 from vaelab.terminal import beside_python
 
 NOT_EVALUATED = "unevaluated"  # finished, without all the metrics that its config asks for
@@ -80,7 +80,7 @@ def list_jobs(jobs: Sequence[Job], *, everything: bool = False) -> Iterator[str]
             yield f"  {state:<11} {labels[job.id]:<{width}}  {_detail(job, status)}".rstrip()
         if len(members) > len(listed):
             yield f"  {state:<11} and {len(members) - len(listed)} more; --all lists them"
-    commands = dict.fromkeys(read_record(job.path).get("command", "") for job in incomplete)
+    commands = dict.fromkeys(job.folder.read_job().get("command", "") for job in incomplete)
     for command in list(commands)[:MAX_COMMANDS]:
         yield f"resume with  {beside_python('python') + ' ' if '.py ' in command else ''}{command}"
     if len(commands) > MAX_COMMANDS:
@@ -89,7 +89,7 @@ def list_jobs(jobs: Sequence[Job], *, everything: bool = False) -> Iterator[str]
 
 def _labels(jobs: Sequence[Job]) -> list[str]:
     """What distinguishes the jobs of a folder, which several commands may have planned."""
-    overrides = [read_record(job.path)["overrides"] for job in jobs]
+    overrides = [job.folder.read_job()["overrides"] for job in jobs]
     shared = set.intersection(*map(set, overrides))
     own = [" ".join(one for one in every if one not in shared) for every in overrides]
     return [label or job.id for label, job in zip(own, jobs, strict=True)]

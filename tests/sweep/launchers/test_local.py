@@ -357,8 +357,8 @@ def test_no_job_outlives_a_killed_sweep_whatever_it_is_at(kind, tmp_path):
     """Asked first, as in an evaluation; then killed, with the processes that it has started."""
     (tmp_path / "job.py").write_text(JOB)
     record = tmp_path / "further"
-    words = [str(tmp_path / "job.py"), str(record), kind]
-    sweep = subprocess.Popen([sys.executable, "-c", PARENT, *words])
+    arguments = [str(tmp_path / "job.py"), str(record), kind]
+    sweep = subprocess.Popen([sys.executable, "-c", PARENT, *arguments])
     try:
         wait_until(lambda: record.exists() and record.read_text())
     finally:

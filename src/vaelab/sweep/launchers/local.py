@@ -1,4 +1,4 @@
-"""Several jobs at once on this machine, each in a process of its own."""
+"""Several jobs at once on this machine, each in a separate process."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait

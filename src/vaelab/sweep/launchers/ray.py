@@ -123,7 +123,7 @@ def _run(job: Job, environment: dict[str, str], cwd: str, memory_gb: float | Non
         )
     end = time.monotonic() + GRACE_SECONDS
     while _is_running_here(job) and time.monotonic() < end:
-        time.sleep(0.5)  # the try before has been told to stop and is saving its state
+        time.sleep(0.5)  # the previous try was asked to stop and is saving its state
     return run_in_process(job, environment, cwd, memory_gb)
 
 

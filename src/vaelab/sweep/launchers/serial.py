@@ -12,7 +12,7 @@ class Serial(Launcher):
     """One job after another in this process, which imports torch once.
 
     What kills a job, such as a lack of memory, stops the sweep; the same command resumes it. A job
-    of several devices gets a process of its own, which starts the further ones.
+    of several devices gets a separate process, which starts the further ones.
     """
 
     in_background = False
