@@ -43,6 +43,8 @@ class Slurm(Launcher):
         num_jobs: int | None = None,
         *,
         timeout_min: int = 60,
+        max_num_timeout: int = 10,
+        signal_delay_s: int = 120,
         cpus_per_task: int = 1,
         gpus_per_node: int | None = None,
         mem_gb: float | None = None,
@@ -51,10 +53,8 @@ class Slurm(Launcher):
         partition: str | None = None,
         account: str | None = None,
         qos: str | None = None,
-        max_num_timeout: int = 10,
-        signal_delay_s: int = 120,
-        poll_seconds: float = 10.0,
         setup: Sequence[str] = (),
+        poll_seconds: float = 10.0,
         additional_parameters: Mapping[str, Any] | None = None,
     ):
         require(
