@@ -1,10 +1,11 @@
 # make train   the environment, then one beta-VAE on rendered dSprites (about 3 minutes on two cores)
 # make sweep   the environment, then nine runs: killed in the middle, gone on with, reported (5 minutes)
 # make test    the environment, then the tests
+# make faults  every moment of a kill or a full disk, thousands of damaged files and bad settings
 PYTHON ?= python3
 STAMP := .venv/.ready
 
-.PHONY: setup train sweep test lint
+.PHONY: setup train sweep test faults lint
 
 setup: $(STAMP)
 
@@ -33,6 +34,9 @@ sweep: setup
 
 test: setup
 	.venv/bin/python -m pytest -n 2 --dist loadfile
+
+faults: setup
+	.venv/bin/python -m pytest tests/faults -n 2 --dist loadfile -m 'faults or not faults'
 
 lint: setup
 	.venv/bin/ruff check .

@@ -1,6 +1,6 @@
-"""Speed against a plain PyTorch loop: python scripts/benchmark.py (see docs/benchmark.md)."""
+"""Measure speed and memory: python scripts/benchmark.py --help (see docs/benchmark.md)."""
 
-from vaelab.cli.hydra_app import benchmark
+from benchmark.command import main  # the package scripts/benchmark/, which Python finds first
 
 if __name__ == "__main__":
-    benchmark()
+    main()

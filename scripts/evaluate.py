@@ -1,6 +1,6 @@
-"""Score finished runs: python scripts/evaluate.py run=outputs/main/<time> (see README.md)."""
+"""Evaluate finished runs: python scripts/evaluate.py run=outputs/main/<time> (see README.md)."""
 
-from vaelab.cli.hydra_app import evaluate
+from vaelab.cli.evaluate import main
 
 if __name__ == "__main__":
-    evaluate()
+    main()

@@ -1,6 +1,6 @@
-"""Make one HTML page of a run or a folder of runs: python scripts/report.py outputs/main/<time>."""
+"""Make a report of a run or a folder of runs: python scripts/report.py outputs/main/<time>."""
 
-from vaelab.cli.hydra_app import report
+from vaelab.cli.report import main
 
 if __name__ == "__main__":
-    report()
+    main()

@@ -1,6 +1,6 @@
 """Measure a published number: python scripts/reproduce.py c1 (see docs/reproduction.md)."""
 
-from vaelab.cli.hydra_app import reproduce
+from vaelab.cli.reproduce import main
 
 if __name__ == "__main__":
-    reproduce()
+    main()

@@ -1,6 +1,6 @@
-"""What has become of a sweep: python scripts/sweep.py status outputs/main/sweep."""
+"""The status of a sweep: python scripts/sweep.py status outputs/main/sweep."""
 
-from vaelab.cli.hydra_app import sweep
+from vaelab.cli.sweep import main
 
 if __name__ == "__main__":
-    sweep()
+    main()

@@ -22,7 +22,7 @@ def x():
 
 
 def by_hand(model, x, noise):
-    """(-log p(x|z), KL) of each image, nothing of vaelab used but the two networks."""
+    """(-log p(x|z), KL) of each image, with nothing of vaelab except the two networks."""
     mu, log_variance = model.encoder(x).chunk(2, -1)
     z = mu + torch.exp(log_variance / 2) * noise
     p = torch.sigmoid(model.decoder(z))

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.distributions import Independent, MultivariateNormal, Normal, StudentT
 
+from vaelab import likelihoods
 from vaelab.distributions import DiagonalNormal
 from vaelab.elbo import ElboTerms
-from vaelab.elbo_statistics import ElboStatistics, kl_order
+from vaelab.elbo_statistics import ElboStatistics, bits_per_dim, kl_order, latent_names
 
 F64 = torch.float64
 NUM_PIXELS = 12
@@ -63,10 +64,27 @@ def test_bits_per_dim_are_nats_over_ln_2_and_pixels(posteriors):
     assert values["bits_per_dim"] == pytest.approx(6 / math.log(2) / NUM_PIXELS)
 
 
-def test_one_bit_a_pixel_is_one_bit_per_dim():
+def test_one_bit_per_pixel_is_one_bit_per_dim():
     reconstruction = torch.full((4,), NUM_PIXELS * math.log(2), dtype=F64)
     values = statistics(torch.zeros(4, 2), torch.ones(4, 2), reconstruction).compute()
     assert values["bits_per_dim"] == pytest.approx(1.0)
+
+
+def test_bits_per_dim_of_known_images():
+    uniform = likelihoods.Categorical()(torch.zeros(2, 3 * 256, 4, 4))
+    bits = bits_per_dim(uniform.log_prob(torch.rand(2, 3, 4, 4)), 3 * 4 * 4)
+    torch.testing.assert_close(bits, torch.full((2,), 8.0))
+    coin = likelihoods.Bernoulli()(torch.zeros(2, 1, 4, 4))
+    bits = bits_per_dim(coin.log_prob(torch.ones(2, 1, 4, 4)), 16)
+    torch.testing.assert_close(bits, torch.ones(2))
+    flat = likelihoods.ContinuousBernoulli()(torch.zeros(2, 1, 4, 4))
+    bits = bits_per_dim(flat.log_prob(torch.ones(2, 1, 4, 4)), 16)
+    torch.testing.assert_close(bits, torch.zeros(2))  # a density on [0, 1]: no 8 bits added
+    assert bits_per_dim(-math.log(2), 1) == pytest.approx(1, rel=1e-6)
+
+
+def test_latents_are_named_from_zero():
+    assert latent_names(3) == ["z0", "z1", "z2"]
 
 
 def test_collapsed_posteriors_have_no_active_units():
@@ -123,7 +141,7 @@ def test_without_a_kl_per_latent_there_is_no_count_by_it(posteriors, q):
     assert values["active_units"] == 3
 
 
-def test_latent_names_sort_by_number():
+def test_latents_sort_by_number():
     values = statistics(torch.zeros(2, 11), torch.ones(2, 11)).compute()
     names = [name for name in values if name.startswith("kl_latent/")]
     assert names == sorted(names)

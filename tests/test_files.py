@@ -92,7 +92,7 @@ def test_no_space_leaves_the_old_file_and_says_what_to_do(path):
         file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(UserError, match=r"write .*file but got: No space left .* free some space"):
+    with pytest.raises(UserError, match=r"write .*file, got: No space left .* free some space"):
         write_atomically(path, write)
     assert path.read_bytes() == b"old"
     assert only(path)
@@ -121,7 +121,7 @@ def test_a_checkpoint_comes_back(path):
 
 
 def test_a_file_in_the_way_of_the_folder_is_a_sentence(path):
-    with pytest.raises(UserError, match=r"Expected to write .*file/below"):
+    with pytest.raises(UserError, match=r"expected to write .*file/below"):
         write_json(path / "below", {})
 
 

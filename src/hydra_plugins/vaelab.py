@@ -1,4 +1,4 @@
-"""Hydra's sweepers of vaelab. Hydra finds them by this folder's name; they must import quickly."""
+"""The sweepers of train.py -m. Hydra imports this folder at every start, so nothing heavy here."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -12,10 +12,7 @@ from omegaconf import DictConfig
 
 
 class VaelabSweeper(Sweeper):
-    """What all share: settings of conf/hydra/sweeper/, and where the sweep lies.
-
-    The launcher is one of vaelab's.
-    """
+    """Base class: settings as in conf/hydra/sweeper/, and a launcher of vaelab."""
 
     def __init__(self, **settings: Any):
         self.settings = settings
@@ -32,11 +29,11 @@ class VaelabSweeper(Sweeper):
 
     @abstractmethod
     def runner(self) -> Callable[..., None]:
-        """The function that sweeps, imported when it is needed."""
+        """The function that runs the sweep, imported only when it is needed."""
 
 
 class Grid(VaelabSweeper):
-    """Every combination of the values typed; see conf/hydra/sweeper/grid.yaml."""
+    """Every combination of the values given; see conf/hydra/sweeper/grid.yaml."""
 
     def runner(self) -> Callable[..., None]:
         from vaelab.sweep.grid import run_grid
@@ -45,7 +42,7 @@ class Grid(VaelabSweeper):
 
 
 class Search(VaelabSweeper):
-    """What Optuna proposes, trial by trial; see conf/hydra/sweeper/optuna.yaml."""
+    """Trials proposed by Optuna; see conf/hydra/sweeper/optuna.yaml."""
 
     def runner(self) -> Callable[..., None]:
         from vaelab.sweep.search.optimize import run_search

@@ -1,17 +1,20 @@
 """From a config to objects: the only caller of hydra's instantiate."""
 
 import inspect
-import logging
 import os
+import re
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
+from vaelab import config_checks
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.distributions import kl_divergence
 from vaelab.errors import UserError, require
@@ -20,60 +23,89 @@ from vaelab.models import VAE
 from vaelab.objectives import Objective
 from vaelab.runs.config import to_container
 from vaelab.runs.folder import RunFolder
+from vaelab.seeding import derive_seed
 from vaelab.training.callbacks import AtomicCheckpointIO, Metrics
 from vaelab.training.module import TrainingModule
 
-log = logging.getLogger(__name__)
+NUM_AT_ONCE = 1000  # images whose levels are checked
 
-NUM_CHECKED = 1000
+
+@dataclass(frozen=True)
+class RunParts:
+    """What a config trains, on which data: the objects of `build_run`."""
+
+    data: ImageDataModule
+    model: VAE
+    objective: Objective
+    module: TrainingModule
+
+
+def build_run(cfg: DictConfig) -> RunParts:
+    """The data, model, objective and training module of a config.
+
+    Weights are drawn from the stream ("init", seed), so that they depend on the config alone.
+
+    Raises:
+        UserError: a setting that is out of range, or settings that can't be combined.
+    """
+    config_checks.check_settings(cfg)
+    data = build_data(cfg)
+    num_train = len(data.splits.train)
+    config_checks.check_batch_size(cfg.batch_size, num_train, replacement=cfg.replacement)
+    torch.manual_seed(derive_seed("init", cfg.seed))
+    model = build_model(cfg, data.image_shape)
+    objective = build_objective(cfg, num_train)
+    return RunParts(data, model, objective, build_training_module(cfg, model, objective, data))
 
 
 def build(node: Any, **known_later: Any) -> Any:
     """Instantiate a node of the config; lists and dicts reach constructors as plain containers.
 
+    Constructors name their bare arguments in errors; here the path in the config is put before
+    them: "beta expects ..." becomes "objective.beta expects ...".
+
     Raises:
-        UserError: text where a constructor of ours expects a number.
+        UserError: a value of the wrong type, or one that the constructor rejects.
     """
-    _check_numbers(node)
-    return instantiate(node, _convert_="all", **known_later)
+    config_checks.check_types(node)
+    try:
+        built = instantiate(node, _convert_="all", **known_later)
+    except InstantiationException as error:
+        path = re.search(r"full_key: (\S+)", str(error))
+        if not isinstance(error.__cause__, UserError) or path is None:
+            raise
+        raise with_path(error.__cause__, path[1], node) from error
+    if isinstance(built, partial) and isinstance(node, DictConfig):
+        return partial(_build_later, built, node)
+    return built
 
 
-def _check_numbers(node: Any) -> None:
-    """Refuse text where the constructor's signature says int or float."""
-    if not isinstance(node, DictConfig):
-        return
-    target = str(node.get("_target_") or "")
-    ours = target.startswith("vaelab.")
-    parameters = inspect.signature(get_object(target)).parameters if ours else {}
-    for key, value in node.items():
-        _check_numbers(value)
-        expected = parameters[str(key)].annotation if key in parameters else None
-        require(
-            expected not in (int, float) or not isinstance(value, str),
-            f"{node._get_full_key(str(key))} expects a number, got {value!r}; see --cfg job for "
-            "what is usual.",
-        )
+def _build_later(constructor: partial, node: DictConfig, *args: Any, **known: Any) -> Any:
+    """Call a `_partial_` constructor, with the same errors as `build`."""
+    path = str(node._get_full_key(None))
+    try:
+        return constructor(*args, **known)
+    except UserError as error:
+        raise with_path(error, path, node) from error
+    except (TypeError, ValueError) as error:
+        if node._target_.startswith("vaelab."):
+            raise
+        raise UserError(
+            f"{path} expects settings that {node._target_} accepts, got: {error}; `--cfg job -p "
+            f"{path}` shows them."
+        ) from error
 
 
-def warn_of_unfinished(cfg: DictConfig) -> None:
-    """Say so where the run, or something that moves, ends at another step than typed."""
-    if cfg.trainer.max_steps < cfg.num_steps:
-        log.warning(
-            "trainer.max_steps=%s, as of trainer=quick, ends the run before num_steps=%s",
-            f"{cfg.trainer.max_steps:,}", f"{cfg.num_steps:,}",
-        )  # fmt: skip
-    found = {"objective.num_steps": cfg.objective.get("num_steps", 0)}
-    if "kl_penalty" in cfg.objective:
-        found["kl_penalty.num_steps"] = cfg.kl_penalty.get("num_steps", 0)
-    if cfg.lr_scheduler is not None:
-        milestones = cfg.lr_scheduler.get("milestones") or [0]
-        found["lr_scheduler.milestones"] = max(milestones)
-    for name, steps in found.items():
-        if steps > cfg.num_steps:
-            log.warning(
-                "%s reaches to step %s, but the run ends at num_steps=%s: it will not be finished",
-                name, f"{steps:,}", f"{cfg.num_steps:,}",
-            )  # fmt: skip
+def with_path(error: UserError, path: str, cfg: DictConfig) -> UserError:
+    """The error with `path` before its first word, where that is an argument of what is there."""
+    node = OmegaConf.select(cfg._get_root(), path)
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        return error
+    argument, _, rest = str(error).partition(" ")
+    if argument not in inspect.signature(get_object(node._target_)).parameters:
+        return error
+    key = config_checks.source_of(node, argument) if argument in node else f"{path}.{argument}"
+    return UserError(f"{key} {rest}")
 
 
 def build_data(cfg: DictConfig) -> ImageDataModule:
@@ -111,13 +143,7 @@ def build_objective(cfg: DictConfig, num_train: int) -> Objective:
     Raises:
         UserError: a kl_penalty was chosen that the objective would not use.
     """
-    constant = cfg.kl_penalty._target_.endswith(".Constant")
-    name = cfg.objective._target_.rpartition(".")[2]
-    require(
-        constant or "kl_penalty" in cfg.objective,
-        f"kl_penalty= moves the cost of the KL, got it with objective {name}, which has no such cost "
-        "to move; leave kl_penalty= out, or use objective=beta_vae.",
-    )
+    config_checks.check_kl_penalty(cfg.objective, cfg.kl_penalty)
     objective = build(cfg.objective)
     return objective(num_train=num_train) if isinstance(objective, partial) else objective
 
@@ -128,11 +154,13 @@ def build_training_module(
     """The training module of a config, its targets checked and itself compiled if asked."""
     check_support(model, data)
     objective.check_model(model)
+    optimizer, lr_scheduler = build(cfg.optimizer), build(cfg.lr_scheduler)
+    _try_optimizer(optimizer, lr_scheduler)
     module = TrainingModule(
         model,
         objective,
-        build(cfg.optimizer),
-        lr_scheduler=build(cfg.lr_scheduler),
+        optimizer,
+        lr_scheduler=lr_scheduler,
         seed=cfg.seed,
         channels_last=cfg.channels_last,
         config=to_container(cfg),
@@ -145,6 +173,13 @@ def build_training_module(
     return module
 
 
+def _try_optimizer(optimizer: Any, lr_scheduler: Any) -> None:
+    """Have torch check the settings now, and not when training starts."""
+    built = optimizer([torch.nn.Parameter(torch.zeros(1))])
+    if lr_scheduler is not None:
+        lr_scheduler(built)
+
+
 def compile_objective(objective: Objective, model: VAE, **options: Any) -> None:
     """Compile the objective in place, with torch.compile's options."""
     # Torch looks for the closed form of a KL at its first use, which can't be traced.
@@ -155,7 +190,7 @@ def compile_objective(objective: Objective, model: VAE, **options: Any) -> None:
 
 def build_trainer(cfg: DictConfig, callbacks: list[pl.Callback], loggers: list) -> pl.Trainer:
     """Lightning's Trainer of a config."""
-    check_trainer(cfg)
+    config_checks.check_trainer(cfg)
     if cfg.trainer.accelerator == "cpu":
         # Lightning has torch ask NVML whether there is a GPU, and every optimiser step asks: where
         # there is none that is a search of the disk for its library, a quarter of a millisecond.
@@ -210,38 +245,13 @@ def metrics_callback(
     return [Metrics(folder, of_a_model, configs, every)] if of_a_model else []
 
 
-def check_trainer(cfg: DictConfig) -> None:
-    """Refuse trainer settings that would not do what they say.
-
-    Raises:
-        UserError: 16-bit floats on a CPU, accumulated gradients, clipping that AMP can't do.
-    """
-    trainer = cfg.trainer
-    precision, on_cpu = str(trainer.precision), trainer.accelerator == "cpu"
-    if on_cpu and precision in ("16", "16-mixed", "16-true"):
-        raise UserError(
-            f"trainer.precision={precision} expects a GPU, got trainer.accelerator=cpu; use "
-            "trainer.precision=bf16-mixed or trainer=gpu."
-        )
-    mixed = precision in ("16-mixed", "bf16-mixed")
-    if mixed and trainer.gradient_clip_val and cfg.optimizer.get("fused"):
-        raise UserError(
-            f"gradient clipping in {precision} precision expects an unfused optimiser, got "
-            "optimizer.fused=true; set optimizer.fused=false."
-        )
-    accumulate = trainer.get("accumulate_grad_batches") or 1
-    require(
-        accumulate == 1,
-        f"a batch is one optimiser step here, got trainer.accumulate_grad_batches={accumulate}; "
-        "use a larger batch_size.",
-    )
-    if trainer.accelerator == "gpu" and not torch.cuda.is_available():
-        raise UserError("trainer=gpu expects a CUDA device, got none; use trainer=cpu.")
-
-
 def check_support(model: VAE, data: ImageDataModule) -> None:
-    """Refuse targets outside the likelihood's support, seen on training images as trained on."""
+    """Reject targets outside the likelihood's support, in any training image as trained on."""
     train = data.splits.train
-    positions = torch.arange(min(NUM_CHECKED, len(train)))
-    x = data.train_batch(0) if data.pixels == "dynamic" else train.take(positions)
-    model.likelihood.check_support(x)
+    if data.pixels == "dynamic":
+        model.likelihood.check_support(data.train_batch(0))
+        return
+    # Images of bits are all alike: zeros and ones.
+    num = NUM_AT_ONCE if train.images.packed else len(train)
+    for positions in torch.arange(min(num, len(train))).split(NUM_AT_ONCE):
+        model.likelihood.check_support(train.take(positions))

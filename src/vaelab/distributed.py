@@ -1,4 +1,4 @@
-"""Noise and statistics of a batch that do not depend on how it is split over processes."""
+"""Noise and statistics of a batch, independent of how it is split over processes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,23 +7,28 @@ import torch
 from torch import Tensor, distributed
 from torch.autograd.function import FunctionCtx
 
+from vaelab.errors import require_range
+
 # A module variable and not a ContextVar: torch.compile guards on it and so traces through.
 _rank_and_world_size = (0, 1)
 
 
 @contextmanager
 def split_over_processes(rank: int, world_size: int) -> Iterator[None]:
-    """Inside, every process draws the noise of the whole batch and keeps its own rows.
+    """Within this context every process draws the noise of the whole batch and keeps its own rows.
 
     With the same seed on every rank the processes together then see exactly the noise that one
     process would see on the whole batch, so that both have the same loss.
 
-    rank: this process, 0 .. world_size - 1. world_size: number of processes, each with as many
-    rows. Raises ValueError if rank lies outside.
+    Args:
+        rank: of this process, 0 to world_size - 1.
+        world_size: number of processes, each with the same number of rows.
+
+    Raises:
+        UserError: rank is out of its range.
     """
     global _rank_and_world_size
-    if not 0 <= rank < world_size:
-        raise ValueError(f"Expected 0 <= rank < world_size but got {rank} and {world_size}.")
+    require_range("rank", rank, at_least=0, below=world_size, integer=True, example=0)
     outer, _rank_and_world_size = _rank_and_world_size, (rank, world_size)
     try:
         yield
@@ -34,7 +39,7 @@ def split_over_processes(rank: int, world_size: int) -> Iterator[None]:
 def standard_normal_noise(shape: Sequence[int], batch_dim: int, like: Tensor) -> Tensor:
     """Noise N(0, I) of `shape`, with the dtype and device of `like`, from torch's generator.
 
-    batch_dim: the dimension that `split_over_processes` splits over processes; where `shape` has no such
+    batch_dim: the dimension of the batch, which is split over processes; where `shape` has no such
     dimension, all processes get the same noise.
     """
     return _own_noise(torch.randn, shape, batch_dim, like)
@@ -63,8 +68,8 @@ def all_gather_batch(x: Tensor) -> Tensor:
     """The rows of all processes: (B, ...) -> (B * world_size, ...), differentiable.
 
     The gradient of a row is summed over the processes that used it. So where each process adds the
-    same function of the whole batch to its loss, the average of the processes' gradients, which is
-    what ddp takes, is the gradient that one process with the whole batch has.
+    same function of the whole batch to its loss, the average of the processes' gradients, which ddp
+    computes, is the gradient of one process with the whole batch.
     """
     return x if _rank_and_world_size[1] == 1 else _Gather.apply(x)
 
@@ -73,6 +78,19 @@ def local_shard(x: Tensor) -> Tensor:
     """This process's rows of a whole batch: (B * world_size, ...) -> (B, ...)."""
     rank, world_size = _rank_and_world_size
     return x if world_size == 1 else x.chunk(world_size)[rank]
+
+
+@torch.no_grad()
+def mean_over_processes(x: Tensor) -> Tensor:
+    """The mean of a tensor over the processes of torch.distributed, without gradient.
+
+    Where each has the mean over its shard, this is the mean over the whole batch.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return x.detach()
+    total = x.detach().clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()
 
 
 class _Gather(torch.autograd.Function):

@@ -12,10 +12,11 @@ from vaelab.models.vae import VAE
 
 @dataclass(frozen=True)
 class ElboTerms:
-    """Per-image terms in nats: elbo = -(reconstruction + kl).
+    """Per-image terms in nats, both costs to be minimised: elbo = -(reconstruction + kl).
 
     Attributes:
-        reconstruction: (B,), -E_q(z|x) [log p(x|z)], estimated with the samples z.
+        reconstruction: (B,), the cost -E_q(z|x) [log p(x|z)] (minus the log likelihood, lower is
+            better), estimated with the samples z.
         kl: (B,), KL(q(z|x) || p(z)).
         q_z: q(z|x), batch (B,).
         p_z: p(z).
@@ -29,21 +30,25 @@ class ElboTerms:
     z: Tensor
 
     def means(self) -> dict[str, Tensor]:
-        """reconstruction, kl and elbo averaged over images, scalars; the last without gradient."""
+        """reconstruction, kl and elbo averaged over images: scalars, elbo without gradient."""
         reconstruction, kl = self.reconstruction.mean(), self.kl.mean()
         elbo = -(reconstruction + kl).detach()
         return {"reconstruction": reconstruction, "kl": kl, "elbo": elbo}
 
 
 def elbo_terms(model: VAE, x: Tensor, num_samples: int = 1) -> ElboTerms:
-    """The terms of the ELBO, the expectation over q(z|x) by `num_samples` reparameterised samples.
+    """The terms of the ELBO, with `num_samples` reparameterised samples of q(z|x) per image.
 
-    ELBO(x) = E_q(z|x) [log p(x|z)] - KL(q(z|x) || p(z)). Kingma and Welling 2014, eq. 3 and 7.
+        ELBO(x) = E_q(z|x) [log p(x|z)] - KL(q(z|x) || p(z))
+
+    The KL is in closed form where there is one, see `kl_divergence`. Kingma and Welling 2014,
+    "Auto-encoding variational Bayes", eq. 3 and 7 (equation numbers not checked),
+    https://arxiv.org/abs/1312.6114.
 
     Args:
         model: the VAE.
         x: (B, C, H, W).
-        num_samples: samples of z an image.
+        num_samples: samples of z per image.
     """
     q_z, p_z = model.encode(x), model.prior()
     z = q_z.rsample() if num_samples == 1 else q_z.rsample(torch.Size([num_samples]))

@@ -1,4 +1,4 @@
-"""The ELBO of a data set, and what its latents do: sums over images, batch by batch."""
+"""Averages of the ELBO over a data set, and which latents are active."""
 
 import math
 
@@ -13,22 +13,23 @@ ACTIVE_KL = 0.01
 
 
 class ElboStatistics:
-    """Exact averages over every image seen, whatever the batch sizes; sums are kept in float64.
+    """Exact averages over all images, whatever the batch sizes; sums are kept in float64.
 
-    `compute` gives, in nats per image:
+    `compute` returns, in nats per image:
         elbo, reconstruction, kl: averages, elbo = -(reconstruction + kl);
-        bits_per_dim: -elbo / (ln 2 * C * H * W);
-        active_units: latents with Var_x(E_q[z|x]) > 0.01 (Burda et al. 2016, sec. 4.1; variance
-            with divisor N);
-        active_units_kl: latents whose KL averages above 0.01 nats (absent without a KL per latent);
-        kl_latent/i: KL of latent i.
-    Of these, an autoencoder (posterior without a density) has reconstruction and active_units.
+        bits_per_dim: see `bits_per_dim`;
+        active_units: number of latents with Var_x(E_q[z|x]) > 0.01, the variance with divisor N.
+            Burda et al. 2016, "Importance weighted autoencoders", https://arxiv.org/abs/1509.00519;
+        active_units_kl: number of latents with an average KL above 0.01 nats;
+        kl_latent/0, kl_latent/1, ...: average KL of each latent, zero-padded so that names sort.
+    The last two are absent without a KL per latent; an autoencoder (a posterior without a density)
+    has only reconstruction and active_units.
 
     Args:
         latent_dim: L.
         num_pixels: C * H * W.
-        device: where the sums live.
-        has_kl: whether there is a KL. Said, and not guessed from a NaN, so that the NaN of a
+        device: of the sums.
+        has_kl: whether there is a KL. Stated, and not inferred from a NaN, so that the NaN of a
             diverged model is reported.
     """
 
@@ -40,7 +41,7 @@ class ElboStatistics:
         has_kl: bool = True,
     ):
         self.latent_dim, self.num_pixels, self.has_kl = latent_dim, num_pixels, has_kl
-        # num, reconstruction, kl, then three rows of L: mean, mean squared, kl.
+        # num, reconstruction, kl, then L numbers each: mean, mean squared, kl.
         self.sums = torch.zeros(3 + 3 * latent_dim, dtype=torch.float64, device=device)
 
     def update(self, terms: ElboTerms) -> None:
@@ -48,7 +49,7 @@ class ElboStatistics:
         self.sums += term_rows(terms).sum(0)
 
     def compute(self) -> dict[str, float]:
-        """The averages; the sums of several processes may be added before."""
+        """The averages by name; the sums of several processes may be added first."""
         num, reconstruction, kl = self.sums[:3].tolist()
         mean, square, kl_latent = (self.sums[3:] / num).view(3, self.latent_dim)
         elbo = -(reconstruction + kl) / num
@@ -59,7 +60,7 @@ class ElboStatistics:
             "elbo": elbo,
             "reconstruction": reconstruction / num,
             "kl": kl / num,
-            "bits_per_dim": -elbo / (math.log(2) * self.num_pixels),
+            "bits_per_dim": bits_per_dim(elbo, self.num_pixels),
             "active_units": active,
         }
         if not kl_latent.isnan().any():
@@ -71,10 +72,10 @@ class ElboStatistics:
 
 
 def term_rows(terms: ElboTerms) -> Tensor:
-    """What `ElboStatistics` sums, image by image: (B, 3 + 3L) in float64.
+    """The terms that `ElboStatistics` sums, one row per image: (B, 3 + 3L) in float64.
 
-    1, reconstruction, kl (NaN where there is none); then of each latent its mean, that squared, and
-    its KL (NaN where there is no KL per latent).
+    1, reconstruction, kl (NaN where there is none); then for all latents the mean, its square, and
+    the KL (NaN where there is no KL per latent).
     """
     mean = terms.q_z.mean.double()
     kl = kl_per_latent(terms.q_z, terms.p_z)
@@ -84,6 +85,22 @@ def term_rows(terms: ElboTerms) -> Tensor:
     return torch.cat([head, mean, mean.square(), kl], 1)
 
 
+def bits_per_dim(elbo: float, num_pixels: int) -> float:
+    """Bits per pixel and channel, -elbo / (ln 2 * C * H * W), of an ELBO or log p(x) in nats.
+
+    For a discrete likelihood an upper bound on the code length. For a density (Gaussian,
+    ContinuousBernoulli) minus the log2 density of images scaled to [0, 1], which may be negative.
+    To compare it with 256 levels, add 8 bits (log2 256); that is a bound only if the model was
+    trained and evaluated with uniform dequantisation noise, which is not added here.
+    """
+    return -elbo / (math.log(2) * num_pixels)
+
+
+def latent_names(num: int) -> list[str]:
+    """z0, z1, ...: the names of the latents."""
+    return [f"z{i}" for i in range(num)]
+
+
 def kl_order(kl_latent: Tensor) -> list[int]:
-    """Latents from the largest KL to the smallest."""
+    """The latents (L,) from the largest KL to the smallest."""
     return kl_latent.argsort(descending=True, stable=True).tolist()

@@ -1,9 +1,16 @@
-"""The one exception type for what a user can cause and mend."""
+"""The exception for mistakes that a user can fix, and the checks that raise it."""
 
 import difflib
+import errno
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+# What the user can do something about: places that can't be written, full or wrong.
+PLACE_ERRORS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+}
 
 
 class UserError(ValueError):
@@ -27,6 +34,11 @@ def known_cause(error: BaseException) -> str | None:
     for link in causes(error):
         if isinstance(link, UserError):
             return str(link)
+        if isinstance(link, OSError) and link.errno in PLACE_ERRORS and link.filename:
+            return (
+                f"expected to write or read {link.filename}, got: {link.strerror}; free some "
+                "space, or name another place with output_root= or data_root=."
+            )
         if _is_out_of_memory(link):
             return (
                 "expected memory enough for this run, got none left: "
@@ -49,7 +61,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def nearest(word: str, known: Iterable[str], num: int = 3) -> str:
-    """The entries of `known` that `word` may have meant, as text: "a, b" or "" for none."""
+    """The entries of `known` that `word` may be a misspelling of: "a, b", or "" for none."""
     return ", ".join(difflib.get_close_matches(word, list(known), n=num, cutoff=0.5))
 
 

@@ -1,10 +1,11 @@
-"""Judging finished runs: scores into metrics.json and TensorBoard, pictures into figures/."""
+"""Evaluating finished runs: scores into metrics.json and TensorBoard, figures into figures/."""
 
 import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,14 @@ from tqdm import tqdm
 
 from vaelab import build
 from vaelab.errors import UserError
-from vaelab.load import Run, load_run
+from vaelab.load import Run, find_finished_runs, load_run
 from vaelab.metrics import AnyMetric, Metric, MultiRunMetric, Score, require_applicable
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.runs.config import to_container
 from vaelab.runs.config_hash import SEED, canonical, key, without
-from vaelab.runs.folder import RunFolder, find_runs
+from vaelab.runs.folder import RunFolder
 from vaelab.runs.loggers import save_and_log_figure
 from vaelab.runs.score_records import is_recorded, name_prefix, record_scores, score_identity
-from vaelab.runs.status import State
 from vaelab.visualize import model as gallery
 
 log = logging.getLogger(__name__)
@@ -32,15 +32,15 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Evaluation:
-    """What was found out about one run.
+    """The result of evaluating one run.
 
     Attributes:
         folder: the run's.
         scores: by name, those computed now.
         kept: metrics whose scores were there already.
-        skipped: metrics left out since the data has no factors.
-        undefined: metrics left out since the posterior or the prior has no such number.
-        failed: metric -> the sentence why it gave nothing.
+        skipped: metrics left out because the data has no factors.
+        undefined: metrics left out because they are not defined for the posterior or the prior.
+        failed: metric -> why it could not be computed.
     """
 
     folder: RunFolder
@@ -52,10 +52,10 @@ class Evaluation:
 
 
 def evaluate_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Iterator[Evaluation]:
-    """`evaluate` as conf/evaluate.yaml and the command line say.
+    """`evaluate` with the settings of conf/evaluate.yaml and the command line.
 
-    Metrics that nobody typed are left out where the data has no factors or the posterior no
-    density; typed ones are refused.
+    Where the data has no factors or the posterior no density, the default metrics that need them
+    are left out; metrics chosen on the command line raise an error.
     """
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
@@ -70,7 +70,7 @@ def evaluate_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Iterator[
         device=device,
         data_root=cfg.data_root,
         force=cfg.force,
-        skip_inapplicable=not any(word.startswith("metrics=") for word in overrides),
+        skip_inapplicable=not any(override.startswith("metrics=") for override in overrides),
         figures=cfg.figures,
     )
 
@@ -89,85 +89,68 @@ def evaluate(
 ) -> Iterator[Evaluation]:
     """Compute `metrics` of a run, a checkpoint, or every finished run below a folder.
 
-    A score that is there already for the same weights and settings is kept, so that an evaluation
-    that was stopped goes on where it was.
+    Scores that are there already for the same weights and settings are kept, so an evaluation that
+    was stopped resumes where it was.
 
     Args:
         path: run folder, folder of runs, or checkpoint.
         metrics: by name; `configs` their settings, which are recorded with the scores.
-        checkpoint: "last" or "best"; the scores of another than last get its name as prefix.
-        device: where the model runs.
-        data_root: where the data lies now, if it has moved since training.
+        checkpoint: "last" or "best"; the scores of "best" get its name as a prefix.
+        device: of the model.
+        data_root: where the data is stored now, if it has moved since training.
         force: compute again what is there.
-        skip_inapplicable: leave out what data or posterior do not allow, instead of refusing.
-        figures: draw every run after its metrics.
+        skip_inapplicable: leave out what data or posterior do not allow, instead of raising.
+        figures: draw the figures of every run after its metrics.
 
     Yields:
-        One evaluation a run as soon as it is there, then those of metrics that compare runs.
+        One evaluation per run as soon as it is done, then those of metrics that compare runs.
 
     Raises:
-        UserError: there is no run, or a metric makes no sense for its data or posterior.
+        UserError: there is no run, or a metric is not defined for its data or posterior.
     """
     single = {name: metric for name, metric in metrics.items() if isinstance(metric, Metric)}
-    over_runs = {n: metric for n, metric in metrics.items() if isinstance(metric, MultiRunMetric)}
-    paths = _evaluable(Path(path))
-    if over_runs and len(paths) < 2:
-        raise UserError(
-            f"{', '.join(over_runs)} compares runs and expects a folder of at least 2 finished "
-            f"runs that differ in the seed, got {path}; name the folder of the sweep."
-        )
-    cells = defaultdict(list)
-    for one in paths:
-        evaluation = Evaluation(RunFolder(one))
+    multi = {name: metric for name, metric in metrics.items() if isinstance(metric, MultiRunMetric)}
+    paths = _select_runs(Path(path), multi)
+    load = partial(load_run, checkpoint=checkpoint, device=device, data_root=data_root)
+    seeds_of_setting = defaultdict(list)
+    for run_path in paths:
+        evaluation = Evaluation(RunFolder(run_path))
         try:
-            run = _load(one, checkpoint, device, data_root)
+            run = load(run_path)
             evaluation.folder = run.folder
-            chosen = _applicable(single, run, evaluation, skip=skip_inapplicable)
+            applicable = _select_metrics(single, run, evaluation, skip=skip_inapplicable)
         except UserError as error:
             if len(paths) == 1:
                 raise
             evaluation.failed["the run"] = str(error)
             yield evaluation
             continue
-        encoded = run.encoded_dataset(progress=_bar)
+        encoded = run.encoded_dataset(progress=_progress_bar)
         try:
-            _score_run(run, encoded, chosen, configs, evaluation, force=force)
-        finally:  # what was computed before an interruption is in metrics.json, too
-            _plot(run, evaluation.scores)
+            _score_run(run, encoded, applicable, configs, evaluation, force=force)
+        finally:  # scores computed before an interruption are in metrics.json, too
+            _log_scores(run, evaluation.scores)
         if figures:
             draw(run, encoded)
-        cells[key(without(canonical(to_container(run.config)), SEED))].append(one)
+        seeds_of_setting[_setting(run)].append(run_path)
         if single:
             yield evaluation
-    for members in cells.values() if over_runs else ():
-        runs = [_load(one, checkpoint, device, data_root) for one in members]
-        yield from _score_cell(over_runs, configs, runs)
+    for run_paths in seeds_of_setting.values() if multi else ():
+        yield from _score_setting(multi, configs, [load(run_path) for run_path in run_paths])
 
 
-def _load(path: Path, checkpoint: str, device: str, data_root: str | None) -> Run:
-    run = load_run(path, checkpoint, device)
-    if data_root is not None:
-        run.config.data.root = data_root
-    return run
-
-
-def _evaluable(path: Path) -> list[Path]:
+def _select_runs(path: Path, multi: Mapping[str, MultiRunMetric]) -> list[Path]:
     """The checkpoint or run, or the finished runs below a folder."""
-    if path.is_file():
-        return [path]
-    runs = find_runs(path)
-    if len(runs) == 1:
-        return [runs[0].path]
-    finished = [run.path for run in runs if run.status()["state"] == State.FINISHED]
-    if not finished:
+    paths = [path] if path.is_file() else find_finished_runs(path)
+    if multi and len(paths) < 2:
         raise UserError(
-            f"expected finished runs below {path}, got {len(runs)} of which none has; go on with "
-            "them by resume=, or evaluate one by its own path."
+            f"{', '.join(multi)} compares runs and expects a folder of at least 2 finished runs "
+            f"that differ in the seed, got {path}; name the folder of the sweep."
         )
-    return finished
+    return paths
 
 
-def _applicable(
+def _select_metrics(
     metrics: Mapping[str, Metric], run: Run, evaluation: Evaluation, *, skip: bool
 ) -> dict[str, Metric]:
     """The metrics that the run's data and posterior allow."""
@@ -181,6 +164,11 @@ def _applicable(
     return allowed
 
 
+def _setting(run: Run) -> str:
+    """The run's setting: the same for runs that differ in the seed alone."""
+    return key(without(canonical(to_container(run.config)), SEED))
+
+
 def _score_run(
     run: Run,
     encoded: EncodedDataset,
@@ -190,11 +178,12 @@ def _score_run(
     *,
     force: bool,
 ) -> None:
+    """Compute and record the metrics of one run, those that are missing or all of them."""
     for name in metrics:
         if not force and is_recorded(run.folder, name, _identity(run, configs[name])):
             evaluation.kept.append(name)
     if evaluation.kept:
-        log.info("there already: %s", ", ".join(evaluation.kept))
+        log.info("kept: %s", ", ".join(evaluation.kept))
     missing = [name for name in metrics if name not in evaluation.kept]
     bar = tqdm(missing, disable=not missing, desc=str(run.folder.path), unit="metric", leave=False)
     for name in bar:
@@ -210,12 +199,12 @@ def _score_run(
         evaluation.scores |= scores
 
 
-def _score_cell(
+def _score_setting(
     metrics: Mapping[str, MultiRunMetric], configs: Mapping[str, Any], runs: Sequence[Run]
 ) -> list[Evaluation]:
-    """Scores that compare the runs of one cell of a sweep."""
+    """Compute and record the metrics that compare the runs of one setting."""
     evaluations = [Evaluation(run.folder) for run in runs]
-    encoded_datasets = [run.encoded_dataset(progress=_bar) for run in runs]
+    encoded_datasets = [run.encoded_dataset(progress=_progress_bar) for run in runs]
     for name, metric in metrics.items():
         start = time.perf_counter()
         try:
@@ -227,24 +216,18 @@ def _score_cell(
         seconds = time.perf_counter() - start
         for run, evaluation, scores in zip(runs, evaluations, results, strict=True):
             _record(run, name, configs[name], scores, seconds)
-            _plot(run, scores)
+            _log_scores(run, scores)
             evaluation.scores |= scores
     return evaluations
 
 
+def _progress_bar(batches: Iterable) -> Iterable:
+    return tqdm(batches, unit="batch", leave=False, disable=None)  # none where output is a file
+
+
 def _record(run: Run, name: str, config: Any, scores: dict[str, Score], seconds: float) -> None:
-    """Into metrics.json."""
+    """Write scores to metrics.json."""
     record_scores(run.folder, name, scores, run.step, _identity(run, config), seconds)
-
-
-def _plot(run: Run, scores: Mapping[str, Score]) -> None:
-    """Into TensorBoard; one file of events for all."""
-    if not scores:
-        return
-    prefix = name_prefix(run.checkpoint.stem)
-    with SummaryWriter(str(run.folder.path)) as writer:
-        for name, score in scores.items():
-            writer.add_scalar(f"{prefix}metrics/{name}", float(score), run.step)
 
 
 def _identity(run: Run, config: Any) -> dict[str, Any]:
@@ -253,8 +236,18 @@ def _identity(run: Run, config: Any) -> dict[str, Any]:
     return score_identity(config, run.weights_digest, checksum, run.checkpoint.stem)
 
 
+def _log_scores(run: Run, scores: Mapping[str, Score]) -> None:
+    """Write scores to TensorBoard, all in one file of events."""
+    if not scores:
+        return
+    prefix = name_prefix(run.checkpoint.stem)
+    with SummaryWriter(str(run.folder.path)) as writer:
+        for name, score in scores.items():
+            writer.add_scalar(f"{prefix}metrics/{name}", float(score), run.step)
+
+
 def draw(run: Run, encoded: EncodedDataset) -> None:
-    """Pictures that the run lacks and those of its scores, into figures/ and TensorBoard."""
+    """Save the figures that the run lacks, and those of its scores, to figures/ and TensorBoard."""
     prefix = name_prefix(run.checkpoint.stem).replace("/", "_")
     there = {file.stem for file in run.folder.figures.glob("*")}
     names = [n for n in gallery.picture_names(run.model) if f"{prefix}{n}" not in there]
@@ -266,27 +259,3 @@ def draw(run: Run, encoded: EncodedDataset) -> None:
         pictures = gallery.model_pictures(run.model, run.data.splits, when, names=names)
         for name, picture in chain(pictures, gallery.score_pictures(encoded, numbers, when)):
             save_and_log_figure(f"{prefix}{name}", picture, run.folder, run.step, [writer])
-
-
-def table(evaluation: Evaluation) -> str:
-    """The result of one run as text: a score a line, with its interval."""
-    lines = [f"\nrun       {evaluation.folder.path}"]
-    width = max((len(name) for name in evaluation.scores), default=0)
-    for name, score in evaluation.scores.items():
-        low_high = "" if score.interval is None else "  [{:.4g}, {:.4g}]".format(*score.interval)
-        lines.append(f"  {name:<{width}}  {score.value:>10.4g}{low_high}")
-    left_out = (
-        ("kept", evaluation.kept),
-        ("no factors for", evaluation.skipped),
-        ("not for this posterior and prior:", evaluation.undefined),
-    )
-    for word, names in left_out:
-        if names:
-            lines.append(f"{word:<9} {', '.join(names)}")
-    lines += [f"FAILED    {name}: {sentence}" for name, sentence in evaluation.failed.items()]
-    lines.append(f"numbers   {evaluation.folder.metrics}")
-    return "\n".join(lines)
-
-
-def _bar(batches: Iterable) -> Iterable:
-    return tqdm(batches, unit="batch", leave=False, disable=None)  # none where output is a file

@@ -1,41 +1,53 @@
 """Writing files so that no reader, crash or full disk ever meets half of one."""
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import re
 import secrets
-from collections.abc import Callable
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from vaelab.errors import UserError
 
 RUN_ADVICE = (
-    "What was written before is whole: free some space, then go on with resume=<the run folder>."
+    "What was written before is whole: free some space, then resume with resume=<the run folder>."
 )
 
 
 def write_atomically(
-    path: Path, write: Callable[[BinaryIO], Any], advice: str = RUN_ADVICE
+    path: Path,
+    write: Callable[[BinaryIO], Any],
+    advice: str = RUN_ADVICE,
+    before_replacing: Callable[[], Any] = lambda: None,
 ) -> None:
-    """Call `write` on a file beside `path`, then move it to `path` in one step.
+    """Call `write` on a file beside `path`, then move it to `path` in one step that lasts.
 
-    Of processes that race the last wins. The folder is made where there is none.
+    Both the file and its folder are synchronised with the disk. Of processes that race the last
+    wins. The folder is made where there is none.
+
+    Args:
+        before_replacing: called at the last moment; if it raises, `path` stays as it was.
 
     Raises:
         UserError: the disk is full or can't be written, with `advice`; what was at `path` before is
             still there.
     """
-    # By chance, since processes of two machines or containers may have one number.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    part = _part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        before_replacing()
         os.replace(part, path)
+        sync_folder(path.parent)
     except OSError as error:
         raise not_written(path, error, advice) from error
     finally:
@@ -43,18 +55,86 @@ def write_atomically(
             part.unlink()
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, before_replacing: Callable[[], Any] = lambda: None) -> None:
     """`value` as indented JSON, atomically."""
     text = json.dumps(value, indent=2, allow_nan=True) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_atomically(path, lambda f: f.write(text.encode()), before_replacing=before_replacing)
+
+
+def copy_atomically(source: Path, path: Path) -> None:
+    """Give `source` the second name `path`: a hard link, or a copy where there are none.
+
+    Raises:
+        UserError: the disk is full or can't be written.
+    """
+    part = _part_of(path)
+    try:
+        try:
+            os.link(source, part)
+        except OSError:  # file systems without hard links
+            shutil.copyfile(source, part)
+        os.replace(part, path)
+    except OSError as error:
+        raise not_written(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power failure, where the system can do that."""
+    with contextlib.suppress(PermissionError):  # folders that may be written but not read
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # file systems that synchronise no folders
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what processes that were killed while writing left in a folder and those below it."""
+    for part in folder.rglob(".*.part"):
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait_seconds: float = 0.0) -> Iterator[bool]:
+    """Hold an exclusive lock on a file, which the system releases when the process ends.
+
+    Yields:
+        False where another process still has the lock after `wait_seconds`; True where the file
+        system has no locks.
+    """
+    with path.open("a+") as file:
+        end = time.monotonic() + wait_seconds
+        while not (held := _try_lock(file)) and time.monotonic() < end:
+            time.sleep(0.02)
+        yield held
+
+
+def _try_lock(file: IO[Any]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
+
+
+def _part_of(path: Path) -> Path:
+    """A name beside `path`, random since processes of two hosts may have the same number."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
 
 
 def not_written(path: Path, error: OSError, advice: str = RUN_ADVICE) -> UserError:
     """The sentence for a file that could not be written."""
-    return UserError(f"Expected to write {path} but got: {error.strerror or error}. {advice}")
+    return UserError(f"expected to write {path}, got: {error.strerror or error}. {advice}")
 
 
 def natural_order(path: str | Path) -> list[tuple[bool, int, str]]:
     """A key for sorting: job 2 before job 10."""
-    words = re.split(r"(\d+)", str(path))
-    return [(word.isdigit(), int(word) if word.isdigit() else 0, word) for word in words]
+    parts = re.split(r"(\d+)", str(path))
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]

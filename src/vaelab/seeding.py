@@ -1,4 +1,4 @@
-"""Random streams that are pure functions of named words, so that no use of one disturbs another.
+"""Random streams that are pure functions of their names, so that no use of one disturbs another.
 
 Training re-seeds torch's global generator at every step from (seed, "noise", step); everything else
 (evaluation, figures, splits) draws inside `random_stream`. Hence looking at a run never changes it,
@@ -12,24 +12,24 @@ from contextlib import contextmanager
 import torch
 
 
-def derive_seed(*words: str | int) -> int:
-    """A 63-bit seed from words, e.g. ("noise", 0, 12): near words give unrelated seeds."""
-    digest = hashlib.blake2b(repr(words).encode(), digest_size=8).digest()
+def derive_seed(*names: str | int) -> int:
+    """A 63-bit seed from names, such as ("noise", 0, 12); similar names give unrelated seeds."""
+    digest = hashlib.blake2b(repr(names).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
-def generator(*words: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A new generator on `device`, seeded from words."""
-    return torch.Generator(device).manual_seed(derive_seed(*words))
+def generator(*names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A new generator on `device`, seeded from names."""
+    return torch.Generator(device).manual_seed(derive_seed(*names))
 
 
-def seed_device(device: torch.device, *words: str | int) -> None:
-    """Seed torch's global generator of one device from words.
+def seed_device(device: torch.device, *names: str | int) -> None:
+    """Seed torch's global generator of one device from names.
 
     `torch.manual_seed` seeds every backend, and for those not in use records a stack trace each,
     which takes a millisecond.
     """
-    seed = derive_seed(*words)
+    seed = derive_seed(*names)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
     else:
@@ -37,9 +37,9 @@ def seed_device(device: torch.device, *words: str | int) -> None:
 
 
 @contextmanager
-def random_stream(*words: str | int) -> Iterator[None]:
-    """Run the body with torch's global generators seeded from words, then put them back."""
+def random_stream(*names: str | int) -> Iterator[None]:
+    """Run the body with torch's global generators seeded from names, then restore their state."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derive_seed(*words))
+        torch.manual_seed(derive_seed(*names))
         yield

@@ -1,4 +1,4 @@
-"""How our programs are typed here: what a run or a sweep prints as the next command."""
+"""Commands as they are typed in this terminal, for the hints that programs print."""
 
 import os
 import sys
@@ -24,9 +24,9 @@ def beside_python(name: str) -> str:
     folder = Path(sys.executable).parent
     if os.environ.get("PATH", "").split(os.pathsep)[0] == str(folder):
         return name
-    return str(as_typed(folder) / name)
+    return str(relative_to_cwd(folder) / name)
 
 
-def as_typed(path: Path) -> Path:
+def relative_to_cwd(path: Path) -> Path:
     """Relative to the working directory where the path lies below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,38 +1,41 @@
-"""One training run, from a config to a run folder."""
+"""Training, from a config to a run folder: prepare, build, fit, evaluate, record."""
 
 import json
 import logging
+import math
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ProgressBar, Timer
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from vaelab import build
-from vaelab.errors import sentence
-from vaelab.files import write_atomically, write_json
-from vaelab.models import VAE
+from vaelab import build, config_checks
+from vaelab.errors import UserError, require, sentence
+from vaelab.files import write_json
+from vaelab.runs.checkpoint import load_checkpoint
+from vaelab.runs.config_hash import GROWING, NOT_HASHED, differences
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.heartbeat import Heartbeat, heartbeat
 from vaelab.runs.loggers import log_hparams
-from vaelab.runs.process import is_main_process, tune_malloc
+from vaelab.runs.process import is_main_process, prepare_process, silence_lightning
 from vaelab.runs.provenance import provenance
-from vaelab.runs.signals import ending_on_sigterm
-from vaelab.runs.status import State
-from vaelab.seeding import derive_seed
+from vaelab.runs.signals import terminate_on_sigterm
+from vaelab.runs.status import LostRun, State
 from vaelab.training.callbacks import Checkpoints, Pruning, Stopwatch
-from vaelab.training.module import TrainingModule
 
 log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dict[str, Any]:
-    """Train as `cfg` says into the run folder `path`, new or, with `cfg.resume`, stopped.
+    """Train the model of `cfg` into the run folder `path`, or resume it there with `cfg.resume`.
+
+    Args:
+        overrides: the command line, for provenance.json.
 
     Returns:
         The final metrics, as in metrics.json.
@@ -41,116 +44,128 @@ def train(cfg: DictConfig, path: str | os.PathLike, overrides: list[str]) -> dic
         UserError: the config, the data or the folder can't be used; status.json then says failed.
     """
     folder = RunFolder(path)
-    # Of the processes that train one model together the first one records.
-    is_main = is_main_process()
-    recorded = _recorded(folder, resume=bool(cfg.resume), is_main=is_main)
-    with ending_on_sigterm(), recorded as heart:
-        cfg = cfg.copy()
-        cfg.resume = None
-        if is_main:
-            # First of all, so that a run which fails at once can still be told from others.
-            text = OmegaConf.to_yaml(cfg, resolve=True)
-            write_atomically(folder.config, lambda file: file.write(text.encode()))
-        _quieten()
-        tune_malloc()
-        if cfg.num_threads:
-            torch.set_num_threads(cfg.num_threads)
-        build.warn_of_unfinished(cfg)
-        data = build.build_data(cfg)
-        torch.manual_seed(derive_seed("init", cfg.seed))
-        model = build.build_model(cfg, data.image_shape)
-        objective = build.build_objective(cfg, len(data.splits.train))
-        module = build.build_training_module(cfg, model, objective, data)
-        if is_main:
-            _add_provenance(folder, overrides, data.splits.checksum)
-        stopwatch = Stopwatch()
-        callbacks = [stopwatch, *_callbacks(cfg, folder, model, data)]
-        trainer = build.build_trainer(cfg, callbacks, build.build_all(cfg.logger, folder))
+    resume, cfg = bool(cfg.resume), cfg.copy()
+    cfg.resume = None
+    with terminate_on_sigterm(), _status_of(folder, cfg, resume=resume) as heart:
+        _prepare(cfg)
+        parts = build.build_run(cfg)
+        if is_main_process():
+            _add_provenance(folder, overrides, parts.data.splits.checksum)
+        trainer = _build_trainer(cfg, folder, parts)
         heart.watch(trainer)
-        checkpoint = folder.last_checkpoint if folder.last_step else None
-        if checkpoint:
-            log.info("going on with %s from step %d", folder.path, folder.last_step)
-            module.last_checkpoint = f"{checkpoint} (step {folder.last_step})"
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
-        metrics = _final_metrics(trainer, module, data, stopwatch, cfg)
-        if is_main:
-            folder.add_metrics(metrics)
-            shown = [k for k in metrics if k.startswith(("val/", "test/")) and "latent" not in k]
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    log_hparams(logger, _hparams(cfg), shown)
-        for callback in callbacks:
-            if isinstance(callback, Pruning) and callback.stopped:
-                step, value = callback.stopped
-                heart.ending = {"state": State.PRUNED, "step": step, callback.metric: value}
+        _fit(trainer, parts, folder)
+        metrics = _evaluate(trainer, parts, cfg)
+        if is_main_process():
+            _record(folder, trainer, metrics, cfg)
+        _require_finite(metrics)
+        heart.ending = _final_status(trainer)
         return metrics
 
 
-def _callbacks(
-    cfg: DictConfig, folder: RunFolder, model: VAE, data: build.ImageDataModule
-) -> list[pl.Callback]:
-    """Those of the config; checkpoints last, for they hold what the others did in the step."""
-    measuring = build.metrics_callback(
-        cfg,
-        folder,
-        has_factors=data.splits.factors is not None,
-        has_density=model.posterior.has_density,
-    )
-    chosen = [*measuring, *build.build_all(cfg.callbacks, folder)]
-    return sorted(chosen, key=lambda one: isinstance(one, Checkpoints))
-
-
 @contextmanager
-def _recorded(folder: RunFolder, *, resume: bool, is_main: bool) -> Iterator[Heartbeat]:
-    """Keep status.json true: running, then finished, failed with the error, or interrupted."""
-    if not is_main:
+def _status_of(folder: RunFolder, cfg: DictConfig, *, resume: bool) -> Iterator[Heartbeat]:
+    """Save the config and keep status.json true: running, then finished, failed or interrupted.
+
+    Of the processes that train one model together the first one writes it.
+    """
+    if not is_main_process():
         yield Heartbeat()
         return
+    config = OmegaConf.to_yaml(cfg, resolve=True)
     if resume:
-        folder.reopen()
+        folder.reopen(config)
     else:
-        folder.claim()
+        folder.claim(config)
     try:
         with heartbeat(folder) as heart:
             yield heart
+        folder.set_status(**heart.ending)
+    except LostRun:
+        raise  # the status is that of another process
     except (KeyboardInterrupt, SystemExit) as stop:
-        folder.set_status(State.INTERRUPTED, error=type(stop).__name__)
-        log.warning("interrupted; go on with it by resume=%s", folder.path)
+        _set_final_status(folder, State.INTERRUPTED, type(stop).__name__)
+        log.warning("interrupted; resume it with resume=%s", folder.path)
         raise
     except BaseException as error:
-        folder.set_status(State.FAILED, error=sentence(error))
+        _set_final_status(folder, State.FAILED, sentence(error))
         raise
-    folder.set_status(**heart.ending)
 
 
-def _add_provenance(folder: RunFolder, overrides: list[str], checksum: str) -> None:
-    history = json.loads(folder.provenance.read_text()) if folder.provenance.exists() else []
-    write_json(folder.provenance, [*history, provenance(overrides, checksum)])
+def _set_final_status(folder: RunFolder, state: State, error: str) -> None:
+    """Record why the run stopped, unless the disk is the reason."""
+    try:
+        folder.set_status(state, error=error)
+    except UserError as problem:
+        log.warning(problem)
 
 
-def _final_metrics(
-    trainer: pl.Trainer,
-    module: TrainingModule,
-    data: build.ImageDataModule,
-    stopwatch: Stopwatch,
-    cfg: DictConfig,
-) -> dict[str, Any]:
+def _prepare(cfg: DictConfig) -> None:
+    """Set up this process, and warn of steps that will not be reached."""
+    silence_lightning(
+        keep_info=bool(cfg.trainer.enable_model_summary or cfg.trainer.get("profiler"))
+    )
+    prepare_process(cfg.num_threads)
+    config_checks.warn_of_unreached_steps(cfg)
+
+
+def _build_trainer(cfg: DictConfig, folder: RunFolder, parts: build.RunParts) -> pl.Trainer:
+    """Lightning's Trainer with the callbacks and loggers of the config."""
+    metrics = build.metrics_callback(
+        cfg,
+        folder,
+        has_factors=parts.data.splits.factors is not None,
+        has_density=parts.model.posterior.has_density,
+    )
+    chosen = [*metrics, *build.build_all(cfg.callbacks, folder)]
+    if not cfg.trainer.enable_progress_bar:  # which Lightning would take for a contradiction
+        chosen = [callback for callback in chosen if not isinstance(callback, ProgressBar)]
+    # Checkpoints last, since they hold what the others did in the step.
+    chosen.sort(key=lambda callback: isinstance(callback, Checkpoints))
+    loggers = build.build_all(cfg.logger, folder)
+    return build.build_trainer(cfg, [Stopwatch(), *chosen], loggers)
+
+
+def _fit(trainer: pl.Trainer, parts: build.RunParts, folder: RunFolder) -> None:
+    """Train, from the last checkpoint where there is one."""
+    checkpoint = folder.resume_checkpoint()
+    if checkpoint:
+        _require_same_config(checkpoint, parts.module.config)
+        log.info("resuming %s at step %d", folder.path, folder.last_step)
+        parts.module.last_checkpoint = f"{checkpoint} (step {folder.last_step})"
+    trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint)
+
+
+def _require_same_config(checkpoint: Path, config: dict[str, Any]) -> None:
+    """Reject a checkpoint of another run, and a config.yaml that was changed by hand.
+
+    Raises:
+        UserError: naming the settings that differ. More steps are no difference.
+    """
+    saved = load_checkpoint(checkpoint)["config"]
+    changes = differences(saved, config, ignore=(*NOT_HASHED, *GROWING))
+    rows = "; ".join(f"{key}: {old} -> {new}" for key, (old, new) in changes.items())
+    require(
+        not changes,
+        f"resume expects the config that {checkpoint} was trained with, got another: {rows}; put "
+        "config.yaml back as it was (the checkpoint holds a copy), or start a new run.",
+    )
+
+
+def _evaluate(trainer: pl.Trainer, parts: build.RunParts, cfg: DictConfig) -> dict[str, Any]:
     """val/ and test/ of the final weights, and what training took."""
-    step = trainer.global_step
+    module, step = parts.module, trainer.global_step
     if trainer.limit_val_batches and module.evaluated.get("val", (-1,))[0] != step:
-        trainer.validate(module, datamodule=data, verbose=False)
-    if data.splits.test is not None and trainer.limit_test_batches:
-        trainer.test(module, datamodule=data, verbose=False)
+        trainer.validate(module, datamodule=parts.data, verbose=False)
+    if parts.data.splits.test is not None and trainer.limit_test_batches:
+        trainer.test(module, datamodule=parts.data, verbose=False)
     metrics: dict[str, Any] = {}
     for _, values in module.evaluated.values():
         metrics |= values
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Checkpoints) and callback.best_step >= 0:
-            best = {
-                "best/step": callback.best_step,
-                f"best/{callback.monitor}": callback.best_value,
-            }
-            metrics |= best
+    for checkpoints in _callbacks(trainer, Checkpoints):
+        if checkpoints.best_step >= 0:
+            best = checkpoints.best_value
+            metrics |= {"best/step": checkpoints.best_step, f"best/{checkpoints.monitor}": best}
+    (stopwatch,) = _callbacks(trainer, Stopwatch)
     return metrics | {
         "num_steps": step,
         "seconds": round(stopwatch.total_seconds(), 3),
@@ -159,32 +174,70 @@ def _final_metrics(
     }
 
 
+def _callbacks(trainer: pl.Trainer, kind: type) -> list[Any]:
+    return [one for one in trainer.callbacks if isinstance(one, kind)]  # type: ignore[attr-defined]
+
+
+def _record(
+    folder: RunFolder, trainer: pl.Trainer, metrics: dict[str, Any], cfg: DictConfig
+) -> None:
+    """The final metrics in metrics.json, and a row of TensorBoard's HParams tab."""
+    folder.add_metrics(metrics)
+    shown = [k for k in metrics if k.startswith(("val/", "test/")) and "latent" not in k]
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            log_hparams(logger, _hparams(cfg), shown)
+
+
+def _require_finite(metrics: dict[str, Any]) -> None:
+    """Reject final metrics that are not numbers, so that no such run counts as finished.
+
+    Raises:
+        UserError: naming the first of them.
+    """
+    for name, value in metrics.items():
+        require(
+            math.isfinite(value),
+            f"training expects finite final metrics, got {name} = {value}; lower optimizer.lr, or "
+            "evaluate checkpoint=best.",
+        )
+
+
+def _final_status(trainer: pl.Trainer) -> dict[str, Any]:
+    """What status.json says at the end: finished, or why training ended before num_steps."""
+    for pruning in _callbacks(trainer, Pruning):
+        if pruning.stopped:
+            step, value = pruning.stopped
+            return {"state": State.PRUNED, "step": step, pruning.metric: value}
+    steps = {"step": trainer.global_step, "num_steps": trainer.max_steps}
+    if trainer.global_step >= trainer.max_steps:
+        return {"state": State.FINISHED}
+    if any(timer.time_remaining() <= 0 for timer in _callbacks(trainer, Timer)):
+        return {"state": State.OUT_OF_TIME} | steps
+    return {"state": State.STOPPED_EARLY} | steps
+
+
+def _add_provenance(folder: RunFolder, overrides: list[str], checksum: str) -> None:
+    history = json.loads(folder.provenance.read_text()) if folder.provenance.exists() else []
+    write_json(folder.provenance, [*history, provenance(overrides, checksum)])
+
+
 def _hparams(cfg: DictConfig) -> dict[str, Any]:
-    """The settings a reader compares runs by, under short names: beta and not objective.beta."""
+    """The settings by which runs are compared, under short names: beta and not objective.beta."""
     names = ("seed", "latent_dim", "batch_size", "num_steps", "init", "pixels")
-    parts = {
-        name: cfg[name]
-        for name in ("data", "posterior", "prior", "likelihood", "objective", "kl_penalty")
-    }
-    scalars = int | float | str
+    parts = ("data", "posterior", "prior", "likelihood", "objective", "kl_penalty")
     return (
         {name: cfg[name] for name in names}
-        | {name: part._target_.rpartition(".")[2] for name, part in parts.items()}
-        | {"network": cfg.model.encoder._target_.rpartition(".")[2]}
+        | {name: _class_name(cfg[name]) for name in parts}
+        | {"network": _class_name(cfg.model.encoder)}
         | {
             str(name): value
             for name, value in cfg.objective.items()
-            if isinstance(value, scalars) and name != "_target_"
+            if isinstance(value, int | float | str) and name != "_target_"
         }
         | {"lr": cfg.optimizer.get("lr"), "precision": str(cfg.trainer.precision)}
     )
 
 
-def _quieten() -> None:
-    """Drop Lightning's advertisements, and warnings that do not apply to data in memory."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    rank_zero = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    rank_zero.addFilter(lambda record: "Tip:" not in record.getMessage())
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*The number of training batches.*")
+def _class_name(part: DictConfig) -> str:
+    return part._target_.rpartition(".")[2]

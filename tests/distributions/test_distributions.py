@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, StudentT
 
-from vaelab.distributed import split_over_processes, standard_normal_noise
 from vaelab.distributions import (
     ContinuousBernoulli,
     DiagonalNormal,
@@ -65,59 +64,6 @@ class TestDiagonalNormal:
         q = standard().expand((4,))
         assert isinstance(q, DiagonalNormal)
         assert q.rsample((2,)).shape == (2, 4, 3)
-
-
-class TestGlobalBatch:
-    @pytest.mark.parametrize("sample_shape", [(), (4,), (2, 3)])
-    def test_the_ranks_together_draw_what_one_process_draws(self, sample_shape):
-        q = diagonal_normal(batch=6)
-        torch.manual_seed(1)
-        one_process = q.rsample(sample_shape)
-        shards = []
-        for rank in range(3):
-            rows = slice(2 * rank, 2 * rank + 2)
-            torch.manual_seed(1)
-            with split_over_processes(rank, 3):
-                shards.append(DiagonalNormal(q.mean[rows], q.stddev[rows]).rsample(sample_shape))
-        assert torch.equal(torch.cat(shards, dim=-2), one_process)
-
-    def test_ends_with_its_context_even_by_an_error(self):
-        def fail():
-            with split_over_processes(1, 2):
-                raise KeyError
-
-        like = torch.zeros(4, 3)
-        torch.manual_seed(1)
-        expected = torch.randn(4, 3)
-        with pytest.raises(KeyError):
-            fail()
-        torch.manual_seed(1)
-        assert torch.equal(standard_normal_noise(like.shape, -2, like), expected)
-
-    def test_noise_without_a_batch_is_the_same_on_every_rank(self):
-        noise = []
-        for rank in range(2):
-            torch.manual_seed(1)
-            with split_over_processes(rank, 2):
-                noise.append(standard().rsample())
-        assert torch.equal(*noise)
-
-    def test_rank_out_of_range(self):
-        with pytest.raises(ValueError, match="0 <= rank < world_size"), split_over_processes(2, 2):
-            pass
-
-    def test_compiles_without_a_graph_break_and_sees_a_new_context(self):
-        def draw(mu, sigma):
-            return DiagonalNormal(mu, sigma).rsample()
-
-        mu, sigma = torch.zeros(2, 3), torch.ones(2, 3)
-        compiled = torch.compile(draw, backend="eager", fullgraph=True)
-        for rank, world_size in [(0, 1), (1, 2)]:
-            with split_over_processes(rank, world_size):
-                torch.manual_seed(1)
-                expected = draw(mu, sigma)
-                torch.manual_seed(1)
-                assert torch.equal(compiled(mu, sigma), expected)
 
 
 class TestKL:

@@ -83,7 +83,7 @@ def test_files_are_whole_and_alone(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="Expected to write"):
+    with pytest.raises(UserError, match="expected to write"):
         figures.save(Figure(), tmp_path / "file" / "a")
 
 

@@ -1,4 +1,4 @@
-"""Terms of the ELBO made by hand, and a model whose KL answers to the weight at once."""
+"""Terms of the ELBO made by hand, without a network."""
 
 import pytest
 import torch

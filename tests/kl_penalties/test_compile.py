@@ -1,4 +1,4 @@
-"""Every kl_penalty goes into the compiled objective as one graph, its state included."""
+"""Every KL penalty goes into the compiled objective as one graph, its state included."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from vaelab.kl_penalties import Capacity, Cyclic, FreeBits, Geco, Linear, PIControl
 from vaelab.objectives import BetaVAE
 
-SCHEDULES = {
+KL_PENALTIES = {
     "linear": lambda: Linear(10),
     "cyclic": lambda: Cyclic(3, num_cycles=3),
     "capacity": lambda: Capacity(3.0, 10),
@@ -16,11 +16,11 @@ SCHEDULES = {
 }
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", KL_PENALTIES)
 def test_compiled_is_eager(tiny_vae, name):
-    torch.compiler.reset()  # what is compiled for one kl_penalty counts for the limit of all
+    torch.compiler.reset()  # or all penalties together exceed the limit of recompilations
     model, x = tiny_vae(), torch.rand(6, 1, 4, 4, dtype=torch.float64).round()
-    eager, compiled = (BetaVAE(4.0, SCHEDULES[name]()) for _ in range(2))
+    eager, compiled = (BetaVAE(4.0, KL_PENALTIES[name]()) for _ in range(2))
     compiled.compile(backend="aot_eager", fullgraph=True)
     for step in (0, 1, 2, 5, 7, 11):
         results = []

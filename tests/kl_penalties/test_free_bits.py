@@ -1,4 +1,4 @@
-"""A latent pays for no less than its free nats."""
+"""A latent has no gradient below its free nats."""
 
 import math
 
@@ -19,17 +19,17 @@ def nats(mu, sigma):
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.1, 0.5, 2.0, 50.0])
-def test_cost_is_the_formula(gaussian_terms, floor):
+def test_penalty_is_the_formula(gaussian_terms, floor):
     mu = [[0.1, 2.0, 0.0], [-0.3, -1.0, 0.2]]
     sigma = [[0.9, 0.3, 1.0], [1.1, 0.5, 0.8]]
     means = [sum(nats(mu[i][j], sigma[i][j]) for i in range(2)) / 2 for j in range(3)]
-    cost, state = FreeBits(floor)(BETA, gaussian_terms(mu, sigma), 0)
-    assert cost.item() == pytest.approx(3 * sum(max(floor, kl) for kl in means), rel=1e-6)
+    penalty, state = FreeBits(floor)(BETA, gaussian_terms(mu, sigma), 0)
+    assert penalty.item() == pytest.approx(3 * sum(max(floor, kl) for kl in means), rel=1e-6)
     assert float(state["beta"]) == pytest.approx(3 * sum(kl >= floor for kl in means) / 3)
 
 
 def test_the_mean_over_images_is_inside_the_maximum(gaussian_terms):
-    """An image above the floor makes up for one below."""
+    """An image above the floor compensates for one below."""
     terms = gaussian_terms([[0.0], [2.0]], [[1.0], [1.0]])  # 0 and 2 nats
     assert FreeBits(0.75)(BETA, terms, 0)[0] == 3.0  # and not 3 * (0.75 + 2) / 2
 
@@ -37,13 +37,13 @@ def test_the_mean_over_images_is_inside_the_maximum(gaussian_terms):
 def test_gradient_is_that_of_the_kl_above_the_floor_and_zero_below(gaussian_terms):
     mu = torch.tensor([[0.1, 2.0], [0.2, 1.0]], dtype=F64, requires_grad=True)
     terms = gaussian_terms(mu, torch.ones(2, 2))
-    cost, _ = FreeBits(0.5)(BETA, terms, 0)
-    (gradient,) = torch.autograd.grad(cost, mu)
+    penalty, _ = FreeBits(0.5)(BETA, terms, 0)
+    (gradient,) = torch.autograd.grad(penalty, mu)
     assert torch.equal(gradient[:, 0], torch.zeros(2, dtype=F64))
     assert torch.allclose(gradient[:, 1], 3 * mu[:, 1] / 2, rtol=1e-12)
 
 
-def test_no_free_nats_is_the_plain_cost_even_at_the_prior(tiny_vae):
+def test_no_free_nats_is_beta_times_the_kl_even_at_the_prior(tiny_vae):
     x, model, results = torch.rand(6, 1, 4, 4, dtype=F64).round(), tiny_vae(), []
     with torch.no_grad():  # the first latent's posterior is the prior
         model.encoder.head.weight[[0, 3]] = 0
@@ -61,16 +61,16 @@ def test_no_free_nats_is_the_plain_cost_even_at_the_prior(tiny_vae):
 
 def test_a_step_changes_nothing_and_no_state_is_kept(gaussian_terms):
     kl_penalty, terms = FreeBits(0.5), gaussian_terms([[0.1, 2.0]], [[1.0, 1.0]])
-    costs = {kl_penalty(BETA, terms, step)[0].item() for step in (0, 7, 10**6)}
-    assert len(costs) == 1
+    penalties = {kl_penalty(BETA, terms, step)[0].item() for step in (0, 7, 10**6)}
+    assert len(penalties) == 1
     assert dict(kl_penalty.named_buffers()) == {"nats_per_latent": torch.tensor(0.5)}
 
 
-def test_latents_that_are_not_independent_are_refused(tiny_vae):
+def test_latents_that_are_not_independent_are_rejected(tiny_vae):
     full = torch.distributions.MultivariateNormal(torch.zeros(4, 2), torch.eye(2))
     terms = elbo_terms(tiny_vae(2), torch.rand(4, 1, 4, 4, dtype=F64).round())
     terms = ElboTerms(terms.reconstruction, terms.kl, full, terms.p_z, terms.z)
-    with pytest.raises(UserError, match=r"free_bits expects .* got MultivariateNormal"):
+    with pytest.raises(UserError, match=r"^FreeBits expects .* got MultivariateNormal"):
         FreeBits(0.5)(BETA, terms, 0)
 
 
@@ -90,6 +90,6 @@ def test_training_leaves_each_latent_its_free_nats(tiny_vae):
 
 
 @pytest.mark.parametrize("floor", [-0.1, float("nan"), float("inf")])
-def test_senseless_floor_is_refused_by_name(floor):
-    with pytest.raises(UserError, match=r"kl_penalty\.nats_per_latent expects"):
+def test_senseless_floor_is_rejected_by_name(floor):
+    with pytest.raises(UserError, match=r"^nats_per_latent expects"):
         FreeBits(floor)

@@ -40,10 +40,10 @@ def test_gradient_is_that_of_the_loss_of_the_paper_up_to_lambda(tiny_vae):
     with torch.no_grad():
         kl_penalty.log_lambda.fill_(1.3)
     terms = BetaVAE(1.0, kl_penalty)(model, x, 0)
-    theirs = terms["kl"] + math.exp(1.3) * (terms["reconstruction"] - 5.0)
+    paper_loss = terms["kl"] + math.exp(1.3) * (terms["reconstruction"] - 5.0)
     ours, paper = (
         torch.autograd.grad(loss, model.encoder.head.weight, retain_graph=True)[0]
-        for loss in (terms["loss"], theirs)
+        for loss in (terms["loss"], paper_loss)
     )
     assert torch.allclose(paper, math.exp(1.3) * ours, rtol=1e-6)
 
@@ -71,7 +71,7 @@ def test_weight_stays_in_its_bounds_and_comes_back_from_them(measured, reconstru
     assert back[1] / back[0] == pytest.approx(math.exp(math.copysign(0.5, reconstruction)))
 
 
-def test_evaluation_does_not_move_the_state(measured):
+def test_evaluation_does_not_change_the_state(measured):
     kl_penalty = Geco(5.0)
     weights(kl_penalty, measured, [9.0, 8.0])
     before = {name: value.clone() for name, value in kl_penalty.state_dict().items()}
@@ -81,13 +81,13 @@ def test_evaluation_does_not_move_the_state(measured):
     assert all(torch.equal(value, before[name]) for name, value in kl_penalty.state_dict().items())
 
 
-def test_state_is_all_there_is_to_go_on_from(measured):
+def test_state_is_all_that_resuming_needs(measured):
     values = [50.0, 20.0, 70.0, 30.0, 40.0, 10.0]
     whole, first, second = (Geco(30.0, rate=0.01) for _ in range(3))
     expected = weights(whole, measured, values)
-    begun = weights(first, measured, values[:3])
+    interrupted = weights(first, measured, values[:3])
     second.load_state_dict(first.state_dict())
-    assert begun + weights(second, measured, values[3:]) == expected
+    assert interrupted + weights(second, measured, values[3:]) == expected
 
 
 def test_a_real_model_meets_its_target(tiny_vae):
@@ -115,9 +115,9 @@ def test_a_real_model_meets_its_target(tiny_vae):
         ({"target": 5, "momentum": -0.1}, "momentum"),
         ({"target": 5, "lambda_min": 0}, "lambda_min"),
         ({"target": 5, "lambda_min": 2}, "lambda_min"),
-        ({"target": 5, "lambda_max": 0.5}, "lambda_min and kl_penalty.lambda_max"),
+        ({"target": 5, "lambda_max": 0.5}, "lambda_max"),
     ],
 )
-def test_senseless_options_are_refused_by_name(options, name):
-    with pytest.raises(UserError, match=rf"kl_penalty\.{name}.* expect"):
+def test_senseless_options_are_rejected_by_name(options, name):
+    with pytest.raises(UserError, match=rf"^{name} expects"):
         Geco(**options)

@@ -12,7 +12,7 @@ def test_log_prob_is_minus_the_cross_entropy_for_grey_targets_too():
     np.testing.assert_allclose(Bernoulli()(raw).log_prob(x).numpy(), expected)
 
 
-def test_certain_pixels_cost_nothing():
+def test_certain_pixels_have_log_probability_zero():
     x = torch.tensor([[[[0.0, 1.0]]]])
     raw = torch.tensor([[[[-1e3, 1e3]]]])
     assert Bernoulli()(raw).log_prob(x).item() == 0

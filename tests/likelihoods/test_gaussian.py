@@ -33,5 +33,5 @@ def test_runs_that_differ_in_sigma_can_be_stacked():
 
 
 def test_sigma_must_be_positive():
-    with pytest.raises(UserError, match=r"sigma > 0 but got 0; set `likelihood.sigma`"):
+    with pytest.raises(UserError, match=r"^sigma expects a number above 0 .*, got 0; try 1\.0"):
         Gaussian(sigma=0)

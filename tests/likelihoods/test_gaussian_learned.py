@@ -22,5 +22,5 @@ def test_learns_the_root_mean_squared_error():
 
 
 def test_sigma_must_be_positive():
-    with pytest.raises(UserError, match="initial_sigma > 0 but got -1"):
+    with pytest.raises(UserError, match=r"^initial_sigma expects a number above 0 .*, got -1"):
         GaussianLearned(initial_sigma=-1)

@@ -104,5 +104,9 @@ def test_stacked_runs_keep_their_own_sigma(batch):
 
 
 def test_arguments():
-    with pytest.raises(UserError, match=r"0 <= decay < 1 but got 0.0025 and 1"):
+    with pytest.raises(
+        UserError, match=r"^decay expects a number of at least 0 and below 1, got 1"
+    ):
         GaussianOptimal(decay=1)
+    with pytest.raises(UserError, match=r"^min_sigma expects a number above 0 .*, got 0"):
+        GaussianOptimal(min_sigma=0)

@@ -1,11 +1,13 @@
 """Hand-made codes of dSprites' factors, whose scores are known (oracles)."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from vaelab.data.rendering import FACTORS, SIZES
 from vaelab.metrics.factor_dataset import FactorDataset
-from vaelab.reproduction.oracles import grid, oracle_codes
+from vaelab.reproduction.checks import factor_grid, oracle_codes
 
 
 @pytest.fixture
@@ -32,11 +34,22 @@ def small(draw_factors, oracle):
 
 
 @pytest.fixture
-def grid_probe(oracle):
-    """kind -> what a metric asks of a encoded, on all 737,280 combinations."""
-    factors = grid()
+def encoded_table():
+    """Codes, factors and their names -> what a `CodesMetric` asks of an EncodedDataset."""
+    return lambda table, factors=None, names=(): SimpleNamespace(
+        images=range(len(table)),
+        codes=lambda rows, codes, rng: table[rows],
+        factors=factors,
+        factor_names=names,
+    )
 
-    class GridProbe:
+
+@pytest.fixture
+def encoded_grid(oracle):
+    """kind -> what a metric asks of an EncodedDataset, on all 737,280 combinations."""
+    factors = factor_grid()
+
+    class EncodedGrid:
         def __init__(self, kind):
             self.kind, self.asked = kind, []
 
@@ -49,4 +62,4 @@ def grid_probe(oracle):
 
             return FactorDataset(factors, codes_at, FACTORS)
 
-    return GridProbe
+    return EncodedGrid

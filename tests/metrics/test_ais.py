@@ -60,7 +60,7 @@ def test_small_steps_conserve_energy_and_are_always_accepted(model):
     assert probabilities[1] < 0.5
 
 
-def test_a_diverged_trajectory_is_refused(model):
+def test_a_diverged_trajectory_is_rejected(model):
     x = binary(2)
     start = _evaluate(model, model.prior(), x, torch.randn(5, 2, 3, dtype=torch.float64))
     end, probability = _transition(
@@ -110,6 +110,6 @@ def test_score(tiny_vae):
     score = AIS(num_chains=2, num_temperatures=20, num_images=18)(encoded)["ais_log_likelihood"]
     assert score.interval is not None
     assert score.interval[0] < score.value < score.interval[1] < 0
-    assert 0.3 < score.settings["acceptance"] <= 1
-    assert 1 <= score.settings["median_effective_chains"] <= 2
-    assert (score.settings["num_images"], score.settings["num_temperatures"]) == (18, 20)
+    assert 0.3 < score.details["acceptance"] <= 1
+    assert 1 <= score.details["median_effective_chains"] <= 2
+    assert (score.details["num_images"], score.details["num_temperatures"]) == (18, 20)

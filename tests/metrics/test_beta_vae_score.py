@@ -1,12 +1,13 @@
-"""BetaVAE score: oracles on the whole grid, an independent slow form, what it refuses."""
+"""BetaVAE score: oracles on the whole grid, an independent slow form, what it rejects."""
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from vaelab.errors import UserError
-from vaelab.metrics.beta_vae_score import BetaVAEScore, beta_vae_score, draw_points
+from vaelab.metrics.beta_vae_score import BetaVAEScore, beta_vae_score
 from vaelab.metrics.factor_dataset import FactorDataset
+from vaelab.metrics.fixed_factor import draw_points
 
 NAMES = ("shape", "scale", "orientation", "posX", "posY")
 FEW = {"num_train": 1000, "num_eval": 1000, "num_bootstrap": 0}
@@ -17,8 +18,8 @@ FEW = {"num_train": 1000, "num_eval": 1000, "num_bootstrap": 0}
     ("kind", "expected", "tolerance"),
     [("linear", 1.0, 0.0), ("rotated", 0.79, 0.04), ("noise", 0.2, 0.04)],
 )
-def test_oracles_on_the_whole_grid(grid_probe, kind, expected, tolerance):
-    (score,) = BetaVAEScore(num_train=1000, num_eval=1000)(grid_probe(kind)).values()
+def test_oracles_on_the_whole_grid(encoded_grid, kind, expected, tolerance):
+    (score,) = BetaVAEScore(num_train=1000, num_eval=1000)(encoded_grid(kind)).values()
     assert float(score) == pytest.approx(expected, abs=tolerance)
     assert tuple(score.breakdown) == NAMES
     low, high = score.interval
@@ -28,23 +29,23 @@ def test_oracles_on_the_whole_grid(grid_probe, kind, expected, tolerance):
     assert high - low == pytest.approx(width, abs=0.2 * width + 1e-12)
 
 
-def test_rotated_positions_are_those_confused(grid_probe):
+def test_rotated_positions_are_those_confused(encoded_grid):
     (score,) = BetaVAEScore(num_train=1000, num_eval=1000, num_bootstrap=0)(
-        grid_probe("rotated")
+        encoded_grid("rotated")
     ).values()
     assert min(score.breakdown[name] for name in ("shape", "scale", "orientation")) > 0.99
-    # Nothing tells one from the other, whichever of both is said more often.
+    # Nothing distinguishes the two, whichever is predicted more often.
     both = score.breakdown["posX"] + score.breakdown["posY"]
     assert both / 2 == pytest.approx(0.5, abs=0.08)  # 400 points: a standard error of .025
 
 
-def test_names_say_which_codes(grid_probe):
-    asked = grid_probe("linear")
+def test_names_say_which_codes(encoded_grid):
+    asked = encoded_grid("linear")
     few = {"num_train": 50, "num_eval": 50, "num_bootstrap": 0}
     assert set(BetaVAEScore(**few)(asked)) == {"beta_vae_score"}
     scores = BetaVAEScore(**few, codes="sampled")(asked)
     assert set(scores) == {"beta_vae_score_sampled_codes"}
-    assert scores["beta_vae_score_sampled_codes"].settings["codes"] == "sampled"
+    assert scores["beta_vae_score_sampled_codes"].details["codes"] == "sampled"
     assert asked.asked == ["mean", "sampled"]
 
 
@@ -75,7 +76,7 @@ def test_pairs_share_the_factor_and_nothing_else(small):
     rng = np.random.default_rng(0)
 
     def difference(factor, num):
-        rows = dataset.draw(num * 64, rng).reshape(num, 64)
+        rows = dataset.sample(num * 64, rng).reshape(num, 64)
         others = dataset.sample_given_factor(factor, dataset.factors[rows, factor], rng)
         return np.abs(dataset.codes(rows) - dataset.codes(others)).mean(1)
 
@@ -103,7 +104,7 @@ def test_large_draws_come_in_pieces_and_give_all_points():
     assert (features[:, 0] == labels).all()
 
 
-def test_permuted_codes_and_dead_or_constant_ones_change_little(small):
+def test_permuted_codes_and_inactive_or_constant_ones_change_little(small):
     codes, factors = small("linear")
     changed = {
         "permuted": codes[:, ::-1],
@@ -120,11 +121,11 @@ def test_scale_matters_since_nothing_is_standardised(small):
     assert float(tiny) < 0.9
 
 
-def test_fit_that_stops_early_is_said(small, monkeypatch):
+def test_fit_that_stops_early_is_in_the_details(small, monkeypatch):
     codes, factors = small("linear")
-    assert beta_vae_score(codes, factors, **FEW).settings["converged"] == "yes"
+    assert beta_vae_score(codes, factors, **FEW).details["converged"] == "yes"
     monkeypatch.setattr(LogisticRegression.__init__, "__kwdefaults__", stopped_after(2))
-    assert beta_vae_score(codes, factors, **FEW).settings["converged"] == "no"
+    assert beta_vae_score(codes, factors, **FEW).details["converged"] == "no"
 
 
 def stopped_after(num):
@@ -141,13 +142,13 @@ def test_same_generator_same_number(small):
     assert beta_vae_score(codes, factors, **FEW) == beta_vae_score(codes, factors, **FEW)
 
 
-def test_what_it_refuses(small):
+def test_what_it_rejects(small):
     codes, factors = small("linear")
     broken = codes.copy()
     broken[7, 2] = np.nan
-    with pytest.raises(UserError, match="finite codes, got nan in row 7"):
+    with pytest.raises(UserError, match="finite numbers, got nan in row 7"):
         beta_vae_score(broken, factors)
-    with pytest.raises(UserError, match="factors that vary"):
+    with pytest.raises(UserError, match="columns that vary"):
         beta_vae_score(codes, factors * [1, 1, 0, 1, 1])
     with pytest.raises(UserError, match="at least 2 factors"):
         beta_vae_score(codes, factors[:, :1])

@@ -9,7 +9,7 @@ from vaelab.metrics.boosted_trees import BoostedTrees
 
 @pytest.fixture
 def data():
-    """num classes -> x (400, 4) and y (400,), of which two columns tell."""
+    """num classes -> x (400, 4) and y (400,), of which two columns are informative."""
 
     def draw(num_classes, num=400):
         rng = np.random.default_rng(num_classes)

@@ -8,7 +8,6 @@ from scipy.stats import entropy
 
 from vaelab.errors import UserError
 from vaelab.metrics.dci import DCI, completeness, dci, disentanglement
-from vaelab.metrics.factor_dataset import FactorDataset
 
 REQUIRED_KEYS = ("disentanglement", "completeness", "informativeness_train", "informativeness_test")
 ALONE = {"num_jobs": 1, "num_blocks": 0, "num_bootstrap": 0}
@@ -31,7 +30,7 @@ def test_arithmetic_by_hand():
     assert disentanglement(np.eye(3)) == completeness(np.eye(3)) == 1
     assert disentanglement(np.ones((4, 3))) == pytest.approx(0, abs=1e-15)
     assert completeness(np.ones((4, 3))) == pytest.approx(0, abs=1e-15)
-    # Latent 1 tells of both factors, latent 2 of the second: weights 2/3 and 1/3.
+    # z0 is informative about both factors, z1 about the second: weights 2/3 and 1/3.
     r = np.array([[1.0, 1.0], [0.0, 1.0]])
     assert disentanglement(r) == pytest.approx(1 / 3)
     # Factor 1 comes of one latent (weight 1/3), factor 2 of both (weight 2/3).
@@ -75,7 +74,7 @@ def test_identity_is_near_one(few, learner):
 
 def test_factor_spread_over_two_codes_is_less_complete(few):
     codes, factors = few
-    low, high = factors[:, 2] // 2, factors[:, 2] % 2  # both are needed to tell factor 2
+    low, high = factors[:, 2] // 2, factors[:, 2] % 2  # both are needed to predict factor 2
     spread = np.stack([codes[:, 0], codes[:, 1], low, high], axis=1)
     scores = dci(spread, factors, **ALONE)
     assert scores["disentanglement"].value > 0.95
@@ -90,8 +89,8 @@ def test_code_that_mixes_two_factors_is_less_disentangled(few):
     mixed = np.stack([factors[:, 0] * 4 + factors[:, 1], codes[:, 2]], axis=1)
     scores = dci(mixed, factors, **ALONE)
     rows = scores["disentanglement"].breakdown
-    assert rows["z1"] < 0.5
-    assert rows["z2"] > 0.95
+    assert rows["z0"] < 0.5
+    assert rows["z1"] > 0.95
     assert scores["completeness"].value > 0.9
 
 
@@ -133,10 +132,10 @@ def test_intervals(few):
         low, high = scores[part].interval
         assert low <= scores[part].value <= high
         assert 0 < high - low < 0.2
-    assert "10 disjoint blocks" in scores["completeness"].settings["interval"]
+    assert "10 disjoint blocks" in scores["completeness"].details["interval"]
     without = dci(codes, factors, learner="lasso", **ALONE)
     assert all(score.interval is None for score in without.values())
-    assert without["completeness"].settings["interval"] == "none"
+    assert without["completeness"].details["interval"] == "none"
 
 
 def test_interval_of_accuracy_is_that_of_independent_images(few):
@@ -198,41 +197,37 @@ def test_lasso_is_told_by_r_squared(few):
     scores = dci(codes, factors, learner="lasso", **ALONE)
     # Lasso shrinks the only coefficient, 1, by alpha: R^2 = 1 - alpha^2, up to the correlations.
     assert scores["informativeness_train"].value == pytest.approx(1 - 0.02**2, abs=2e-4)
-    assert scores["informativeness_train"].settings["informativeness"] == "R^2"
+    assert scores["informativeness_train"].details["informativeness"] == "R^2"
     tiny = dci(codes * [1e-3, 1, 1e3], factors, learner="lasso", **ALONE)
     assert values(tiny) == pytest.approx(values(scores), abs=1e-6)
 
 
-def test_of_a_run(few):
+def test_of_a_run(few, encoded_table):
     codes, factors = few
-
-    class EncodedDataset:
-        def factor_dataset(self, codes_name, rng):
-            return FactorDataset(factors, lambda rows: codes[rows], ("a", "b", "c"))
-
+    encoded = encoded_table(codes, factors, ("a", "b", "c"))
     sizes = {"num_train": 200, "num_test": 100, "num_blocks": 0, "num_bootstrap": 0, "num_jobs": 1}
-    scores = DCI(**sizes)(EncodedDataset())
+    scores = DCI(**sizes)(encoded)
     assert set(scores) == {f"dci_{part}" for part in REQUIRED_KEYS}
-    settings = scores["dci_disentanglement"].settings
-    assert (settings["num_train"], settings["num_test"], settings["codes"]) == (200, 100, "mean")
+    details = scores["dci_disentanglement"].details
+    assert (details["num_train"], details["num_test"], details["codes"]) == (200, 100, "mean")
     assert tuple(scores["dci_informativeness_test"].breakdown) == ("a", "b", "c")
-    lasso = DCI(**sizes, learner="lasso", codes="sampled")(EncodedDataset())
+    lasso = DCI(**sizes, learner="lasso", codes="sampled")(encoded)
     assert set(lasso) == {f"dci_lasso_{part}_sampled_codes" for part in REQUIRED_KEYS}
 
 
-def test_what_it_refuses(few):
+def test_what_it_rejects(few):
     codes, factors = few
     broken = codes.copy()
     broken[7, 2] = np.nan
-    with pytest.raises(UserError, match="finite codes, got nan in row 7"):
+    with pytest.raises(UserError, match="finite numbers, got nan in row 7"):
         dci(broken, factors)
-    with pytest.raises(UserError, match="factors that vary"):
+    with pytest.raises(UserError, match="columns that vary"):
         dci(codes, factors * [1, 0, 1])
-    with pytest.raises(UserError, match="at least 2 of each"):
+    with pytest.raises(UserError, match="at least 2 latents, got 1"):
         dci(codes[:, :1], factors, **ALONE)
-    with pytest.raises(UserError, match="at least 2 of each"):
+    with pytest.raises(UserError, match="at least 2 factors, got 1"):
         dci(codes, factors[:, :1], **ALONE)
-    with pytest.raises(UserError, match=r"learner expects gradient_boosting, .* got 'svm'"):
+    with pytest.raises(UserError, match=r"learner expects one of gradient_boosting, .* got 'svm'"):
         dci(codes, factors, learner="svm")
     with pytest.raises(UserError, match="num_blocks expects 0, or from 2 to half the 8 images"):
         dci(codes[:12], factors[:12])

@@ -1,12 +1,16 @@
 """Every image is encoded once, when first asked for, and the same whatever was asked before."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from vaelab import build
 from vaelab.data import DSprites, Images, Splits, Subset
+from vaelab.data.factors import FactorSpace
 from vaelab.errors import UserError
+from vaelab.metrics import MIG, UDR, BetaVAEScore, Unsupervised
 from vaelab.metrics.encoded_dataset import EncodedDataset
 
 SIZES = (3, 2, 1, 4, 4)
@@ -65,14 +69,14 @@ def test_samples_spread_as_the_posterior_and_follow_the_generator(model, splits)
     assert not np.array_equal(z, encoded.samples(rows, np.random.default_rng(1)))
 
 
-def test_population_has_the_factors_that_vary(model, splits):
+def test_factor_dataset_has_the_factors_that_vary(model, splits):
     dataset = EncodedDataset(model, splits).factor_dataset("mean", np.random.default_rng(0))
     assert dataset.names == ("shape", "scale", "posX", "posY")
     assert len(dataset) == 96
     index = torch.arange(96)
     for f, name in enumerate(dataset.names):
         np.testing.assert_array_equal(dataset.factors[:, f], splits.factors.values(index, name))
-    with pytest.raises(UserError, match="codes expects mean or sampled, got 'median'"):
+    with pytest.raises(UserError, match="codes expects one of mean, sampled, got 'median'"):
         EncodedDataset(model, splits).factor_dataset("median", np.random.default_rng(0)).codes(
             np.arange(2)
         )
@@ -108,12 +112,34 @@ def test_cache_is_read_again_and_only_for_its_key(model, splits, tmp_path):
     assert model.num_encoded == 5
     EncodedDataset(model, splits, file, "other weights").means(rows)
     assert model.num_encoded == 25
-    file.write_bytes(file.read_bytes()[:100])  # cut short: made anew
+    file.write_bytes(file.read_bytes()[:100])  # cut short: encoded again
     np.testing.assert_array_equal(EncodedDataset(model, splits, file, "key").means(rows), means)
 
 
-def test_codes_that_are_not_finite_are_named(model, splits):
+@pytest.mark.parametrize("codes", ["mean", "sampled"])
+def test_codes_that_are_not_finite_are_named(model, splits, codes):
+    """Whichever way they reach a metric: looked up, or drawn."""
     with torch.no_grad():
         next(model.encoder.parameters()).fill_(float("nan"))
-    with pytest.raises(UserError, match="finite codes, got nan in row 0"):
-        EncodedDataset(model, splits).means(np.arange(3))
+    encoded, rng = EncodedDataset(model, splits), np.random.default_rng(0)
+    for ask in (
+        lambda: encoded.factor_dataset(codes, rng).codes(np.arange(3)),
+        lambda: MIG(30, codes=codes)(encoded),
+        lambda: Unsupervised(30, codes=codes)(encoded),
+        lambda: UDR(30, codes=codes)([encoded, encoded]),
+        lambda: BetaVAEScore(num_train=30, num_eval=30, codes=codes)(encoded),
+    ):
+        with pytest.raises(UserError, match="finite numbers, got nan in row 0"):
+            ask()
+
+
+def test_metrics_check_their_codes_when_they_are_made():
+    for metric in (MIG, Unsupervised, UDR, BetaVAEScore):
+        with pytest.raises(UserError, match="got 'sample'; did you mean sampled"):
+            metric(codes="sample")
+
+
+def test_a_grid_with_holes_is_rejected(model, splits):
+    holes = replace(splits, factors=FactorSpace(("a", "b"), (10, 10)))
+    with pytest.raises(UserError, match="one image for each of their 100 combinations, got 96"):
+        MIG(30)(EncodedDataset(model, holes))

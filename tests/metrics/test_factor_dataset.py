@@ -1,18 +1,18 @@
-"""Rows drawn at random, with and without a factor in common, and tables that are refused."""
+"""Rows drawn at random, with and without a factor in common, and tables that are rejected."""
 
 import numpy as np
 import pytest
 
 from vaelab.errors import UserError
 from vaelab.metrics.base import bootstrap_interval, centred_interval
-from vaelab.metrics.factor_dataset import FactorDataset, checked_codes, split_rows
+from vaelab.metrics.factor_dataset import FactorDataset, require_codes, split_train_test
 
 NUM = 4000
 
 
 @pytest.fixture
 def dataset():
-    """400 rows with two factors, one of words; the code of a row is its number."""
+    """400 rows with two factors, one of text; the code of a row is its number."""
     first = np.repeat(["a", "b", "c", "d"], [10, 90, 200, 100])
     second = np.arange(400) % 7
     factors = np.stack([first, second.astype(str)], axis=1)
@@ -31,7 +31,7 @@ def test_codes_are_looked_up_by_row(dataset):
 
 
 def test_draws_are_uniform(dataset):
-    rows = dataset.draw(NUM, np.random.default_rng(0))
+    rows = dataset.sample(NUM, np.random.default_rng(0))
     share = np.bincount(dataset.factors[rows, 0]) / NUM
     sigma = np.sqrt(0.25 / NUM)
     np.testing.assert_allclose(share, [0.025, 0.225, 0.5, 0.25], atol=4 * sigma)
@@ -60,22 +60,22 @@ def test_draws_that_share_a_factor(dataset):
         (np.array([[np.inf], [0.0]]), np.eye(2), "got inf in row 0"),
     ],
 )
-def test_what_is_refused(codes, factors, sentence):
+def test_what_is_rejected(codes, factors, sentence):
     with pytest.raises(UserError, match=sentence):
         FactorDataset.of(codes, factors)
 
 
 def test_whole_numbers_are_codes_too():
-    assert checked_codes([[1, 2], [3, 4]]).dtype == np.float64
+    assert require_codes([[1, 2], [3, 4]]).dtype == np.float64
 
 
 def test_split_is_a_partition_in_random_order():
-    train, test = split_rows(300, None, np.random.default_rng(0))
+    train, test = split_train_test(300, None, np.random.default_rng(0))
     assert (len(train), len(test)) == (200, 100)
     assert sorted([*train, *test]) == list(range(300))
     assert not np.array_equal(train, np.sort(train))
-    with pytest.raises(UserError, match="less than the 300 samples"):
-        split_rows(300, 300, np.random.default_rng(0))
+    with pytest.raises(UserError, match=r"below 300 \(images\), got 300"):
+        split_train_test(300, 300, np.random.default_rng(0))
 
 
 def test_bootstrap_interval_of_a_mean_is_the_known_one():

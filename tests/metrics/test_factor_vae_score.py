@@ -1,4 +1,4 @@
-"""FactorVAE score: oracles on the whole grid, pruning of dead latents, an independent slow form."""
+"""FactorVAE score: oracles on the whole grid, inactive latents left out, an independent form."""
 
 import numpy as np
 import pytest
@@ -16,38 +16,38 @@ FEW = {"num_train": 1000, "num_eval": 1000, "num_bootstrap": 0}
     ("kind", "expected", "tolerance", "active"),
     [("linear", 1.0, 0.0, 5), ("rotated", 0.79, 0.04, 5), ("noise", 0.2, 0.04, 10)],
 )
-def test_oracles_on_the_whole_grid(grid_probe, kind, expected, tolerance, active):
-    (score,) = FactorVAEScore(num_train=1000, num_eval=1000)(grid_probe(kind)).values()
+def test_oracles_on_the_whole_grid(encoded_grid, kind, expected, tolerance, active):
+    (score,) = FactorVAEScore(num_train=1000, num_eval=1000)(encoded_grid(kind)).values()
     assert float(score) == pytest.approx(expected, abs=tolerance)
-    assert score.settings["num_active_latents"] == active
+    assert score.details["num_active_latents"] == active
     assert tuple(score.breakdown) == NAMES
     assert score.interval[0] <= score.value <= score.interval[1]
 
 
-def test_names_say_which_codes(grid_probe):
+def test_names_say_which_codes(encoded_grid):
     few = {"num_train": 50, "num_eval": 50, "num_bootstrap": 0}
-    assert set(FactorVAEScore(**few)(grid_probe("linear"))) == {"factor_vae_score"}
-    (name,) = FactorVAEScore(**few, codes="sampled")(grid_probe("linear"))
+    assert set(FactorVAEScore(**few)(encoded_grid("linear"))) == {"factor_vae_score"}
+    (name,) = FactorVAEScore(**few, codes="sampled")(encoded_grid("linear"))
     assert name == "factor_vae_score_sampled_codes"
 
 
-def test_a_dead_latent_takes_no_part(small):
-    """A latent that says a missing factor at an amplitude of 0.01 wins only without pruning."""
+def test_an_inactive_latent_is_left_out(small):
+    """A latent with a missing factor at an amplitude of 0.01 wins only if it is not left out."""
     codes, factors = small("linear")
     known = codes[:, :4]  # posY is missing
-    dead = 0.01 * codes[:, [4]]
-    both = np.concatenate([known, dead], axis=1)
+    inactive = 0.01 * codes[:, [4]]
+    both = np.concatenate([known, inactive], axis=1)
     pruned = factor_vae_score(both, factors, **FEW)
     unpruned = factor_vae_score(both, factors, min_std=0.0, **FEW)
-    assert pruned.settings["num_active_latents"] == 4
-    assert unpruned.settings["num_active_latents"] == 5
+    assert pruned.details["num_active_latents"] == 4
+    assert unpruned.details["num_active_latents"] == 5
     assert float(unpruned) == 1.0
     assert pruned.breakdown["factor 4"] < 0.5
     assert float(pruned) < 0.9
     assert float(pruned) == pytest.approx(float(factor_vae_score(known, factors, **FEW)), abs=0.05)
 
 
-def test_noise_of_dead_latents_takes_no_part(small):
+def test_noise_of_inactive_latents_is_left_out(small):
     codes, factors = small("linear")
     missing = np.delete(codes, 4, axis=1)
     pruned, unpruned = (
@@ -62,7 +62,7 @@ def test_no_active_latent_is_zero(small):
     score = factor_vae_score(0.01 * codes, factors, **FEW)
     assert float(score) == 0
     assert score.interval is None
-    assert score.settings["num_active_latents"] == 0
+    assert score.details["num_active_latents"] == 0
     assert set(score.breakdown.values()) == {0.0}
 
 
@@ -70,7 +70,7 @@ def test_threshold_is_a_standard_deviation_and_not_a_variance(small):
     codes, factors = small("noise")
     for std, active in ((0.06, 10), (0.04, 0)):
         score = factor_vae_score(std * codes, factors, **FEW)
-        assert score.settings["num_active_latents"] == active
+        assert score.details["num_active_latents"] == active
 
 
 def test_agrees_with_plain_loops(small):
@@ -121,13 +121,13 @@ def test_same_generator_same_number(small):
     assert one.value != other.value
 
 
-def test_what_it_refuses(small):
+def test_what_it_rejects(small):
     codes, factors = small("linear")
     broken = codes.copy()
     broken[7, 2] = np.inf
-    with pytest.raises(UserError, match="finite codes, got inf in row 7"):
+    with pytest.raises(UserError, match="finite numbers, got inf in row 7"):
         factor_vae_score(broken, factors)
-    with pytest.raises(UserError, match="factors that vary"):
+    with pytest.raises(UserError, match="columns that vary"):
         factor_vae_score(codes, factors * [1, 1, 0, 1, 1])
     with pytest.raises(UserError, match="at least 2 images of each value of a factor, got 1 of"):
         factor_vae_score(codes[:30], np.stack([np.arange(30), np.arange(30) % 2], 1))

@@ -83,17 +83,19 @@ def test_score(encoded):
     ]
     assert score.interval is not None
     assert score.interval[0] < score.value < score.interval[1]
-    settings = score.settings
-    assert settings["bits_per_dim"] == pytest.approx(-score.value / 16 / math.log(2))
-    assert 1 <= settings["median_effective_sample_size"] <= 20
-    assert (settings["num_samples"], settings["num_images"]) == (20, 10)
-    assert settings["split"] == "val"
+    details = score.details
+    assert details["bits_per_dim"] == pytest.approx(-score.value / 16 / math.log(2))
+    assert 1 <= details["median_effective_sample_size"] <= 20
+    assert (details["num_samples"], details["num_images"]) == (20, 10)
+    assert details["split"] == "val"
 
 
 def test_score_equals_the_function_on_all_images(encoded):
     rows = np.arange(30)
     value = float(
-        ImportanceWeightedBound(100, None, num_bootstrap=0)(encoded)["importance_weighted_bound"]
+        ImportanceWeightedBound(num_samples=100, num_images=None, num_bootstrap=0)(encoded)[
+            "importance_weighted_bound"
+        ]
     )
     bounds = importance_weighted_bound(encoded.model, encoded.x(rows), 100, seed=5)
     # Other noise: the two means differ by their standard errors.
@@ -104,20 +106,20 @@ def test_score_equals_the_function_on_all_images(encoded):
 
 
 def test_more_images_than_there_are_are_all_of_them(encoded):
-    scores = ImportanceWeightedBound(2, 31)(encoded)
-    assert scores["importance_weighted_bound"].settings["num_images"] == 30
-    with pytest.raises(UserError, match="num_images expects at least 1, got 0"):
-        ImportanceWeightedBound(2, 0)(encoded)
+    scores = ImportanceWeightedBound(num_samples=2, num_images=31)(encoded)
+    assert scores["importance_weighted_bound"].details["num_images"] == 30
+    with pytest.raises(UserError, match="num_images expects an integer of at least 1, got 0"):
+        ImportanceWeightedBound(num_samples=2, num_images=0)(encoded)
 
 
 def test_some_images_estimate_the_mean_of_all_better_than_their_own_mean(encoded):
     """Over seeds of the chosen images: unbiased, and a smaller spread than that of their mean."""
-    every = ImportanceWeightedBound(200, None, num_bootstrap=0)(encoded)[
+    every = ImportanceWeightedBound(num_samples=200, num_images=None, num_bootstrap=0)(encoded)[
         "importance_weighted_bound"
     ]
     estimates, plain = [], []
     for seed in range(40):
-        metric = ImportanceWeightedBound(200, 6, seed=seed, num_bootstrap=0)
+        metric = ImportanceWeightedBound(num_samples=200, num_images=6, seed=seed, num_bootstrap=0)
         estimates.append(float(metric(encoded)["importance_weighted_bound"]))
         rows = evaluation_images(encoded, 6, seed)
         plain.append(float(importance_weighted_bound(encoded.model, encoded.x(rows), 200).mean()))
@@ -126,7 +128,8 @@ def test_some_images_estimate_the_mean_of_all_better_than_their_own_mean(encoded
 
 
 def test_interval_of_some_images_has_the_width_of_their_spread(encoded):
-    scores = [ImportanceWeightedBound(50, 10, seed=seed)(encoded) for seed in range(30)]
+    few = {"num_samples": 50, "num_images": 10}
+    scores = [ImportanceWeightedBound(**few, seed=seed)(encoded) for seed in range(30)]
     values = [float(score["importance_weighted_bound"]) for score in scores]
     widths = [np.diff(score["importance_weighted_bound"].interval)[0] for score in scores]
     # The ELBO of all 30 images is resampled, too, although these are the same for every seed.

@@ -1,12 +1,9 @@
 """IRS of hand-made codes, against a slow one."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from vaelab.errors import UserError
-from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.metrics.irs import IRS, irs
 
 
@@ -84,17 +81,17 @@ def test_only_latents_that_vary_count(oracle, draw_factors):
     constant = np.full((1000, 3), 0.1)
     score, more = irs(codes, factors), irs(np.concatenate([codes, constant], 1), factors)
     assert more == score
-    assert more.settings["num_active"] == 10
+    assert more.details["num_active"] == 10
     nothing = irs(constant, factors)
-    assert (nothing.value, nothing.settings["num_active"]) == (0, 0)
+    assert (nothing.value, nothing.details["num_active"]) == (0, 0)
 
 
-def test_dead_latents_hardly_count(draw_factors):
+def test_inactive_latents_hardly_count(draw_factors):
     factors = draw_factors(1000)
-    dead = 1e-6 * np.random.default_rng(0).standard_normal((1000, 5))
-    assert irs(np.concatenate([factors, dead], 1), factors, num_bootstrap=0).value == pytest.approx(
-        1, abs=1e-5
-    )
+    inactive = 1e-6 * np.random.default_rng(0).standard_normal((1000, 5))
+    assert irs(
+        np.concatenate([factors, inactive], 1), factors, num_bootstrap=0
+    ).value == pytest.approx(1, abs=1e-5)
 
 
 def test_order_common_scale_and_sign_of_latents_do_not_matter(oracle, draw_factors):
@@ -132,13 +129,13 @@ def test_same_generator_same_score():
 @pytest.mark.parametrize(
     ("codes", "factors", "options", "sentence"),
     [
-        (np.full((30, 2), np.nan), np.arange(30)[:, None] % 3, {}, "finite codes, got nan"),
-        (np.zeros((30, 2)), np.zeros((30, 1)), {}, "factors that vary, got factor 0"),
+        (np.full((30, 2), np.nan), np.arange(30)[:, None] % 3, {}, "finite numbers, got nan"),
+        (np.zeros((30, 2)), np.zeros((30, 1)), {}, "columns that vary, got factor 0"),
         (
             np.zeros((30, 2)),
             np.arange(30)[:, None] % 3,
             {"diff_quantile": 99},
-            "diff_quantile expects a number above 0 and at most 1, got 99",
+            "diff_quantile expects a number above 0 and of at most 1, got 99",
         ),
     ],
 )
@@ -147,13 +144,12 @@ def test_sentences(codes, factors, options, sentence):
         irs(codes, factors, **options)
 
 
-def test_the_configured_metric(oracle, draw_factors):
+def test_the_configured_metric(oracle, draw_factors, encoded_table):
     factors = draw_factors(20_000)
-    dataset = FactorDataset.of(oracle("linear", factors), factors)
-    encoded = SimpleNamespace(factor_dataset=lambda codes, rng: dataset)
+    encoded = encoded_table(oracle("linear", factors), factors)
     (name, score), *rest = IRS(num_bootstrap=5)(encoded).items()
     assert (name, rest) == ("irs", [])
     assert score.value == pytest.approx(0.976, abs=0.01)
     expected = {"num_samples": 10_000, "diff_quantile": 0.99, "codes": "mean", "num_active": 10}
-    assert score.settings.items() >= expected.items()
+    assert score.details.items() >= expected.items()
     assert list(IRS(100, codes="sampled", num_bootstrap=0)(encoded)) == ["irs_sampled_codes"]

@@ -52,7 +52,7 @@ def test_with_a_wrong_posterior_the_bound_rises_to_log_p(linear_gaussian, spoil)
     }
     one, five, fifty = (gaps[k].mean() for k in (1, 5, 50))
     assert one > 2 * five > 4 * fifty > -4 * 3 * gaps[50].std() / gaps[50].numel() ** 0.5
-    assert one > 0.5  # nats: the posterior is wrong enough to tell
+    assert one > 0.5  # nats: the posterior is wrong enough to matter
 
 
 @pytest.mark.parametrize("which", ["linear_gaussian", "one_latent"])

@@ -1,13 +1,10 @@
 """MIG of hand-made codes, against a slow one, and its interval."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
 
 from vaelab.errors import UserError
-from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.metrics.mig import MIG, mig
 
 NAMES = ("shape", "scale", "orientation", "posX", "posY")
@@ -49,7 +46,7 @@ def test_oracle_of_other_bins(oracle, draw_factors, num_bins, value):
     factors = draw_factors(10_000)
     score = mig(oracle("linear", factors), factors, num_bins=num_bins, num_bootstrap=0)
     assert score.value == pytest.approx(value, abs=0.01)
-    assert score.settings["num_bins"] == num_bins
+    assert score.details["num_bins"] == num_bins
 
 
 @pytest.mark.parametrize("kind", ["linear", "rotated", "noise"])
@@ -77,14 +74,14 @@ def test_duplicated_latents_leave_no_gap(oracle, draw_factors):
     assert mig(np.concatenate([codes, -2 * codes], 1), factors).value == pytest.approx(0, abs=1e-12)
 
 
-def test_constant_and_dead_latents_change_nothing(oracle, draw_factors):
+def test_constant_and_inactive_latents_change_nothing(oracle, draw_factors):
     factors = draw_factors(2000)
     codes = oracle("linear", factors)[:, :5]
     noise = np.random.default_rng(0).standard_normal((2000, 5))
-    dead = np.concatenate([codes, 1e-12 * noise], 1)
+    inactive = np.concatenate([codes, 1e-12 * noise], 1)
     constant = np.concatenate([codes, np.full((2000, 5), 0.3)], 1)
     # Noise has the chance information, at most (20 - 1)(40 - 1) / 2N = 0.19 of 3.7 nats.
-    assert mig(constant, factors).value == pytest.approx(mig(dead, factors).value, abs=0.05)
+    assert mig(constant, factors).value == pytest.approx(mig(inactive, factors).value, abs=0.05)
     assert mig(constant[:, 5:], factors).value == 0
 
 
@@ -120,9 +117,13 @@ def test_interval_shrinks_like_the_root_of_the_samples():
 @pytest.mark.parametrize(
     ("codes", "factors", "sentence"),
     [
-        (np.full((30, 2), np.nan), np.arange(30)[:, None] % 3, "finite codes, got nan"),
-        (np.zeros((30, 2)), np.zeros((30, 1)), "factors that vary, got factor 0"),
-        (np.zeros((10, 2)), np.arange(10)[:, None] % 3, "as many samples, got 10"),
+        (np.full((30, 2), np.nan), np.arange(30)[:, None] % 3, "finite numbers, got nan"),
+        (np.zeros((30, 2)), np.zeros((30, 1)), "columns that vary, got factor 0"),
+        (
+            np.zeros((10, 2)),
+            np.arange(10)[:, None] % 3,
+            "20 rows for as many bins, got 10",
+        ),
         (np.zeros((30, 1)), np.arange(30)[:, None] % 3, "at least 2 latents, got 1"),
         (np.zeros((30, 2)), np.arange(20)[:, None] % 3, "30 rows of codes and 20 of factors"),
     ],
@@ -132,16 +133,13 @@ def test_sentences(codes, factors, sentence):
         mig(codes, factors)
 
 
-def test_the_configured_metric(oracle, draw_factors):
+def test_the_configured_metric(oracle, draw_factors, encoded_table):
     factors = draw_factors(20_000)
-    dataset = FactorDataset.of(oracle("linear", factors), factors, NAMES)
-    encoded = SimpleNamespace(factor_dataset=lambda codes, rng: dataset)
+    encoded = encoded_table(oracle("linear", factors), factors, NAMES)
     (name, score), *rest = MIG(num_bootstrap=20)(encoded).items()
     assert (name, rest) == ("mig", [])
     assert score.value == pytest.approx(0.895, abs=0.01)
-    assert (
-        score.settings.items() >= {"num_samples": 10_000, "num_bins": 20, "codes": "mean"}.items()
-    )
+    assert score.details.items() >= {"num_samples": 10_000, "num_bins": 20, "codes": "mean"}.items()
     assert tuple(score.breakdown) == NAMES
     assert MIG(num_bootstrap=20)(encoded)["mig"] == score
     assert MIG(num_bootstrap=0, seed=1)(encoded)["mig"].value != score.value

@@ -68,7 +68,7 @@ def test_equals_sums_over_a_grid(overlapping):
     assert list(score.breakdown.values()) == pytest.approx(expected, abs=2.5 * (high - low))
 
 
-def test_condensed_densities_change_it_by_less_than_a_thousandth(monkeypatch):
+def test_coarsened_densities_change_it_by_less_than_a_thousandth(monkeypatch):
     rng = np.random.default_rng(1)
     factors = rng.integers([4, 6], size=(40000, 2))
     mean = factors @ np.array([[1.0, 0.2], [0.3, 0.5]]) + 0.3 * rng.standard_normal((40000, 2))
@@ -79,7 +79,7 @@ def test_condensed_densities_change_it_by_less_than_a_thousandth(monkeypatch):
         return mean, std, np.full(len(mean), 1 / len(mean))
 
     # By its name the module is hidden: `vaelab.metrics.mig_sampled` is the function.
-    monkeypatch.setattr(import_module(mig_sampled.__module__), "condensed", exact)
+    monkeypatch.setattr(import_module(mig_sampled.__module__), "coarsen", exact)
     slow = mig_sampled(mean, std, factors, num_samples=500, num_bootstrap=0)
     assert fast.value == pytest.approx(slow.value, abs=1e-3)
     assert fast.value != slow.value
@@ -134,20 +134,20 @@ def test_the_same_generator_gives_the_same_number(overlapping):
     assert one.value != other.value
 
 
-def test_names_and_settings():
+def test_names_and_details():
     score = mig_sampled(*codes(grid()), grid(), names=("shape", "x"), num_samples=100)
     assert list(score.breakdown) == ["shape", "x"]
-    assert score.settings["num_images"] == 24
-    assert score.settings["codes"] == "sampled"
+    assert score.details["num_images"] == 24
+    assert score.details["codes"] == "sampled"
 
 
-def test_refuses_what_has_no_gap():
+def test_rejects_what_has_no_gap():
     mean, std = codes(grid())
-    with pytest.raises(UserError, match="latent_dim >= 2, got 1"):
+    with pytest.raises(UserError, match="at least 2 latents, got 1"):
         mig_sampled(mean[:, :1], std[:, :1], grid())
-    with pytest.raises(UserError, match="factors that vary"):
+    with pytest.raises(UserError, match="columns that vary"):
         mig_sampled(mean, std, np.zeros((24, 1)))
-    with pytest.raises(UserError, match="finite codes"):
+    with pytest.raises(UserError, match="finite numbers"):
         mig_sampled(np.where(mean == 0, np.nan, mean), std, grid())
 
 
@@ -169,6 +169,6 @@ def test_class_equals_the_function_and_chooses_factors(encoded):
     assert only.value == pytest.approx(score.breakdown["x"], rel=1e-9)
 
 
-def test_class_refuses_an_unknown_factor(encoded):
-    with pytest.raises(UserError, match="got 'shap'; nearest: shape"):
+def test_class_rejects_an_unknown_factor(encoded):
+    with pytest.raises(UserError, match="got 'shap'; did you mean shape"):
         MIGSampled(factors=["shap"])(encoded)

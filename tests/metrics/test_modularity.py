@@ -1,7 +1,5 @@
 """Modularity and explicitness of hand-made codes, against slow ones."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -9,7 +7,7 @@ from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from vaelab.errors import UserError
 from vaelab.metrics.explicitness import RocCurves, explicitness
-from vaelab.metrics.factor_dataset import FactorDataset, split_rows
+from vaelab.metrics.factor_dataset import split_train_test
 from vaelab.metrics.modularity import Modularity, modularity
 
 NAMES = ("shape", "scale", "orientation", "posX", "posY")
@@ -47,7 +45,7 @@ def test_agrees_with_the_slow_one(oracle, draw_factors, kind):
 
 
 def test_latents_of_one_factor_each_are_modular(draw_factors):
-    """On the whole grid of two factors, where chance tells nothing."""
+    """On the whole grid of two factors, where chance gives no information."""
     grid = np.stack(np.divmod(np.arange(60), 10), 1)
     assert modularity(grid, grid).value == pytest.approx(1, abs=1e-12)
     assert modularity(np.concatenate([grid, grid], 1), grid).value == pytest.approx(1, abs=1e-12)
@@ -55,7 +53,7 @@ def test_latents_of_one_factor_each_are_modular(draw_factors):
 
 def test_a_latent_of_two_factors_alike_is_not_modular():
     grid = np.stack(np.divmod(np.arange(100), 10), 1)
-    # 10 x + y tells as much of x as of y, were it not for the bins; x + y is symmetric.
+    # 10 x + y would be as informative about x as about y, except for the bins; x + y is symmetric.
     assert modularity(grid.sum(1, keepdims=True), grid).value == pytest.approx(0, abs=1e-12)
 
 
@@ -127,7 +125,7 @@ def test_areas_without_positives_do_not_count():
 def test_explicitness_is_the_area_of_one_classifier_for_each_value(oracle, draw_factors):
     factors = draw_factors(1500)[:, [0, 1]]
     codes = oracle("rotated", draw_factors(1500))[:, 1:]  # without shape
-    train, test = split_rows(1500, 1000, np.random.default_rng(5))
+    train, test = split_train_test(1500, 1000, np.random.default_rng(5))
     z = (codes - codes[train].mean(0)) / codes[train].std(0)
     means = []
     for column in factors.T:
@@ -171,8 +169,8 @@ def test_same_generator_same_score(draw_factors):
 @pytest.mark.parametrize(
     ("codes", "factors", "sentence"),
     [
-        (np.full((30, 2), np.nan), np.arange(60).reshape(30, 2) % 3, "finite codes, got nan"),
-        (np.zeros((30, 2)), np.zeros((30, 2)), "factors that vary, got factor 0"),
+        (np.full((30, 2), np.nan), np.arange(60).reshape(30, 2) % 3, "finite numbers, got nan"),
+        (np.zeros((30, 2)), np.zeros((30, 2)), "columns that vary, got factor 0"),
     ],
 )
 def test_sentences(score, codes, factors, sentence):
@@ -184,25 +182,24 @@ def test_sentences_of_one():
     codes, factors = blurred(30, 0)
     with pytest.raises(UserError, match="at least 2 factors, got 1"):
         modularity(codes, factors[:, :1])
-    with pytest.raises(UserError, match="as many samples, got 10"):
+    with pytest.raises(UserError, match="at least 20 rows for as many bins, got 10"):
         modularity(codes[:10], factors[:10])
-    with pytest.raises(UserError, match="less than the 30 samples given, got 30"):
+    with pytest.raises(UserError, match=r"below 30 \(images\), got 30"):
         explicitness(codes, factors, num_train=30)
     with pytest.raises(UserError, match=r"at least 2 values of each factor .* one of factor 0"):
         explicitness(codes, np.arange(30)[:, None] == 3)
 
 
-def test_the_configured_metric(oracle, draw_factors):
+def test_the_configured_metric(oracle, draw_factors, encoded_table):
     factors = draw_factors(20_000)
-    dataset = FactorDataset.of(oracle("linear", factors), factors, NAMES)
-    encoded = SimpleNamespace(factor_dataset=lambda codes, rng: dataset)
+    encoded = encoded_table(oracle("linear", factors), factors, NAMES)
     scores = Modularity(num_bootstrap=20)(encoded)
     assert list(scores) == ["modularity", "explicitness"]
     assert scores["modularity"].value == pytest.approx(0.83, abs=0.015)
-    assert scores["modularity"].settings["num_samples"] == 10_000
-    settings = scores["explicitness"].settings
-    assert settings.items() >= {"num_train": 10_000, "num_test": 5_000, "codes": "mean"}.items()
-    assert "scikit_learn" in settings
+    assert scores["modularity"].details["num_samples"] == 10_000
+    details = scores["explicitness"].details
+    assert details.items() >= {"num_train": 10_000, "num_test": 5_000, "codes": "mean"}.items()
+    assert "scikit_learn" in details
     assert tuple(scores["explicitness"].breakdown) == NAMES
     sampled = Modularity(300, 200, codes="sampled", num_bootstrap=0)(encoded)
     assert list(sampled) == ["modularity_sampled_codes", "explicitness_sampled_codes"]

@@ -89,12 +89,12 @@ def test_the_matrix_bins_codes_and_not_factors():
 @pytest.mark.parametrize(
     ("codes", "num_bins", "sentence"),
     [
-        (np.zeros((19, 2)), 20, "at least as many samples, got 19"),
-        (np.full((30, 2), np.nan), 20, "expects finite codes, got nan in row 0"),
-        (np.zeros((30, 2)), 1, "num_bins expects at least 2, got 1"),
+        (np.zeros((19, 2)), 20, "at least 20 rows for as many bins, got 19"),
+        (np.full((30, 2), np.nan), 20, "expects finite numbers, got nan in row 0"),
+        (np.zeros((30, 2)), 1, "num_bins expects an integer of at least 2, got 1"),
         (np.zeros(30), 20, r"array of shape \(N, L\)"),
     ],
 )
 def test_what_cannot_be_binned(codes, num_bins, sentence):
     with pytest.raises(UserError, match=sentence):
-        discretize(codes, num_bins)
+        mutual_information_matrix(codes, np.arange(len(codes))[:, None] % 3, num_bins)

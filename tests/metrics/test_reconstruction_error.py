@@ -63,18 +63,18 @@ def test_scores_are_the_formulas_written_out(encoded):
     for name, errors in zip(NAMES, (model.numpy(), pca), strict=True):
         score = scores[name]
         assert score.value == pytest.approx(errors.mean(), rel=1e-5)
-        assert score.settings["rmse"] == pytest.approx((errors.mean() / 16) ** 0.5, rel=1e-5)
+        assert score.details["rmse"] == pytest.approx((errors.mean() / 16) ** 0.5, rel=1e-5)
         width = 2 * 1.96 * errors.std() / 40**0.5
         assert score.interval[1] - score.interval[0] == pytest.approx(width, rel=0.25)
-    assert scores[NAMES[1]].settings["num_train_images"] == 50
+    assert scores[NAMES[1]].details["num_train_images"] == 50
 
 
 def test_some_images(encoded):
     scores = ReconstructionError(num_images=7, num_train_images=20, num_bootstrap=0)(encoded)
-    assert scores[NAMES[0]].settings["num_images"] == 7
-    assert scores[NAMES[1]].settings["num_train_images"] == 20
+    assert scores[NAMES[0]].details["num_images"] == 7
+    assert scores[NAMES[1]].details["num_train_images"] == 20
     assert scores[NAMES[0]].interval is None
-    with pytest.raises(UserError, match="num_train_images expects at least 2, got 1"):
+    with pytest.raises(UserError, match="num_train_images expects an integer of at least 2, got 1"):
         ReconstructionError(num_train_images=1)(encoded)
 
 

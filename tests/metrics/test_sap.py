@@ -1,11 +1,10 @@
-"""SAP and its form by squared correlation: oracles, slow forms, invariances, what they refuse."""
+"""SAP and its form by squared correlation: oracles, slow forms, invariances, what they reject."""
 
 import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
 from vaelab.errors import UserError
-from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.metrics.sap import SAP, SAPR2, sap, sap_r2
 
 NAMES = ("shape", "scale", "orientation", "posX", "posY")
@@ -26,8 +25,8 @@ def test_oracle_of_linear_codes(given):
     assert max(score.breakdown[name] for name in NAMES[2:]) < 0.05
     assert score.interval[0] <= score.value <= score.interval[1]
     assert score.interval[1] - score.interval[0] < 0.03
-    assert score.settings["num_train"] == 4000
-    assert score.settings["num_test"] == 2000
+    assert score.details["num_train"] == 4000
+    assert score.details["num_test"] == 2000
 
 
 def test_more_images_raise_the_oracle(given):
@@ -35,6 +34,14 @@ def test_more_images_raise_the_oracle(given):
     score = sap(*given("linear", 15_000), num_train=10_000, names=NAMES, num_bootstrap=0)
     assert score.breakdown["scale"] == pytest.approx(0.5, abs=0.03)
     assert float(score) == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_score_depends_on_the_scale_of_the_codes(given):
+    """As the docs say: 0.245 for codes in [-1, 1], 0.176 for the same in [0, 1]."""
+    codes, factors = given("linear", 15_000)
+    codes[:, :5] = (codes[:, :5] + 1) / 2
+    score = sap(codes, factors, num_train=10_000, num_bootstrap=0)
+    assert float(score) == pytest.approx(0.176, abs=0.01)
 
 
 def test_oracles_of_rotated_codes_and_noise(given):
@@ -129,22 +136,16 @@ def test_same_generator_same_number(metric, given):
     assert one.interval != other.interval
 
 
-def test_of_a_run(given):
+def test_of_a_run(given, encoded_table):
     codes, factors = given("linear", 900)
-
-    class EncodedDataset:
-        def factor_dataset(self, codes_name, rng):
-            return FactorDataset(factors, lambda rows: codes[rows], NAMES)
-
-    scores = SAP(num_train=400, num_test=200)(EncodedDataset()) | SAPR2(num_samples=700)(
-        EncodedDataset()
-    )
+    encoded = encoded_table(codes, factors, NAMES)
+    scores = SAP(num_train=400, num_test=200)(encoded) | SAPR2(num_samples=700)(encoded)
     assert set(scores) == {"sap", "sap_r2"}
-    assert scores["sap"].settings["num_test"] == 200
-    assert scores["sap_r2"].settings["num_samples"] == 700
+    assert scores["sap"].details["num_test"] == 200
+    assert scores["sap_r2"].details["num_samples"] == 700
     assert tuple(scores["sap"].breakdown) == NAMES
     assert scores["sap"].value < 0.3 < scores["sap_r2"].value
-    assert set(SAPR2(codes="sampled", num_samples=50)(EncodedDataset())) == {"sap_r2_sampled_codes"}
+    assert set(SAPR2(codes="sampled", num_samples=50)(encoded)) == {"sap_r2_sampled_codes"}
 
 
 @pytest.mark.parametrize("metric", [sap, sap_r2])
@@ -152,9 +153,9 @@ def test_what_they_refuse(metric, given):
     codes, factors = given("linear", 300)
     broken = codes.copy()
     broken[7, 2] = np.nan
-    with pytest.raises(UserError, match="finite codes, got nan in row 7"):
+    with pytest.raises(UserError, match="finite numbers, got nan in row 7"):
         metric(broken, factors)
-    with pytest.raises(UserError, match="factors that vary"):
+    with pytest.raises(UserError, match="columns that vary"):
         metric(codes, factors * [1, 1, 0, 1, 1])
     with pytest.raises(UserError, match="at least 2 latents, got 1"):
         metric(codes[:, :1], factors)
@@ -162,7 +163,7 @@ def test_what_they_refuse(metric, given):
 
 def test_sap_keeps_images_to_test_on(given):
     codes, factors = given("linear", 300)
-    with pytest.raises(UserError, match="num_train expects at least 1 and less than the 300"):
+    with pytest.raises(UserError, match="num_train expects an integer of at least 1 and below 300"):
         sap(codes, factors, num_train=300)
     with pytest.raises(UserError, match="vary"):
         sap(codes[:1], factors[:1])

@@ -133,7 +133,7 @@ def test_interval_is_over_partners():
     low, high = scores[0].interval
     assert scores[0].value == pytest.approx(np.median(agreements), abs=1e-12)
     assert min(agreements) <= low < scores[0].value < high <= max(agreements)
-    assert "9 partner models" in scores[0].settings["interval"]
+    assert "9 partner models" in scores[0].details["interval"]
 
 
 def test_same_generator_same_score():
@@ -147,10 +147,15 @@ def test_same_generator_same_score():
     ("codes", "kl", "options", "sentence"),
     [
         ([np.ones((9, 2))], [np.ones(2)], {}, "at least 2 models .* got 1"),
-        ([np.full((9, 2), np.nan)] * 2, [np.ones(2)] * 2, {}, "finite codes, got nan"),
+        ([np.full((9, 2), np.nan)] * 2, [np.ones(2)] * 2, {}, "finite numbers, got nan"),
         ([np.ones((9, 2)), np.ones((8, 2))], [np.ones(2)] * 2, {}, "codes .* of the same images"),
-        ([np.ones((9, 2))] * 2, [np.ones(2), np.ones(3)], {}, r"a KL \(L,\) for every model"),
-        ([np.ones((9, 2))] * 2, [np.ones(2)] * 2, {"method": "pearson"}, "lasso or spearman, got"),
+        ([np.ones((9, 2))] * 2, [np.ones(2), np.ones(3)], {}, r"\(L,\) for every model"),
+        (
+            [np.ones((9, 2))] * 2,
+            [np.ones(2)] * 2,
+            {"method": "pearson"},
+            "one of lasso, spearman, got",
+        ),
     ],
 )
 def test_sentences(codes, kl, options, sentence):
@@ -158,7 +163,7 @@ def test_sentences(codes, kl, options, sentence):
         udr(codes, kl, **options)
 
 
-def probe_of(means, images=5000, sigma=0.1):
+def encode(means, images=5000, sigma=0.1):
     """A model whose posterior is N(means, sigma^2), under a standard normal prior."""
     means = torch.as_tensor(means.copy())
     prior = DiagonalNormal(torch.zeros(means.shape[1]), torch.ones(means.shape[1]))
@@ -176,29 +181,29 @@ def probe_of(means, images=5000, sigma=0.1):
 def test_the_configured_metric(method):
     z = factors(5000)
     z[:, 3] = 0
-    encoded_datasets = [probe_of(z), probe_of(-z[:, ::-1]), probe_of(rotated(z[:, :3], 0))]
+    encoded_datasets = [encode(z), encode(-z[:, ::-1]), encode(rotated(z[:, :3], 0))]
     scores = UDR(method=method)(encoded_datasets)
     assert [list(score) for score in scores] == [[f"udr_{method}"]] * 3
     values = [score[f"udr_{method}"].value for score in scores]
     assert values[0] == pytest.approx(values[1], abs=0.02)
     assert values[2] < values[0]
-    settings = scores[0][f"udr_{method}"].settings
-    assert settings.items() >= {"num_samples": 1000, "num_models": 3, "codes": "mean"}.items()
-    assert ("scikit_learn" in settings) == (method == "lasso")
+    details = scores[0][f"udr_{method}"].details
+    assert details.items() >= {"num_samples": 1000, "num_models": 3, "codes": "mean"}.items()
+    assert ("scikit_learn" in details) == (method == "lasso")
     assert UDR(method=method)(encoded_datasets) == scores
     sampled = UDR(method=method, codes="sampled", num_bootstrap=0)(encoded_datasets)
     assert list(sampled[0]) == [f"udr_{method}_sampled_codes"]
 
 
-def test_the_configured_metric_refuses():
+def test_the_configured_metric_rejects():
     z = factors(5000)
     with pytest.raises(UserError, match="at least 2 models"):
-        UDR()([probe_of(z)])
+        UDR()([encode(z)])
     with pytest.raises(UserError, match="at least 2 models"):
         UDR()([])
     with pytest.raises(UserError, match=r"same images, got data of \[5000, 4000\]"):
-        UDR()([probe_of(z), probe_of(z, images=4000)])
-    whole = probe_of(z)
+        UDR()([encode(z), encode(z, images=4000)])
+    whole = encode(z)
     full = torch.distributions.MultivariateNormal(torch.zeros(4), torch.eye(4))
     whole.model.prior = lambda: full
     with pytest.raises(UserError, match="a KL for each latent"):

@@ -1,7 +1,5 @@
 """Dependence between latents in closed form, against slow ones, and its intervals."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import scipy.linalg
@@ -80,7 +78,7 @@ def test_duplicated_latents():
     twice = np.concatenate([codes, -3 * codes], axis=1)
     score = gaussian_total_correlation(twice)
     assert (score.value, score.interval) == (np.inf, None)
-    assert "0 bootstrap" in score.settings["interval"]
+    assert "0 bootstrap" in score.details["interval"]
     # (a, -3 a): eigenvalues of D^1/2 S D^1/2 are 1 + 81 and 0, twice; tr S = 2 (1 + 9).
     distance = wasserstein_correlation(twice).value
     assert distance == pytest.approx(2 * (20 - 2 * np.sqrt(82)), abs=1e-6)
@@ -142,10 +140,11 @@ def test_same_generator_same_score(score):
 @pytest.mark.parametrize(
     ("codes", "sentences"),
     [
-        (np.full((30, 2), np.nan), ["expects finite codes, got nan"] * 3),
+        (np.full((30, 2), np.nan), ["expects finite numbers, got nan"] * 3),
         (
             np.random.default_rng(0).random((19, 2)),
-            ["at least 20 samples, got 19"] * 2 + ["at least as many samples, got 19"],
+            ["at least 20 rows for the covariance of 2 latents, got 19"] * 2
+            + ["at least 20 rows for as many bins, got 19"],
         ),
     ],
 )
@@ -163,9 +162,9 @@ def test_one_latent():
         pairwise_mutual_information(codes)
 
 
-def test_the_configured_metric():
+def test_the_configured_metric(encoded_table):
     table = drawn(20_000, 0)
-    encoded = SimpleNamespace(images=range(20_000), codes=lambda rows, codes, rng: table[rows])
+    encoded = encoded_table(table)
     scores = Unsupervised(num_bootstrap=5)(encoded)
     expected = {
         "gaussian_total_correlation": gaussian_total_correlation(table),
@@ -177,8 +176,8 @@ def test_the_configured_metric():
     for name, score in scores.items():
         # Bins are narrower where the extremes of fewer rows are: some tenths of the information.
         assert score.value == pytest.approx(expected[name].value, rel=0.2)
-        assert score.settings.items() >= {"num_samples": 10_000, "codes": "mean"}.items()
-    assert scores["mutual_information_score"].settings["num_bins"] == 20
+        assert score.details.items() >= {"num_samples": 10_000, "codes": "mean"}.items()
+    assert scores["mutual_information_score"].details["num_bins"] == 20
     assert not Unsupervised.needs_factors
     assert Unsupervised.higher_is_better is None
     sampled = Unsupervised(100, codes="sampled", num_bootstrap=0)(encoded)

@@ -1,4 +1,4 @@
-"""The convolutional networks: published sizes, any image size, refusals."""
+"""The convolutional networks: published sizes, any image size, errors."""
 
 import pytest
 import torch
@@ -59,21 +59,21 @@ def test_every_layer_halves_rounding_down(kernel):
     [((1, 15, 64), 2, 16), ((1, 64, 8), 2, 16), ((3, 31, 31), 5, 32)],
 )
 @pytest.mark.parametrize("network", [ConvEncoder, lambda s, n, **o: ConvDecoder(n, s, **o)])
-def test_too_small_images_are_refused(network, shape, num_layers, least):
-    with pytest.raises(UserError, match=rf"at least {least} x {least} .*model\.channels"):
+def test_too_small_images_are_rejected(network, shape, num_layers, least):
+    with pytest.raises(UserError, match=rf"at least {least} x {least} .*fewer channels"):
         network(shape, 4, channels=[4] * num_layers)
 
 
 @pytest.mark.parametrize("override", ["model.kernel_size=3", "model.kernel_size=[4,4]"])
-def test_kernels_that_are_odd_or_too_few_are_refused(compose, override):
-    with pytest.raises(UserError, match="kernel sizes are even numbers, one for all or one for"):
+def test_kernels_that_are_odd_or_too_few_are_rejected(compose, override):
+    with pytest.raises(
+        UserError, match="kernel_sizes expects even numbers, one for all or one per"
+    ):
         build_model(compose("model=conv", override), (1, 32, 32))
 
 
-def test_no_layers_are_refused(compose):
-    with pytest.raises(
-        UserError, match=r"model\.channels expects a positive number for each layer"
-    ):
+def test_no_layers_are_rejected(compose):
+    with pytest.raises(UserError, match=r"^channels expects a positive number per layer"):
         build_model(compose("model=conv", "model.channels=[]"), (1, 32, 32))
 
 

@@ -82,5 +82,5 @@ def test_same_seed_gives_the_same_weights(tiny_vae, init):
 def test_unknown_init_gives_the_nearest(tiny_vae):
     with pytest.raises(UserError, match=r"got 'gloro'; did you mean glorot"):
         tiny_vae(init="gloro")
-    with pytest.raises(UserError, match=r"glorot, kaiming, pytorch, got 'zzz'; choose one of them"):
+    with pytest.raises(UserError, match=r"glorot, kaiming, pytorch, got 'zzz'; try glorot"):
         tiny_vae(init="zzz")

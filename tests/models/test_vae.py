@@ -54,7 +54,7 @@ def test_channels_last_keeps_the_layout_through_the_decoder(conv_vae):
     assert raw.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_traversal_moves_one_latent_a_row_and_leaves_the_others(tiny_vae):
+def test_traversal_moves_one_latent_per_row_and_leaves_the_others(tiny_vae):
     model = tiny_vae()
     z = torch.randn(3, dtype=torch.float64)
     values = torch.tensor([-2.0, float(z[1]), 2.0], dtype=torch.float64)
@@ -93,7 +93,7 @@ def test_samples_are_decoded_draws_of_the_prior(tiny_vae):
 
 
 @pytest.mark.parametrize("latent_dim", [0, -1, 2.5])
-def test_latent_dim_below_one_or_broken_is_refused(tiny_vae, latent_dim):
+def test_latent_dim_below_one_or_fractional_is_rejected(tiny_vae, latent_dim):
     with pytest.raises(UserError, match=f"latent_dim expects .* got {latent_dim}"):
         tiny_vae(latent_dim=latent_dim)
 
@@ -105,7 +105,7 @@ def test_posterior_parameters_are_mean_then_log_variance(tiny_vae):
     assert torch.allclose(model.encode(x).variance, log_variance.exp())
 
 
-def test_each_latent_may_be_traversed_over_values_of_its_own(tiny_vae):
+def test_each_latent_may_be_traversed_over_separate_values(tiny_vae):
     model, z = tiny_vae(), torch.randn(3, dtype=torch.float64)
     values = torch.randn(2, 4, dtype=torch.float64)
     together = model.traverse(z, [2, 0], values)

@@ -56,7 +56,7 @@ def test_at_the_first_step_it_is_the_beta_vae(tiny_vae, x):
 
 
 def test_images_may_share_the_capacity_unevenly(tiny_vae, x):
-    """An even and an uneven split of the same KL cost the same."""
+    """An even and an uneven split of the same KL have the same loss."""
     model = tiny_vae()
     with torch.no_grad():
         model.encoder.head.weight[:3] *= 30
@@ -100,6 +100,6 @@ def test_terms_are_scalars_and_what_a_sweep_varies_is_a_buffer(tiny_vae, x):
         ({"num_samples": 0}, "num_samples"),
     ],
 )
-def test_senseless_options_are_refused_by_name(options, name):
-    with pytest.raises(UserError, match=rf"objective\.{name} expects"):
+def test_senseless_arguments_are_rejected_by_name(options, name):
+    with pytest.raises(UserError, match=rf"{name} expects"):
         AnnealedCapacity(**{"gamma": 1000.0, "capacity": 25.0, "num_steps": 100} | options)

@@ -90,19 +90,19 @@ def test_linear_networks_find_the_error_and_the_subspace_of_pca(linear, num_late
     assert cosines.min() > 1 - 1e-6
 
 
-def test_the_objective_chooses_the_posterior_unless_one_is_typed(compose):
+def test_the_objective_chooses_the_posterior_unless_the_user_does(compose):
     names = [
         *("autoencoder", "denoising_autoencoder", "sparse_autoencoder", "contractive_autoencoder"),
     ]
     for name in names:
-        for words, expected in (([], "Delta"), (["posterior=gaussian"], "Gaussian")):
-            cfg = compose(f"objective={name}", *words, "model=mlp", "model.hidden=[4]")
+        for overrides, expected in (([], "Delta"), (["posterior=gaussian"], "Gaussian")):
+            cfg = compose(f"objective={name}", *overrides, "model=mlp", "model.hidden=[4]")
             assert cfg.posterior._target_ == f"vaelab.posteriors.{expected}"
             build_objective(cfg, 100).check_model(build_model(cfg, (1, 4, 4)))
     assert compose("objective=vae").posterior._target_ == "vaelab.posteriors.Gaussian"
 
 
-def test_a_vae_without_a_density_is_refused(compose):
+def test_a_vae_without_a_density_is_rejected(compose):
     cfg = compose("objective=vae", "posterior=delta", "model=mlp")
-    with pytest.raises(UserError, match="BetaVAE expects a posterior with a density, got Delta"):
+    with pytest.raises(UserError, match=r"^BetaVAE expects a posterior with a density, got Delta"):
         build_objective(cfg, 100).check_model(build_model(cfg, (1, 4, 4)))

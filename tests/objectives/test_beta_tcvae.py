@@ -62,7 +62,7 @@ def test_constant_free_loss_equals_the_formula_given_the_same_noise(tiny_vae, x)
 @every_estimator
 def test_loss_is_the_sum_of_its_terms(tiny_vae, x, estimator):
     terms = terms_of(beta_tcvae(3.0, estimator), tiny_vae(), x)
-    total = terms["reconstruction"] + terms["kl"] + terms["penalty"]
+    total = terms["reconstruction"] + terms["kl"] + terms["total_correlation_penalty"]
     assert torch.allclose(terms["loss"], total, rtol=1e-12)
     assert all(value.shape == () for value in terms.values())
 
@@ -74,7 +74,7 @@ def test_reported_total_correlation_does_not_depend_on_the_estimator(tiny_vae, x
     stratified = terms_of(beta_tcvae(3.0, "mss"), model, x)
     assert not terms["total_correlation"].requires_grad
     assert torch.equal(terms["total_correlation"], stratified["total_correlation"])
-    minimised = terms["penalty"] / 2
+    minimised = terms["total_correlation_penalty"] / 2
     assert torch.isclose(minimised, terms["total_correlation"]) == (estimator == "mss")
 
 
@@ -84,7 +84,7 @@ def test_a_greater_beta_lowers_the_total_correlation(tiny_vae, estimator):
     x = torch.rand(40, 1, 4, 4, dtype=F64).round()
     model = tiny_vae()
     with torch.no_grad():
-        model.encoder.head.weight[1].copy_(model.encoder.head.weight[0])  # two latents tell one
+        model.encoder.head.weight[1].copy_(model.encoder.head.weight[0])  # two equal latents
         model.encoder.head.weight.mul_(3.0)
         model.encoder.head.bias[3:] = -5.0
 
@@ -108,11 +108,11 @@ def test_a_greater_beta_lowers_the_total_correlation(tiny_vae, estimator):
     assert over_all_data() < before - 0.01
 
 
-def test_schedule_moves_the_kl_and_not_the_penalty(tiny_vae, x):
+def test_kl_penalty_weighs_the_kl_and_not_the_total_correlation(tiny_vae, x):
     model, objective = tiny_vae(), beta_tcvae(6.0, kl_penalty=Linear(10))
     for step, weight in ((0, 0.0), (5, 0.5), (20, 1.0)):
         terms = terms_of(objective, model, x, step)
-        total = terms["reconstruction"] + weight * terms["kl"] + terms["penalty"]
+        total = terms["reconstruction"] + weight * terms["kl"] + terms["total_correlation_penalty"]
         assert torch.allclose(terms["loss"], total, rtol=1e-12)
         assert terms["beta"].item() == pytest.approx(weight)
         assert terms["total_correlation_weight"].item() == pytest.approx(5 + weight)
@@ -138,7 +138,7 @@ def test_two_processes_are_one(tiny_vae, x, estimator, monkeypatch):
         with split_over_processes(rank, 2):
             shares.append(terms_of(objective, model, x.chunk(2)[rank]))
     assert len(whole) == 2
-    for name in ("loss", "penalty", "total_correlation"):
+    for name in ("loss", "total_correlation_penalty", "total_correlation"):
         assert not torch.isclose(shares[0][name], shares[1][name])
         mean = (shares[0][name] + shares[1][name]) / 2
         assert torch.allclose(mean, one[name], rtol=1e-10), name
@@ -162,16 +162,21 @@ class Heavy(Gaussian):
         return torch.distributions.Independent(Laplace(mu, log_scale.exp()), 1)
 
 
-def test_other_posteriors_are_refused(tiny_vae):
+def test_other_posteriors_are_rejected(tiny_vae):
     model = tiny_vae()
     beta_tcvae().check_model(model)
     model.posterior = Heavy(3)
-    with pytest.raises(UserError, match=r"expects a diagonal normal .* got the posterior Heavy"):
+    with pytest.raises(
+        UserError, match=r"^BetaTCVAE expects a diagonal normal .* got the posterior Heavy"
+    ):
         beta_tcvae().check_model(model)
 
 
 def test_arguments():
-    with pytest.raises(UserError, match=r"objective\.beta expects a weight of at least 0, got -1"):
+    with pytest.raises(UserError, match=r"^beta expects a number of at least 0, got -1\.0; try 6"):
         beta_tcvae(-1.0)
-    with pytest.raises(UserError, match=r"one of constant_free, mss, mws, got msw; try m[sw]s"):
+    with pytest.raises(
+        UserError,
+        match=r"^estimator expects one of constant_free, mss, mws, got 'msw'; did you mean m[sw]s",
+    ):
         beta_tcvae(estimator="msw")

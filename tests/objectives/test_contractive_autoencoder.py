@@ -86,6 +86,6 @@ def test_weight_0_has_the_gradients_of_the_autoencoder(tiny_vae, x):
     assert all(torch.allclose(a, b, rtol=0, atol=1e-12) for a, b in zip(*gradients, strict=True))
 
 
-def test_negative_weight_is_refused():
-    with pytest.raises(UserError, match=r"objective\.weight expects a weight of at least 0"):
+def test_negative_weight_is_rejected():
+    with pytest.raises(UserError, match=r"^weight expects a number of at least 0, got -0\.1"):
         ContractiveAutoencoder(-0.1)

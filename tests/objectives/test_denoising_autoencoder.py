@@ -84,13 +84,13 @@ def test_processes_together_see_the_corruption_of_one(grey, corruption):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (("maskin", 0.1), "objective.corruption expects .* nearest: masking"),
-        (("masking", 1.5), "objective.level expects a probability from 0 to 1, got 1.5"),
-        (("salt_and_pepper", -0.1), "objective.level expects a probability"),
-        (("gaussian", -1.0), "objective.level expects a standard deviation from 0 to inf"),
-        (("gaussian", float("nan")), "objective.level expects"),
+        (("maskin", 0.1), "^corruption expects .* did you mean masking"),
+        (("masking", 1.5), r"^level expects a number .* at most 1 \(probability\), got 1\.5"),
+        (("salt_and_pepper", -0.1), r"^level expects a number of at least 0 .*\(probability\)"),
+        (("gaussian", -1.0), r"^level expects a number of at least 0 \(standard deviation\)"),
+        (("gaussian", float("nan")), "^level expects"),
     ],
 )
-def test_bad_settings_are_refused(settings, sentence):
+def test_bad_settings_are_rejected(settings, sentence):
     with pytest.raises(UserError, match=sentence):
         DenoisingAutoencoder(*settings)

@@ -12,14 +12,15 @@ from vaelab.build import build_model, build_objective, compile_objective
 from vaelab.cli.hydra_app import CONF
 from vaelab.distributed import split_over_processes
 from vaelab.kl_penalties import Constant
+from vaelab.objectives import DIPVAEI, DIPVAEII, BetaTCVAE, BetaVAE, FactorVAE, InfoVAE
 
 NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
-SCHEDULES = sorted(path.stem for path in (CONF / "kl_penalty").glob("*.yaml"))
+KL_PENALTIES = sorted(path.stem for path in (CONF / "kl_penalty").glob("*.yaml"))
 every_objective = pytest.mark.parametrize("name", NAMES)
 
 # Networks of a test's size, where the default's are large.
 SMALL = {"factor_vae": ["objective.hidden=[16,16]", "objective.lr=1e-3"]}
-# Settings with which eight images can be learned by heart in a few hundred steps.
+# Settings with which eight images can be memorised in a few hundred steps.
 WEAK = {
     "beta_vae": ["objective.beta=1"],
     "factor_vae": ["objective.gamma=1"],
@@ -48,12 +49,12 @@ KINKED = {
 
 @pytest.fixture
 def parts(compose):
-    """(name, words) -> a float64 model of 3 latents for 8 x 8 images, and the objective."""
+    """(name, overrides) -> a float64 model of 3 latents for 8 x 8 images, and the objective."""
 
-    def build(name, *words):
+    def build(name, *overrides):
         cfg = compose(
             *(f"objective={name}", *SMALL.get(name, []), "model=mlp", "model.hidden=[16]"),
-            *("model.activation=tanh", "latent_dim=3", "init=pytorch", *words),
+            *("model.activation=tanh", "latent_dim=3", "init=pytorch", *overrides),
         )
         torch.manual_seed(0)
         model = build_model(cfg, (1, 8, 8)).double()
@@ -79,7 +80,7 @@ def loss_and_gradients(model, objective, x, seed=1):
 
 
 def two_steps(model, objective, x):
-    """As at the second of two steps: a controller has moved by what it saw at the first."""
+    """As at the second of two steps: a controller has responded to the first."""
     torch.manual_seed(0)
     objective(model, x, 2)
     return loss_and_gradients(model, objective, x)
@@ -152,7 +153,7 @@ def test_names_of_the_latents_do_not_matter(name, parts, x, fix_noise):
 
 
 @every_objective
-def test_eight_images_are_learned_by_heart(name, parts, x):
+def test_eight_images_are_memorised(name, parts, x):
     model, objective = parts(name, "model.hidden=[64]", *WEAK.get(name, []))
     groups = [{"params": list(model.parameters())}, *objective.parameter_groups()]
     optimizer = torch.optim.Adam(groups, 5e-3)
@@ -222,21 +223,30 @@ def _one_of_two(rank, folder, cases, x):
 
 def test_two_processes_have_the_loss_and_gradients_of_one(parts, x, tmp_path):
     """Statistics of a batch are those of the batch of all processes, for each objective."""
-    words = [(name, *KINKED.get(name, ())) for name in NAMES]
-    words += [("beta_vae", f"kl_penalty={s}", *KINKED.get(s, ())) for s in SCHEDULES]
-    cases = [parts(*word) for word in words]
+    settings = [(name, *KINKED.get(name, ())) for name in NAMES]
+    settings += [("beta_vae", f"kl_penalty={p}", *KINKED.get(p, ())) for p in KL_PENALTIES]
+    cases = [parts(*setting) for setting in settings]
     mp.start_processes(_one_of_two, args=(str(tmp_path), cases, x), nprocs=2, start_method="spawn")
     results = torch.load(tmp_path / "results.pt", weights_only=True)
-    assert len(results) == len(words)
-    for word, averages in zip(words, results, strict=True):
-        terms, expected = two_steps(*parts(*word), x)
-        assert averages["loss"].item() == pytest.approx(terms["loss"].item(), rel=1e-10), word
+    assert len(results) == len(settings)
+    for setting, averages in zip(settings, results, strict=True):
+        terms, expected = two_steps(*parts(*setting), x)
+        assert averages["loss"].item() == pytest.approx(terms["loss"].item(), rel=1e-10), setting
         for parameter, gradient in expected.items():
             same = torch.allclose(averages[parameter], gradient, rtol=1e-8, atol=1e-10)
-            assert same, (word, parameter)
+            assert same, (setting, parameter)
 
 
-def test_schedules_are_constant_unless_chosen(parts):
+def test_kl_penalties_are_constant_unless_chosen(parts):
     kl_penalties = [getattr(parts(name)[1], "kl_penalty", None) for name in NAMES]
     named = [s for n, s in zip(NAMES, kl_penalties, strict=True) if "annealed" not in n]
     assert all(kl_penalty is None or isinstance(kl_penalty, Constant) for kl_penalty in named)
+
+
+def test_kl_penalties_are_constant_by_default_in_python():
+    objectives = [
+        *(BetaVAE(4.0), DIPVAEI(1.0, 1.0), DIPVAEII(1.0, 1.0), InfoVAE(0.0, 10.0)),
+        *(BetaTCVAE(6.0, "mss", num_train=100), FactorVAE(10.0, latent_dim=3, hidden=(4,))),
+    ]
+    assert all(type(objective.kl_penalty) is Constant for objective in objectives)
+    assert len({id(objective.kl_penalty) for objective in objectives}) == len(objectives)

@@ -81,7 +81,7 @@ def test_order_of_the_samples_does_not_matter(tiny_vae, x, fix_noise, name):
 
 
 def test_sixteen_bits_leave_weights_in_float32(tiny_vae, x):
-    """bfloat16 has 8 bits: it can't tell weights apart that differ by less than e^0.06."""
+    """bfloat16 has 8 bits: weights that differ by less than e^0.06 are equal."""
     model = tiny_vae().float()
     with torch.autocast("cpu", torch.bfloat16):
         assert model.decoder(torch.zeros(1, 3)).dtype == torch.bfloat16
@@ -108,9 +108,9 @@ def test_a_wrong_posterior_leaves_the_bound_below_log_p(linear_gaussian, spoil, 
 
 @pytest.mark.parametrize("objective", [IWAE, MIWAE, CIWAE, DReG])
 @pytest.mark.parametrize("num", [0, -1, 2.0])
-def test_no_samples_are_refused(objective, num):
-    with pytest.raises(UserError, match=r"objective\.num_samples expects a number of samples from"):
+def test_no_samples_are_rejected(objective, num):
+    with pytest.raises(UserError, match=r"^num_samples expects an integer of at least 1, got"):
         objective(num_samples=num)
     if objective is MIWAE:
-        with pytest.raises(UserError, match=r"objective\.num_bounds expects"):
+        with pytest.raises(UserError, match=r"^num_bounds expects"):
             objective(num_bounds=num)

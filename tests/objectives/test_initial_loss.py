@@ -10,7 +10,7 @@ from vaelab.data import DSprites
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_locatello_starts_at_one_bit_a_pixel_on_dsprites(compose, tmp_path, seed):
+def test_locatello_starts_at_one_bit_per_pixel_on_dsprites(compose, tmp_path, seed):
     sprites = DSprites(tmp_path, factor_sizes=(3, 2, 8, 8, 8), num_val=100).load()
     x = sprites.train.take(torch.randperm(len(sprites.train))[:256])
     cfg = compose("model=locatello", "init=glorot", "objective=vae")

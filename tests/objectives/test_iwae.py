@@ -86,7 +86,7 @@ def test_gradient_is_the_weighted_mean_of_the_gradients_of_log_weights(tiny_vae,
 def test_the_best_sample_counts_most(tiny_vae, x, fix_noise):
     """As a sample moves away from all others, its weight vanishes, and with it its gradient."""
     model, noise = tiny_vae(), torch.randn(3, 6, 3, dtype=F64)
-    noise[2] = 60.0  # p(z) there is exp(-5400); log q too, but for sigma < 1
+    noise[2] = 60.0  # p(z) there is exp(-5400); log q too, except for sigma < 1
     with torch.no_grad():
         model.encoder.head.bias[3:] = 1.0
     fix_noise(noise)

@@ -67,5 +67,5 @@ def test_more_bounds_make_gradients_less_noisy_and_the_bound_no_other(tiny_vae, 
             torch.stack(gradients).var(0).sum(),
         )
     (one, noisy), (many, quiet) = runs[1], runs[16]
-    assert 8 < noisy / quiet < 32  # 16 but for the noise of 200 draws
+    assert 8 < noisy / quiet < 32  # 16 up to the noise of 200 draws
     assert abs(one.mean() - many.mean()) < 4 * ((one.var() + many.var()) / 200).sqrt()

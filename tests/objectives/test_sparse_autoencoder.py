@@ -90,12 +90,12 @@ def test_a_heavy_penalty_makes_latents_as_active_as_asked(tiny_vae, x):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"penalty": "l2"}, "objective.penalty expects one of kl, l1, got 'l2'"),
-        ({"weight": -1.0}, "objective.weight expects a weight of at least 0, got -1"),
-        ({"rho": 0.0}, r"objective.rho expects a mean activation in \(0, 1\), got 0.0"),
-        ({"rho": 1.0}, "objective.rho expects"),
+        ({"penalty": "l2"}, "^penalty expects one of kl, l1, got 'l2'"),
+        ({"weight": -1.0}, "^weight expects a number of at least 0, got -1"),
+        ({"rho": 0.0}, r"^rho expects a number above 0 and below 1 \(mean activation\), got 0\.0"),
+        ({"rho": 1.0}, "^rho expects"),
     ],
 )
-def test_bad_settings_are_refused(settings, sentence):
+def test_bad_settings_are_rejected(settings, sentence):
     with pytest.raises(UserError, match=sentence):
         SparseAutoencoder(**settings)

@@ -24,7 +24,7 @@ def posterior(latent_dim=3, **options):
 
 @pytest.fixture(params=[1, 2, 3])
 def module(request):
-    """With networks that give more than they do at first."""
+    """With parameters of three times their initial size."""
     module = posterior(request.param).double()
     with torch.no_grad():
         for parameter in module.parameters():
@@ -92,7 +92,7 @@ def test_density_integrates_to_one():
     assert float(density.sum() * (axis[1] - axis[0]) ** 2) == pytest.approx(1, abs=1e-3)
 
 
-def test_samples_have_the_moments_that_it_says():
+def test_samples_have_the_moments_of_the_distribution():
     module, num = posterior(2).double(), 50_000
     with torch.no_grad():
         q = module(raw_of(module))
@@ -234,14 +234,14 @@ def test_reaches_a_correlated_posterior_that_a_diagonal_one_misses(correlated):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
-        ({"num_transforms": 0}, "posterior.num_transforms expects an integer from 1 up, got 0"),
-        ({"context_size": 0}, "posterior.context_size expects an integer from 1 up, got 0"),
+        ({"num_transforms": 0}, "^num_transforms expects an integer of at least 1, got 0"),
+        ({"context_size": 0}, "^context_size expects an integer of at least 1, got 0"),
     ],
 )
-def test_settings_are_checked(options, words):
-    with pytest.raises(UserError, match=words):
+def test_settings_are_checked(options, message):
+    with pytest.raises(UserError, match=message):
         IAF(2, **options)
 
 

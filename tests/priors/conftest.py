@@ -35,7 +35,7 @@ def name(request):
 
 @pytest.fixture
 def prior(name):
-    """latent_dim -> (module, encode), parameters moved away from where they begin."""
+    """latent_dim -> (module, encode), parameters perturbed from their initial values."""
 
     def build(latent_dim):
         torch.manual_seed(3)

@@ -1,4 +1,4 @@
-"""The flow prior: where it begins, and that its map is invertible."""
+"""The flow prior: its initial density, and that its map is invertible."""
 
 import subprocess
 import sys
@@ -19,14 +19,14 @@ def flow(request):
     return Flow(3, (1, 1, 1), flow=request.param, num_transforms=3, hidden=(8,)).double()
 
 
-def moved(flow):
+def perturb(flow):
     with torch.no_grad():
         for parameter in flow.parameters():
             parameter += 0.15 * torch.randn_like(parameter)
     return flow
 
 
-def test_begins_as_the_standard_normal(flow):
+def test_starts_as_the_standard_normal(flow):
     z = 3 * torch.randn(20, 3, dtype=F64)
     expected = Normal(0.0, 1.0).log_prob(z).sum(1)
     assert torch.allclose(flow(None).log_prob(z), expected, rtol=0, atol=1e-10)
@@ -35,7 +35,7 @@ def test_begins_as_the_standard_normal(flow):
 
 
 def test_moves_away_from_it_by_gradients(flow):
-    """All networks but their last layer begin without a gradient, and get one after a step."""
+    """All networks but their last layer start without a gradient, and get one after a step."""
     z = torch.randn(50, 3, dtype=F64) ** 3
     optimizer, losses = torch.optim.Adam(flow.parameters(), lr=0.02), []
     for _ in range(30):
@@ -49,13 +49,13 @@ def test_moves_away_from_it_by_gradients(flow):
 
 
 def test_density_of_a_kept_sample_is_that_by_inversion(flow):
-    p_z = moved(flow)(None)
+    p_z = perturb(flow)(None)
     z = p_z.rsample((50,))
     assert torch.allclose(p_z.log_prob(z), p_z.log_prob(z.clone()), rtol=0, atol=1e-9)
 
 
 def test_log_determinant_is_that_of_autograd(flow):
-    inverse = moved(flow).inverse()
+    inverse = perturb(flow).inverse()
     for z in torch.randn(5, 3, dtype=F64):
         jacobian = torch.autograd.functional.jacobian(inverse, z)
         expected = torch.linalg.slogdet(jacobian).logabsdet
@@ -63,15 +63,18 @@ def test_log_determinant_is_that_of_autograd(flow):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
-        ({"flow": "glow"}, "prior.flow expects maf, nsf or realnvp, got 'glow'"),
-        ({"num_transforms": 0}, "prior.num_transforms expects at least 1"),
-        ({"flow": "realnvp", "latent_dim": 1}, "realnvp expects at least 2 latents"),
+        ({"flow": "glow"}, "^flow expects one of maf, nsf, realnvp, got 'glow'"),
+        ({"num_transforms": 0}, "^num_transforms expects an integer of at least 1, got 0"),
+        (
+            {"flow": "realnvp", "latent_dim": 1},
+            "^flow expects maf or nsf for latent_dim=1, got 'realnvp'.* at least 2 latents",
+        ),
     ],
 )
-def test_settings_are_checked(options, words):
-    with pytest.raises(UserError, match=words):
+def test_settings_are_checked(options, message):
+    with pytest.raises(UserError, match=message):
         Flow(**{"latent_dim": 2, "image_shape": (1, 1, 1)} | options)
 
 

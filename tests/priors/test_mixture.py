@@ -53,7 +53,7 @@ def test_kl_of_many_samples_averages_over_them_image_by_image():
     assert torch.allclose(kl_divergence(q, prior, z), singles.mean(0), rtol=0, atol=1e-12)
 
 
-def test_means_begin_as_draws_of_the_standard_normal():
+def test_means_start_as_draws_of_the_standard_normal():
     prior = Mixture(10, (1, 1, 1), num_components=500)
     assert prior.mu.mean().item() == pytest.approx(0, abs=5 / 5000**0.5)
     assert prior.mu.var().item() == pytest.approx(1, abs=5 * (2 / 5000) ** 0.5)
@@ -63,7 +63,7 @@ def test_means_begin_as_draws_of_the_standard_normal():
 
 @pytest.mark.parametrize("num", [0, -1, 2.5])
 def test_number_of_components_is_checked(num):
-    with pytest.raises(UserError, match="num_components expects at least 1"):
+    with pytest.raises(UserError, match="num_components expects an integer of at least 1"):
         Mixture(2, (1, 1, 1), num_components=num)
 
 

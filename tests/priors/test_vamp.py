@@ -1,4 +1,4 @@
-"""The VampPrior: a mixture of what the encoder says of its pseudo-inputs."""
+"""The VampPrior: a mixture of the posteriors of its pseudo-inputs."""
 
 import math
 
@@ -63,7 +63,7 @@ def test_full_covariance_posteriors_are_mixed_with_their_covariances():
     assert torch.allclose(model.prior().log_prob(z), expected, rtol=0, atol=1e-10)
 
 
-def test_pseudo_inputs_begin_as_in_the_paper_and_stay_images():
+def test_pseudo_inputs_start_as_in_the_paper_and_stay_images():
     prior = Vamp(2, (1, 20, 20), num_components=50)
     u = prior.pseudo_inputs.detach()
     assert u.shape == (50, 1, 20, 20)
@@ -92,14 +92,14 @@ def test_samples_do_not_depend_on_the_number_of_processes():
             assert torch.equal(model.prior().sample((6,)), alone)
 
 
-def test_posterior_that_is_not_normal_is_refused_when_the_model_is_built():
-    with pytest.raises(UserError, match="prior=vamp expects normal posteriors"):
+def test_posterior_that_is_not_normal_is_rejected_when_the_model_is_built():
+    with pytest.raises(UserError, match="Vamp expects a normal posterior, got TransformedNormal"):
         vae(IAF)
 
 
 @pytest.mark.parametrize("num", [0, 1.5])
 def test_number_of_pseudo_inputs_is_checked(num):
-    with pytest.raises(UserError, match="at least 1 pseudo-input"):
+    with pytest.raises(UserError, match="num_components expects an integer of at least 1"):
         Vamp(2, IMAGE, num_components=num)
 
 

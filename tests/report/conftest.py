@@ -59,9 +59,9 @@ SCORES = {
         "mig": {
             "interval": [0.1, 0.15],
             "breakdown": {"shape": 0.05, "scale": 0.2},
-            "settings": {"num_samples": 10000, "codes": "mean", "step": 10, "num_bins": 20},
+            "details": {"num_samples": 10000, "codes": "mean", "step": 10, "num_bins": 20},
         },
-        "dci": {"interval": None, "breakdown": {}, "settings": {"num_train": 50}},
+        "dci": {"interval": None, "breakdown": {}, "details": {"num_train": 50}},
     },
     "evaluations": {"mig": {"seconds": 1.5}},
 }
@@ -83,12 +83,14 @@ def image_file(tmp_path_factory):
 
 @pytest.fixture
 def write_run(compose, image_file, tmp_path):
-    """Words of the command line -> a run folder of an untrained model with every file."""
+    """Overrides -> a run folder of an untrained model with every file."""
 
-    def write(*words, name="run", state="finished", metrics=None, channels=1, size=SIZE, **facts):
+    def write(
+        *overrides, name="run", state="finished", metrics=None, channels=1, size=SIZE, **facts
+    ):
         torch.manual_seed(0)
         file = image_file(channels, size)
-        cfg = compose("data=array", f"data.root={file}", "latent_dim=3", "init=pytorch", *words)
+        cfg = compose("data=array", f"data.root={file}", "latent_dim=3", "init=pytorch", *overrides)
         folder = RunFolder(tmp_path / name)
         folder.claim()
         folder.config.write_text(OmegaConf.to_yaml(cfg, resolve=True))

@@ -60,7 +60,7 @@ def metrics(cost, beta, latent_dim, seed, udr=True):
     for name, (target, (low, rise)) in SUPERVISED.items():
         value = low + rise * good + rng.normal(0, 0.02)
         numbers[f"metrics/{name}"] = value
-        scores[name] = {"interval": [value - 0.01, value + 0.01], "settings": {}}
+        scores[name] = {"interval": [value - 0.01, value + 0.01], "details": {}}
         config = {"_target_": f"vaelab.metrics.{target}"}
         evaluations[name] = {"config": config, "scores": [name]}
     if udr:

@@ -1,4 +1,4 @@
-"""A page opened from disk in headless Chromium: no console errors, and the pictures of torch."""
+"""A page opened from disk in headless Chromium: no console errors, and the images of torch."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def browser():
     started.close()
 
 
-def picture(pixels, image_shape):
+def read_image(pixels, image_shape):
     """RGBA bytes row by row -> (C, H, W)."""
     channels, height, width = image_shape
     rgba = np.array(pixels).reshape(height, width, 4)
@@ -70,7 +70,7 @@ def picture(pixels, image_shape):
 
 
 @pytest.mark.parametrize(
-    ("words", "channels", "size"),
+    ("overrides", "channels", "size"),
     [
         (["model=locatello", "latent_dim=3"], 1, 64),
         (["model=conv", "model.channels=[8,6]", "likelihood=discretized_logistic"], 3, 20),
@@ -78,8 +78,8 @@ def picture(pixels, image_shape):
     ],
     ids=["locatello", "colour", "mlp"],
 )
-def test_a_moved_slider_shows_what_torch_decodes(write_run, browser, words, channels, size):
-    folder = write_run(*words, channels=channels, size=size)
+def test_a_moved_slider_shows_what_torch_decodes(write_run, browser, overrides, channels, size):
+    folder = write_run(*overrides, channels=channels, size=size)
     browser.open(write_report(folder.path).page.as_uri())
     seen = browser.run(READER)
     assert browser.complaints == []
@@ -87,8 +87,8 @@ def test_a_moved_slider_shows_what_torch_decodes(write_run, browser, words, chan
     shape = run.model.image_shape
 
     def check(pixels, z):
-        shown, expected = picture(pixels, shape), 255 * run.decode([z])[0].clip(0, 1)
-        assert np.ptp(expected) > 25  # a picture and not a grey area
+        shown, expected = read_image(pixels, shape), 255 * run.decode([z])[0].clip(0, 1)
+        assert np.ptp(expected) > 25  # an image and not a grey area
         assert np.abs(shown - expected).max() <= 1
         return shown
 
@@ -103,7 +103,7 @@ def test_a_moved_slider_shows_what_torch_decodes(write_run, browser, words, chan
     check(seen["sample"], seen["samples"][:3])
     check(seen["third"], seen["starts"][2]["mean"])
     for pixels, number in ((seen["original"], 0), (seen["thirdOriginal"], 2)):
-        image = picture(pixels, shape) / 255
+        image = read_image(pixels, shape) / 255
         code = run.encode(image[None]).mean[0]
         np.testing.assert_allclose(code, seen["starts"][number]["mean"], atol=1e-4)
 

@@ -6,7 +6,8 @@ import pytest
 
 from vaelab.errors import UserError
 from vaelab.report import main, write_report
-from vaelab.report.markup import duration, number
+from vaelab.report.command import _parser
+from vaelab.report.formatting import format_duration, format_number
 
 from .conftest import SCORES, final_metrics
 
@@ -20,16 +21,19 @@ def test_says_where_the_files_are(write_run, capsys):
     folder = write_run("model=mlp")
     main([str(folder.path), "--no-explorer"])
     out = capsys.readouterr().out
-    assert f"page    {folder.path / 'report.html'} (" in out
-    assert f"scores  {folder.path / 'scores.csv'}" in out
+    assert f"report    {folder.path / 'report.html'} (" in out
+    assert f"markdown  {folder.path / 'report.md'}" in out
+    assert f"scores    {folder.path / 'scores.csv'}" in out
+    assert "settings" not in out
     assert "explorer-data" not in (folder.path / "report.html").read_text()
 
 
 def test_output_elsewhere(write_run, tmp_path):
     folder = write_run("model=mlp")
     main([str(folder.path), "--no-explorer", "--output", str(tmp_path / "a" / "page.html")])
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["page.csv", "page.html"]
-    assert not (folder.path / "report.html").exists()
+    written = ["page.csv", "page.html", "page.md", "page_figures"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == written
+    assert not list(folder.path.glob("report*"))
 
 
 def test_rows_of_one_run(write_run):
@@ -81,14 +85,49 @@ def test_unreadable_files_are_named(write_run, file, content, sentence):
         write_report(folder.path)
 
 
-def test_page_and_csv_are_two_files(write_run, tmp_path):
-    with pytest.raises(UserError, match="where the CSV goes"):
-        main([str(write_run("model=mlp").path), "--output", str(tmp_path / "a.csv")])
+def test_the_page_has_its_own_file(write_run, tmp_path):
+    folder = str(write_run("model=mlp").path)
+    for name in ("a.csv", "a.md", "."):
+        with pytest.raises(UserError, match=r"output expects the file of the page, got .*name it"):
+            main([folder, "--output", str(tmp_path / name)])
+    assert list(tmp_path.glob("a.*")) == []
 
 
 def test_no_run_there(tmp_path):
     with pytest.raises(UserError, match="expected a run folder or a folder of runs"):
         main([str(tmp_path)])
+
+
+def test_an_empty_name_is_not_the_working_directory(write_run, monkeypatch):
+    folder = write_run("model=mlp").path
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError, match=r"folder expects a path, got ''; try outputs/main"):
+        main([""])
+    with pytest.raises(UserError, match=r"output expects a path, got ''; try report\.html"):
+        main([".", "--output", ""])
+    assert not (folder / "report.html").exists()
+
+
+def test_where_and_by_are_for_several_runs(write_run):
+    folder = str(write_run("model=mlp").path)
+    for option in ("--where=seed=0", "--by=val/elbo"):
+        with pytest.raises(UserError, match="where and by expect a folder of several runs"):
+            main([folder, option])
+
+
+def test_help_describes_every_argument_and_gives_examples(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    described = {action.dest: action.help for action in _parser()._actions}
+    assert set(described) == {
+        "help", "folder", "output", "no_explorer", "statistic", "where", "by",
+    }  # fmt: skip
+    assert all(described.values())
+    assert text.count("python scripts/report.py ") == 2
+    for name in ("report.html", "report.md", "scores.csv", "settings.csv", "figures/"):
+        assert name in text
 
 
 @pytest.mark.parametrize(
@@ -100,10 +139,10 @@ def test_no_run_there(tmp_path):
     ],
 )  # fmt: skip
 def test_numbers_for_reading(value, text):
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 def test_durations_for_reading():
-    assert [duration(s) for s in (1.388, 59.7, 497, 11100)] == [
+    assert [format_duration(s) for s in (1.388, 59.7, 497, 11100)] == [
         "1.39 s", "1 min 0 s", "8 min 17 s", "3 h 5 min"
     ]  # fmt: skip

@@ -1,18 +1,17 @@
-"""Runs as numbers: cells, groups, what differs, what is better, cells.csv."""
+"""Runs as numbers: settings, groups, options that differ, what is better, settings.csv."""
 
 import csv
 
 import numpy as np
 import pytest
 
-from vaelab.report import blocks, write_report
-from vaelab.report.groups import groups
-from vaelab.report.labels import title, value_name, with_unit
-from vaelab.report.run_record import read_all
-from vaelab.report.selection import higher_is_better, ranked
-from vaelab.report.series import trails
-from vaelab.report.settings import differing
-from vaelab.report.sweep_plots import against_setting, rate_distortion
+from vaelab.report import write_report
+from vaelab.report.formatting import format_axis, format_metric, format_value
+from vaelab.report.groups import group_runs
+from vaelab.report.options import find_varied
+from vaelab.report.ranking import higher_is_better, rank_runs
+from vaelab.report.run_record import read_runs
+from vaelab.report.sweep_figures import draw_against, draw_rate_distortion, split_into_series
 from vaelab.runs.folder import find_runs
 from vaelab.runs.statistics import bootstrap
 
@@ -23,44 +22,58 @@ def study(write_sweep):
 
     def read(**options):
         folder, _ = write_sweep(**options)
-        return folder, groups(read_all(find_runs(folder), folder)[0])
+        return folder, group_runs(read_runs(find_runs(folder), folder)[0])
 
     return read
 
 
-def test_cells_csv_has_every_number_of_every_cell(study):
-    folder, (group,) = study(betas=(1, 16), seeds=range(3))
+def test_settings_csv_has_every_number_of_every_setting(study):
+    folder, (group,) = study(betas=(1, 16), seeds=range(4))
     written = write_report(folder, with_explorer=False)
-    with written.cells.open(newline="") as file:
+    with written.settings.open(newline="") as file:
         rows = list(csv.DictReader(file))
     keys = {key for record in group.records for key in record.metrics}
     assert len(rows) == 2 * len(keys)
     row = next(r for r in rows if r["metric"] == "metrics/mig" and r["objective.beta"] == "16")
-    values = group.columns["metrics/mig"][3:]
-    assert [record.metrics["metrics/mig"] for record in group.records][3:] == values.tolist()
-    assert row["n"] == "3"
+    values = group.columns["metrics/mig"][4:]
+    assert [record.metrics["metrics/mig"] for record in group.records][4:] == values.tolist()
+    assert row["n"] == "4"
     for name, function in (("mean", np.mean), ("median", np.median)):
         found = [float(row[f"{name}{end}"]) for end in ("", "_low", "_high")]
         assert found == pytest.approx([function(values), *bootstrap(values, function)])
     assert (float(row["min"]), float(row["max"])) == (values.min(), values.max())
 
 
-def test_cells_csv_has_no_interval_for_one_run(study):
+def test_fewer_than_four_runs_have_a_range_and_no_interval(study):
+    """A bootstrap interval of three covers the median with 75 %, and the mean with less."""
+    folder, (group,) = study(betas=(1,), seeds=range(3))
+    values = group.columns["metrics/mig"]
+    spread = group.spread(values)
+    assert spread == (3, np.median(values), (values.min(), values.max()), True)
+    assert not group.spread(np.append(values, 0.5)).is_range
+    assert group.spread(values[:1]).bounds is None
+    with write_report(folder, with_explorer=False).settings.open(newline="") as file:
+        row = next(row for row in csv.DictReader(file) if row["metric"] == "metrics/mig")
+    assert {row[f"{name}_{end}"] for name in ("mean", "median") for end in ("low", "high")} == {""}
+    assert (float(row["min"]), float(row["max"])) == (values.min(), values.max())
+
+
+def test_settings_csv_has_no_interval_for_one_run(study):
     folder, _ = study(betas=(1,), seeds=[0])
-    with write_report(folder, with_explorer=False).cells.open(newline="") as file:
+    with write_report(folder, with_explorer=False).settings.open(newline="") as file:
         row = next(csv.DictReader(file))
     assert (row["n"], row["mean_low"], row["median_high"]) == ("1", "", "")
     assert row["mean"] == row["median"] == row["min"] == row["max"]
 
 
-def test_groups_are_of_one_data_set_with_cells_in_order(study):
+def test_groups_are_of_one_data_set_with_settings_in_order(study):
     _, found = study(data=("mnist", "fashion_mnist"), betas=(16, 2), latents=(4, 10), seeds=(0, 1))
     assert [group.label for group in found] == ["Fashion-MNIST", "MNIST"]
     for group in found:
         assert list(group.varied) == ["objective.beta", "latent_dim"]
-        cells = [tuple(cell.settings.values()) for cell in group.cells]
-        assert cells == [(2, 4), (2, 10), (16, 4), (16, 10)]
-        assert sorted(np.concatenate([cell.rows for cell in group.cells])) == list(range(8))
+        settings = [tuple(setting.options.values()) for setting in group.settings]
+        assert settings == [(2, 4), (2, 10), (16, 4), (16, 10)]
+        assert sorted(np.concatenate([one.rows for one in group.settings])) == list(range(8))
 
 
 @pytest.fixture
@@ -73,7 +86,7 @@ def changed(write_sweep):
             text = (run / "config.yaml").read_text()
             assert old in text
             (run / "config.yaml").write_text(text.replace(old, new))
-        return groups(read_all(find_runs(folder), folder)[0])
+        return group_runs(read_runs(find_runs(folder), folder)[0])
 
     return read
 
@@ -119,15 +132,15 @@ EMA = "callbacks:\n  ema:\n    _target_: pytorch_lightning.callbacks.EMAWeightAv
         ),
     ],
 )
-def test_what_changes_a_number_makes_a_cell(changed, old, new, values):
-    """All runs have one beta, so that only the change tells them apart."""
+def test_what_changes_a_number_makes_a_setting(changed, old, new, values):
+    """All runs have one beta, so that they differ in the change alone."""
     (group,) = changed(old, new)
     rows = [row | {"objective.beta": 1} for row in group.rows]
     (group,) = (type(group)(group.label, group.records, rows, group.statistic),)
-    assert [len(cell.rows) for cell in group.cells] == ([2, 2] if values else [4])
+    assert [len(setting.rows) for setting in group.settings] == ([2, 2] if values else [4])
     if values:
-        (told,) = group.varied.values()
-        assert set(told) == values
+        (column,) = group.varied.values()
+        assert set(column) == values
 
 
 def test_numbers_of_one_split_are_compared(study):
@@ -135,32 +148,46 @@ def test_numbers_of_one_split_are_compared(study):
     tested = group.column("test/elbo").tolist()
     assert group.columns["elbo"].tolist() == tested
     del group.records[0].metrics["test/reconstruction"]  # as a run without a test set
-    (again,) = groups(group.records)
+    (again,) = group_runs(group.records)
     assert again.columns["elbo"].tolist() == group.column("val/elbo").tolist() != tested
 
 
-def test_trails_follow_a_setting_and_many_become_one(study):
+def test_series_follow_an_option(study):
     _, (group,) = study(betas=(1, 4), latents=(2, 4, 8), seeds=(0, 1))
-    found = trails(group, "objective.beta")
-    assert [trail.name for trail in found] == ["latent dim 2", "latent dim 4", "latent dim 8"]
-    assert [trail.x.tolist() for trail in found] == [[1, 4]] * 3
-    assert [len(cell.rows) for trail in found for cell in trail.cells] == [2] * 6
+    found = split_into_series(group, "objective.beta")
+    assert [series.name for series in found] == ["latent dim 2", "latent dim 4", "latent dim 8"]
+    assert [series.x.tolist() for series in found] == [[1, 4]] * 3
+    assert [len(one.rows) for series in found for one in series.settings] == [2] * 6
 
 
-def test_more_trails_than_colours_are_pooled(study):
+def test_more_series_than_colours_are_pooled(study):
     _, (group,) = study(betas=(1, 4), latents=range(1, 9), seeds=(0, 1))
-    (trail,) = trails(group, "objective.beta")
-    assert [len(cell.rows) for cell in trail.cells] == [16, 16]
-    caption = against_setting(group, "objective.beta", ["elbo"], "x").sentence
-    assert "median of all runs of one objective.beta, whatever their other settings" in caption
+    (series,) = split_into_series(group, "objective.beta")
+    assert [len(setting.rows) for setting in series.settings] == [16, 16]
+    caption = draw_against(group, "objective.beta", ["elbo"], "x").sentence
+    assert "median of all runs with one objective.beta, whatever their other options" in caption
+    assert "Bands: 95 % bootstrap interval over those runs, seeds and settings alike." in caption
     assert "over seeds" not in caption
-    assert "of all runs of one objective.beta" in rate_distortion(group, "x").sentence
+    assert "of all runs with one objective.beta" in draw_rate_distortion(group, "x").sentence
 
 
-def test_caption_of_lines_of_cells(study):
+def test_caption_of_lines_of_settings(study):
     _, (group,) = study(betas=(1, 4), latents=(2, 4), seeds=(0, 1))
-    caption = against_setting(group, "objective.beta", ["elbo"], "x").sentence
-    assert "median of the runs of a cell. Bands: its 95 % bootstrap interval over seeds" in caption
+    caption = draw_against(group, "objective.beta", ["elbo"], "x").sentence
+    assert caption == (
+        "Lines: median over the seeds of a setting. Bands: from the smallest to the largest value. "
+        "Dots: runs."
+    )
+
+
+def test_caption_of_bands_says_which_of_them_are_ranges(study):
+    _, (group,) = study(betas=(1, 4, 8), seeds=range(4))
+    caption = draw_against(group, "objective.beta", ["elbo"], "x").sentence
+    assert "Bands: 95 % bootstrap interval over seeds. Dots" in caption
+    group.records[0].metrics.pop("test/elbo")
+    (again,) = group_runs(group.records)
+    caption = draw_against(again, "objective.beta", ["elbo"], "x").sentence
+    assert "interval over seeds, with fewer than 4 runs from the smallest to the largest" in caption
 
 
 def test_metrics_say_what_is_better(study):
@@ -170,7 +197,7 @@ def test_metrics_say_what_is_better(study):
         True, False, False, False, True, True
     ]  # fmt: skip
     costs = group.column("val/reconstruction")
-    assert ranked(group, "val/reconstruction") == np.argsort(costs).tolist()
+    assert rank_runs(group, "val/reconstruction") == np.argsort(costs).tolist()
     entry = group.records[0].others["evaluations"]["mig"]
     entry["config"]["_target_"] = "vaelab.metrics.ReconstructionError"
     assert not higher_is_better(group.records, "metrics/mig")
@@ -182,38 +209,25 @@ def test_what_differs():
         {"seed": 1, "model.hidden": "[9]", "model.encoder.hidden": "[9]", "data": "B", "data.n": 2},
         {"seed": 1, "model.hidden": "[9]", "model.encoder.hidden": "[9]", "data": "B", "data.n": 2},
     ]
-    assert list(differing(rows)) == ["data", "seed", "model.hidden"]
-    assert list(differing(rows, but=("seed",))) == ["data", "model.hidden"]
-    rows[2]["data.n"] = 3  # which data does not tell any more
-    assert differing(rows)["data.n"] == [1, 2, 3]
+    assert list(find_varied(rows)) == ["data", "seed", "model.hidden"]
+    assert list(find_varied(rows, ignore=("seed",))) == ["data", "model.hidden"]
+    rows[2]["data.n"] = 3  # which data does not determine any more
+    assert find_varied(rows)["data.n"] == [1, 2, 3]
 
 
 def test_curves_are_not_read_for_a_sweep(study):
     folder, _ = study(betas=(1,), seeds=(0, 1))
     for run in find_runs(folder):
         run.curves.write_text("no,curves\nat,all\n")
-    assert len(read_all(find_runs(folder), folder)[0]) == 2
+    assert len(read_runs(find_runs(folder), folder)[0]) == 2
 
 
 def test_names():
-    assert [title(n) for n in ("kl", "metrics/udr_lasso", "val/elbo", "test/active_units")] == [
-        "KL", "UDR lasso", "validation ELBO", "test active units"
-    ]  # fmt: skip
-    assert with_unit("elbo") == "ELBO (nats per image)"
-    assert with_unit("active_units") == "active units"
-    assert value_name("objective.beta", 4) == value_name("objective.beta", 4.0) == "beta 4"
-    assert value_name("objective", "BetaVAE") == "beta-VAE"
-    assert value_name("objective.gamma", None) == "no gamma"
-
-
-def test_what_comes_from_outside_is_no_markup():
-    evil = "a|b `c` <i>\n**d**"
-    table = blocks.Table(("run",), [(blocks.quoted(evil),)])
-    section = blocks.Section("A <b> title", "a", [table, blocks.Words("2 <b>3</b> of [x](y)")])
-    html = blocks.html([section])
-    assert "<code>a|b &#x27;c&#x27; &lt;i&gt; **d**</code>" in html
-    assert "<i>" not in html
-    assert "<b>" not in html
-    text = blocks.markdown("t", [section], "figures")
-    assert "| `a\\|b 'c' <i> **d**` |" in text
-    assert "2 \\<b\\>3\\</b\\> of \\[x\\](y)" in text
+    keys = ("kl", "metrics/udr_lasso", "val/elbo", "test/active_units")
+    names = ["KL", "UDR lasso", "validation ELBO", "test active units"]
+    assert [format_metric(key) for key in keys] == names
+    assert format_axis("elbo") == "ELBO (nats per image)"
+    assert format_axis("active_units") == "active units"
+    assert format_value("objective.beta", 4) == format_value("objective.beta", 4.0) == "beta 4"
+    assert format_value("objective", "BetaVAE") == "beta-VAE"
+    assert format_value("objective.gamma", None) == "no gamma"

@@ -1,10 +1,11 @@
-"""What pages say of runs in every state, and that they need nothing but themselves."""
+"""What the report of a run says in every state, and that its page needs nothing else."""
 
+import html
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
-import torch
 
 from vaelab.report import write_report
 
@@ -14,7 +15,7 @@ VOID = {"meta", "img", "input", "br"}
 
 
 class Document(HTMLParser):
-    """Checks that elements nest, and collects headings, pictures, addresses and text."""
+    """Checks that elements nest, and collects headings, images, addresses and text."""
 
     def __init__(self, html):
         super().__init__()
@@ -49,10 +50,10 @@ class Document(HTMLParser):
 
 @pytest.fixture
 def page(write_run):
-    """Words and facts -> the parsed page of a run, without explorer unless asked."""
+    """Overrides and facts -> the parsed page of a run, without explorer unless asked."""
 
-    def document(*words, explorer=False, **facts):
-        folder = write_run("model=mlp", *words, **facts)
+    def document(*overrides, explorer=False, **facts):
+        folder = write_run("model=mlp", *overrides, **facts)
         html = write_report(folder.path, with_explorer=explorer).page.read_text(encoding="utf-8")
         assert "http-equiv" in html
         return Document(html)
@@ -64,18 +65,18 @@ def test_a_finished_run(page):
     document = page(metrics=final_metrics() | SCORES, explorer=True)
     titles = [title for level, title in document.headings if level == "h2"]
     assert ", ".join(titles) == (
-        "Summary, Figures, Scores, Curves, Latent explorer, Config, Provenance"
+        "Summary, Figures, Scores, Training curves, Latent explorer, Config, Provenance"
     )
     for words in (
         "A beta-VAE with beta 4 and 3 latents (MLP networks of 1,234 parameters, likelihood",
         "for 10 steps of 64 images, which took 1 min 15 s on a processor.",
         "On the validation images the ELBO is \u221221.50 nats per image",
         "2 of 3 latents are used; 1 has collapsed",
-        "the largest KL is 2.25 nats, of z2",
+        "the largest KL is 2.25 nats, of z1",
         "MIG 0.125 [0.100, 0.150]",
         "num_samples 10000, codes mean, num_bins 20",
         "DCI 0.500",
-        "Set on the command line: objective.beta=4",
+        "Overrides on the command line: objective.beta=4",
         "feed" * 16,
         "torch 2.6.0",
         "0123abc",
@@ -98,7 +99,7 @@ def test_everything_is_inside_the_page(page):
     assert len(set(document.ids)) == len(document.ids)
 
 
-def test_figures_come_in_order_with_words_for_those_who_do_not_see_them(page):
+def test_figures_come_in_order_with_text_for_readers_who_cannot_see_them(page):
     alts = [image["alt"] for image in page().images]
     titles = [alt.split(",")[0].split(" over")[0] for alt in alts]
     assert titles[:3] == ["Latent traversals", "Samples", "Zebra"]
@@ -126,7 +127,7 @@ def test_a_curve_that_is_a_figure_too_is_shown_once(write_run):
     ("state", "facts", "words"),
     [
         ("failed", {"error": "UserError: too few <images>"}, "UserError: too few <images>"),
-        ("running", {}, "The run is going on since"),
+        ("running", {}, "The run has been in progress since"),
         ("interrupted", {"error": "KeyboardInterrupt"}, "interrupted at"),
     ],
 )
@@ -139,7 +140,7 @@ def test_a_run_that_did_not_finish(write_run, state, facts, words):
     assert words in document.text
     assert "It has no final numbers yet." in document.text
     assert "There is no latent explorer for this run: expected a checkpoint" in document.text
-    assert "Curves" not in [title for _, title in document.headings]
+    assert "Training curves" not in [title for _, title in document.headings]
 
 
 def test_collapse_is_said(page):
@@ -157,28 +158,86 @@ def test_test_images_come_before_validation_images(page):
     assert "On the test images the ELBO is \u221233" in page(metrics=final_metrics() | numbers).text
 
 
-def test_nothing_outside_becomes_markup(page):
-    evil = "</script><script>alert(1)</script>"
-    metrics = final_metrics() | {evil: 1.0, "note": evil}
-    document = page(f'+note="{evil}"', metrics=metrics, name="a<b>&c", explorer=True)
-    assert evil in document.text
-    assert "Run a<b>&c" in document.text
+EVIL = "</script><script>alert(1)</script>"
+
+
+def test_nothing_from_outside_becomes_markup(write_run):
+    """Names of runs, figures, metrics and factors, values of options, errors, machines."""
+    score = {"breakdown": {EVIL: 0.5}, "details": {EVIL: EVIL, "checkpoint": EVIL, "step": 3}}
+    metrics = final_metrics() | {
+        EVIL: 1.0, "note": EVIL, f"metrics/{EVIL}": 0.5, "metrics/elbo": -1.0,
+        "scores": {EVIL: score, "elbo": {"details": {"verdict": EVIL}}},
+    }  # fmt: skip
+    folder = write_run(
+        "model=mlp", f'+note="{EVIL}"', metrics=metrics, name="a<b>&c", state="failed", error=EVIL
+    )
+    (folder.figures / "x\" onerror='alert(1)'.svg").write_text("<svg/>")
+    machine = {"cpu": EVIL, "platform": EVIL, "gpus": []}
+    entry = {"machine": machine, "command": [EVIL], "overrides": [EVIL], "versions": {EVIL: EVIL}}
+    folder.provenance.write_text(json.dumps([entry]))
+    paths = write_report(folder.path)
+    html = paths.page.read_text()
+    document = Document(html)
     assert document.open == []
+    assert EVIL not in html
+    assert "Run a<b>&c" in document.text
+    assert document.text.count(EVIL) > 15
+    assert html.count("<script") == html.count("</script") == 4  # of the explorer
+    assert all(set(image) == {"src", "alt"} for image in document.images)
+    assert_no_html(paths.markdown.read_text())
 
 
-def test_a_page_without_data_still_has_the_explorer(write_run):
+def assert_no_html(markdown):
+    """Outside of code, nothing of the Markdown could be an element or an entity of HTML."""
+    plain = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", markdown)
+    assert "<" not in plain
+    assert "<" in html.unescape(plain)
+
+
+def test_the_policy_of_the_page_allows_nothing_from_elsewhere(write_run):
+    html = write_report(write_run("model=mlp").path).page.read_text()
+    head = html[: html.index("<body>")]
+    (policy,) = re.findall('Content-Security-Policy" content="([^"]*)"', head)
+    assert policy.split("; ") == [
+        "default-src 'none'",
+        "img-src data:",
+        "style-src 'unsafe-inline'",
+        "script-src 'unsafe-inline'",
+    ]
+
+
+def test_a_run_has_its_report_as_markdown_too(write_run):
+    folder = write_run("model=mlp", metrics=final_metrics() | SCORES)
+    paths = write_report(folder.path)
+    text = paths.markdown.read_text()
+    titles = re.findall("^## (.*)", text, re.M)
+    # The explorer needs a browser.
+    assert titles == ["Summary", "Figures", "Scores", "Training curves", "Config", "Provenance"]
+    assert text.startswith("# Run run finished\n")
+    assert "- MIG: 0.125 \\[0.100, 0.150\\]" in text
+    assert "| by factor | shape | scale |" in text
+    assert "the largest KL is 2.25 nats, of z1" in text
+    linked = re.findall(r"\]\(([^)]+)\)", text)
+    assert linked[:2] == ["figures/traversals.png", "figures/samples.png"]
+    assert linked[3:] == [
+        f"report_figures/{name}.svg" for name in ("loss", "elbo", "kl_of_each_latent")
+    ]
+    page = Document(paths.page.read_text())
+    assert len(page.images) == len(linked)
+    assert all((folder.path / link).exists() for link in linked)
+
+
+def test_markdown_elsewhere_links_to_the_figures_of_the_run(write_run, tmp_path):
     folder = write_run("model=mlp")
-    config = folder.config.read_text()
-    content = torch.load(folder.last_checkpoint, weights_only=True)
-    content["config"]["data"]["root"] = "/nowhere/images.npy"
-    torch.save(content, folder.last_checkpoint)
-    assert "/nowhere" not in config
-    text = Document(write_report(folder.path).page.read_text()).text
-    assert "No data images to start from:" in text
-    assert "draw from the prior" in text
+    paths = write_report(folder.path, tmp_path / "a b" / "page.html", False)
+    assert paths.markdown == tmp_path / "a b" / "page.md"
+    linked = re.findall(r"\]\(([^)]+)\)", paths.markdown.read_text())
+    assert "../run/figures/samples.png" in linked
+    assert "page_figures/loss.svg" in linked
+    assert all((paths.markdown.parent / link).exists() for link in linked)
 
 
-def test_an_explorer_that_can_not_be_is_explained(page, monkeypatch):
-    monkeypatch.setattr("vaelab.report.explorer.decoder.MAX_WEIGHTS", 10)
-    text = page(explorer=True).text
-    assert "There is no latent explorer for this run: its decoder has" in text
+def test_a_second_report_does_not_take_the_figures_of_the_first_for_the_runs(write_run):
+    folder = write_run("model=mlp")
+    first, second = (write_report(folder.path).page.read_text() for _ in range(2))
+    assert first == second

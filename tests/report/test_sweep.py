@@ -1,4 +1,4 @@
-"""The page of several runs: what became of them, their cells, who is best, what was left out."""
+"""The report of several runs: their states and settings, the answer, the best, what is left out."""
 
 import json
 import re
@@ -6,20 +6,20 @@ import re
 import pytest
 
 from vaelab.errors import UserError
-from vaelab.report import sweep, write_report
+from vaelab.report import sweep_page, write_report
 from vaelab.runs.folder import RunFolder
 
 from .conftest import SCORES, final_metrics
-from .test_page import Document
+from .test_page import EVIL, Document, assert_no_html
 
 
 @pytest.fixture
 def several(write_run, tmp_path):
-    """Three finished runs of other beta and width, and a failed one."""
+    """Three finished runs that differ in beta and width, and a failed one."""
     for number, (beta, width, elbo) in enumerate([(1, 8, -30.0), (4, 16, -20.0), (16, 8, -40.0)]):
-        words = ("model=mlp", f"objective.beta={beta}", f"model.hidden=[{width}]")
+        overrides = ("model=mlp", f"objective.beta={beta}", f"model.hidden=[{width}]")
         metrics = final_metrics(elbo) | SCORES | {"metrics/mig": 0.1 * number}
-        write_run(*words, name=f"sweep/time/{number}", metrics=metrics)
+        write_run(*overrides, name=f"sweep/time/{number}", metrics=metrics)
     failed = write_run("model=mlp", name="sweep/time/3", state="failed", error="ValueError: it")
     failed.metrics.unlink()
     return tmp_path / "sweep"
@@ -39,10 +39,10 @@ def edit(path, **changes):
     path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
 
 
-def test_what_became_of_the_runs(several):
+def test_states_of_the_runs(several):
     text = text_of(several, with_explorer=False).text
     assert "4 runs: 3 finished, 1 failed." in text
-    # model.hidden and the widths interpolated from it are one setting.
+    # model.hidden and the widths interpolated from it are one option.
     assert "They differ in model.hidden (" in text
     assert (
         "1 run is missing from all that follows: run state error time/3 failed ValueError: it"
@@ -53,51 +53,159 @@ def test_what_became_of_the_runs(several):
 
 def test_the_best_run_has_the_explorer(several):
     document = text_of(several)
-    assert "the largest validation ELBO has time/1 ( \u221220); in the middle is time/0" in (
-        document.text.replace("(\u2212", "( \u2212")
+    assert (
+        "The highest validation ELBO of 3 runs is that of time/1 (\u221220); the median run is "
+        "time/0 (\u221230)." in document.text
     )
     assert ("h2", "Latent explorer of time/1") in document.headings
     assert ("h2", "Latent explorer of time/1") not in text_of(several, with_explorer=False).headings
 
 
 def test_the_best_is_by_the_number_that_was_asked_for(several):
-    assert "the largest MIG has `time/2` (0.2000)" in markdown_of(several, by="metrics/mig")
-    assert "the least validation KL has" in markdown_of(several, by="val/kl")
-    with pytest.raises(UserError, match=r"--by expects a number .* metrics/mig"):
+    text = markdown_of(several, by="metrics/mig")
+    assert "The highest MIG of 3 runs is that of `time/2` (0.2000)" in text
+    # The ELBO is shown beside it.
+    assert "The highest validation ELBO of 3 runs is that of `time/1`" in text
+    assert text.index("is that of `time/2`") < text.index("is that of `time/1`")
+    assert ("h2", "Latent explorer of time/2") in text_of(several, by="metrics/mig").headings
+    text = markdown_of(several, by="val/kl")
+    assert "The lowest validation KL of 3 runs is that of" in text
+    with pytest.raises(UserError, match=r"by expects a number .* did you mean metrics/mig"):
         write_report(several, by="metrics/mgi")
 
 
 def test_nan_is_never_best(several):
     RunFolder(several / "time" / "0").add_metrics({"val/elbo": float("nan")})
     text = text_of(several, with_explorer=False).text
-    assert "validation ELBO has time/1" in text
+    assert "The highest validation ELBO of 2 runs is that of time/1" in text
     assert "ELBO: no finite number in 1 of 3 finished runs, time/0" in text
 
 
 def test_figures_beyond_the_budget_are_named(several, monkeypatch):
     assert "Left out" not in text_of(several, with_explorer=False).text
-    monkeypatch.setattr(sweep, "FIGURE_BYTES", 100)  # one of these PNG has 70 bytes
+    monkeypatch.setattr(sweep_page, "FIGURE_BYTES", 100)  # one of these PNG has 70 bytes
     document = text_of(several, with_explorer=False)
     assert document.text.count("Left out to keep this page small") == 4
     assert "time/3/figures/zebra.png" in document.text
 
 
-def test_many_runs_are_not_told_one_by_one(several, monkeypatch):
-    monkeypatch.setattr(sweep, "MAX_RUNS", 3)
+def test_many_runs_are_not_shown_one_by_one(several, monkeypatch):
+    monkeypatch.setattr(sweep_page, "MAX_RUNS", 3)
     document = text_of(several, with_explorer=False)
-    assert "The 4 runs are in scores.csv" in document.text
+    assert "The numbers of the 4 runs are in scores.csv" in document.text
     assert "zebra" not in document.text
 
 
-def test_cells_have_the_median_over_their_seeds(write_sweep):
+def test_settings_have_the_median_over_their_seeds(write_sweep):
+    folder, runs = write_sweep(betas=(1, 4), seeds=range(4))
+    for run, value in zip(runs, (0.5, 0.1, 0.2, 0.3, 0.25, 0.75, 0.35, 0.45), strict=True):
+        edit(run / "metrics.json", **{"metrics/mig": value})
+    text = markdown_of(folder)
+    rows = table_of(text, "`objective.beta`")
+    assert [row["`objective.beta`"] for row in rows] == ["`1`", "`4`"]
+    assert [row["MIG"] for row in rows] == ["0.2500 [0.1000, 0.5000]", "0.4000 [0.2500, 0.7500]"]
+    assert "the median over its seeds \\[95 % bootstrap interval\\]; n: finished runs" in text
+    assert "bootstrap intervals of so few are too narrow" in text
+    rows = table_of(markdown_of(folder, statistic="mean"), "`objective.beta`")
+    assert rows[0]["MIG"].startswith("0.2750 [")
+
+
+def test_fewer_than_four_runs_have_a_range(write_sweep):
+    """Their bootstrap interval is no interval of 95 %."""
     folder, runs = write_sweep(betas=(1, 4), seeds=range(3))
     for run, value in zip(runs, (0.5, 0.1, 0.2, 0.25, 0.75, 0.35), strict=True):
         edit(run / "metrics.json", **{"metrics/mig": value})
-    rows = table_of(markdown_of(folder), "`objective.beta`")
-    assert [row["`objective.beta`"] for row in rows] == ["`1`", "`4`"]
-    assert [row["MIG"] for row in rows] == ["0.2000 [0.1000, 0.5000]", "0.3500 [0.2500, 0.7500]"]
+    text = markdown_of(folder)
+    rows = table_of(text, "`objective.beta`")
+    ranges = ["0.2000 (0.1000 to 0.5000)", "0.3500 (0.2500 to 0.7500)"]
+    assert [row["MIG"] for row in rows] == ranges
+    assert "the median over its seeds (smallest to largest value); n: finished runs" in text
+    settings = text[text.index("## Settings") : text.index("## Metrics against")]
+    assert "95 %" not in settings
     rows = table_of(markdown_of(folder, statistic="mean"), "`objective.beta`")
-    assert rows[0]["MIG"].startswith("0.2667 [")
+    assert rows[0]["MIG"] == "0.2667 (0.1000 to 0.5000)"
+
+
+MIG_OF_SIX = {
+    "2 seeds cannot separate it from beta 1 or beta 8": (0.045, 0.066, 0.041, 0.116, 0.016, 0.067),
+    "2 seeds cannot separate it from beta 8": (0.01, 0.011, 0.061, 0.0605, 0.06, 0.0603),
+    "with 2 seeds, it differs from every other setting": (0.01, 0.011, 0.09, 0.091, 0.05, 0.051),
+}
+
+
+@pytest.mark.parametrize(("ending", "values"), list(MIG_OF_SIX.items()))
+def test_the_answer_is_a_sentence_on_top(write_sweep, ending, values):
+    folder, runs = write_sweep(betas=(1, 4, 8), seeds=(0, 1))
+    for run, value in zip(runs, values, strict=True):
+        edit(run / "metrics.json", **{"metrics/mig": value})
+    text = markdown_of(folder, by="metrics/mig")
+    first, second = text.split("\n\n")[2:4]
+    low, high = sorted(values[2:4])
+    numbers = [f"{one:.3g}" for one in ((low + high) / 2, low, high)]
+    assert first.startswith("beta 4 has the highest median MIG, ")
+    assert [float(one) for one in re.findall(r"0\.\d+", first)] == pytest.approx(
+        [float(one) for one in numbers], rel=1e-2
+    )
+    assert first.endswith(f"; {ending} (Tukey's test, 5 %).")
+    assert second.startswith("beta 1 has the highest median validation ELBO, ")
+
+
+def test_the_answer_without_seeds_or_with_one_setting(write_sweep):
+    text = markdown_of(write_sweep(betas=(1, 4), seeds=[0])[0])
+    assert "with one seed per setting, the differences may all be due to the seed." in text
+
+
+def test_the_answer_of_one_setting(write_sweep):
+    text = markdown_of(write_sweep(betas=(4,), seeds=(0, 1))[0])
+    assert re.search("There is one setting; its median validation ELBO is .* over 2 seeds.", text)
+
+
+def test_the_answer_of_many_settings_names_a_few(write_sweep):
+    """Of one number with noise larger than its range, all others may be as good."""
+    folder, runs = write_sweep(betas=range(1, 9), seeds=(0, 1))
+    for i, run in enumerate(runs):
+        value = [9.0, 9.1] if i // 2 < 6 else [-500.0, -500.1]
+        edit(run / "metrics.json", **{"val/elbo": value[i % 2] + i / 1e3})
+    text = markdown_of(folder)
+    assert "2 seeds cannot separate it from 5 other settings (Tukey's test, 5 %)." in text
+    for i, run in enumerate(runs):
+        edit(run / "metrics.json", **{"val/elbo": [9.0, 10.0][i % 2] + i / 1e3})
+    assert "2 seeds cannot separate it from any other setting" in markdown_of(folder)
+
+
+def test_the_metric_that_the_sweep_was_evaluated_by_comes_first(write_sweep):
+    folder, runs = write_sweep(betas=(1, 4), seeds=(0, 1))
+    evaluation = "\nevaluation:\n  sap: {}\n  dci_disentanglement: {}\n"
+    for run in runs:
+        config = (run / "config.yaml").read_text()
+        assert "\nevaluation: {}\n" in config
+        (run / "config.yaml").write_text(config.replace("\nevaluation: {}\n", evaluation))
+    text = markdown_of(folder)
+    metrics = re.findall("has the (?:high|low)est median (.*?), ", text)
+    assert metrics == ["DCI disentanglement", "validation ELBO"]
+    assert re.findall("The highest (.*?) of 4 runs is that of", text) == metrics
+    assert re.findall("The highest (.*?) of 4", markdown_of(folder, by="metrics/sap"))[0] == "SAP"
+
+
+def test_names_from_outside_are_no_markup(write_sweep):
+    """Names of runs, options and groups, values and errors."""
+    folder, runs = write_sweep(data=("mnist", "fashion_mnist"), betas=(1, 4), seeds=(0, 1))
+    for i, run in enumerate(runs):
+        config = (run / "config.yaml").read_text() + f"\n'../*x*|<b>': {i}\n'<u>_y_': 'a|<s>*b*'\n"
+        (run / "config.yaml").write_text(config.replace("vaelab.data.MNIST", f"'<i>{EVIL}</i>'"))
+        (run / "metrics.json").write_text(
+            (run / "metrics.json").read_text().replace("metrics/sap", "metrics/<em>*_sap")
+        )
+    (runs[0] / "status.json").write_text(json.dumps({"state": "failed", "error": EVIL}))
+    runs[1].rename(runs[1].with_name("*<q>* `name`"))
+    paths = write_report(folder, where=["objective=BetaVAE"], with_explorer=False)
+    page = paths.page.read_text()
+    assert not re.search("<(b|u|s|i|em|q)>(?!4 runs|1 run|[^<]*</b>)", page)
+    assert EVIL not in page
+    assert Document(page).open == []
+    assert_no_html(paths.markdown.read_text())
+    written = {path.parent for path in folder.parent.rglob("*against*")}
+    assert written == {folder / "figures"}
 
 
 def table_of(markdown, head):
@@ -133,10 +241,10 @@ def test_runs_without_numbers_are_counted_and_named(write_sweep):
 def test_data_sets_have_their_own_tables_and_best_runs(write_sweep):
     folder, _ = write_sweep(data=("mnist", "fashion_mnist"), betas=(1, 4), seeds=range(2))
     text = markdown_of(folder)
-    assert "ELBOs don't compare between data sets" in text
+    assert "ELBOs are not comparable between data sets" in text
     assert text.count("### MNIST") == text.count("### Fashion-MNIST") >= 5
-    assert text.count("the largest validation ELBO has `data-mnist_") == 1
-    assert text.count("the largest validation ELBO has `data-fashion_mnist_") == 1
+    assert text.count("The highest validation ELBO of 4 runs is that of `data-mnist_") == 1
+    assert text.count("The highest validation ELBO of 4 runs is that of `data-fashion_mnist_") == 1
     assert "explorer" not in text_of(folder).text
 
 
@@ -146,7 +254,7 @@ def test_an_objective_that_differs_does_not_hide_its_beta(write_sweep):
         config = (run / "config.yaml").read_text()
         assert "vaelab.objectives.BetaVAE" in config
         (run / "config.yaml").write_text(config.replace("objectives.BetaVAE", "objectives.Other"))
-    # Each objective has one beta, which its name then tells.
+    # Each objective has one beta, which its name then determines.
     assert len(table_of(markdown_of(folder), "`objective`")) == 2
     (runs[2] / "config.yaml").write_text(config.replace("beta: 1", "beta: 9"))
     assert len(table_of(markdown_of(folder), "`objective.beta`")) == 3
@@ -165,12 +273,15 @@ def test_where_keeps_some_runs(write_sweep, conditions, num):
 @pytest.mark.parametrize(
     ("condition", "sentence"),
     [
-        ("objective.bta=4", "no run has a setting objective.bta; did you mean objective.beta"),
-        ("objective.beta", "--where expects setting=value, got objective.beta"),
-        ("objective.beta=3", "expects runs of which some have 3, got 1, 4; choose one of these"),
+        ("objective.bta=4", "no run has an option 'objective.bta'; did you mean objective.beta"),
+        ("objective.beta", "where expects option=value, got 'objective.beta'"),
+        (
+            "objective.beta=3",
+            "where expects a value that runs have, got objective.beta=3; objective.beta is 1, 4",
+        ),
     ],
 )
-def test_where_that_fits_no_run_is_refused(write_sweep, condition, sentence):
+def test_where_that_fits_no_run_is_rejected(write_sweep, condition, sentence):
     folder, _ = write_sweep(betas=(1, 4), seeds=[0])
     with pytest.raises(UserError, match=sentence):
         write_report(folder, where=[condition])
@@ -182,6 +293,7 @@ def test_where_that_fits_no_run_is_refused(write_sweep, condition, sentence):
         ("metrics.json", "{"),
         ("metrics.json", "[1]"),
         ("metrics.json", '{"scores": 3, "val/elbo": -1}'),
+        ("metrics.json", '{"evaluations": [1], "val/elbo": -1}'),
         ("config.yaml", "a: ["),
         ("config.yaml", "- 1"),
         ("status.json", "[]"),
@@ -211,7 +323,7 @@ def test_only_failed_runs_give_a_page_that_says_so(write_sweep):
     assert [title for level, title in document.headings if level == "h2"] == ["Runs"]
 
 
-def test_a_run_of_an_older_version_has_absent_settings(write_sweep):
+def test_a_run_of_an_older_version_lacks_options(write_sweep):
     folder, runs = write_sweep(betas=(1, 4), seeds=[0])
     config = (runs[0] / "config.yaml").read_text()
     (runs[0] / "config.yaml").write_text(config.replace("channels_last: true\n", ""))
@@ -238,11 +350,11 @@ def test_without_udr_the_command_that_adds_it_is_given(write_sweep):
 def test_variance_without_seeds_is_not_made_up(write_sweep):
     folder, _ = write_sweep(betas=(1, 4, 16), seeds=[0])
     text = markdown_of(folder)
-    assert "Seed and settings can't be told apart" in text
+    assert "Seed and options cannot be separated" in text
     assert "so that there are no intervals" in text
 
 
-def test_markdown_and_page_have_the_same_tables_and_pictures(write_sweep):
+def test_markdown_and_page_have_the_same_tables_and_figures(write_sweep):
     folder, _ = write_sweep(betas=(1, 4, 16), latents=(2, 8), seeds=range(2))
     written = write_report(folder, with_explorer=False)
     text, page = written.markdown.read_text(), written.page.read_text()
@@ -257,7 +369,7 @@ def test_markdown_and_page_have_the_same_tables_and_pictures(write_sweep):
         assert " ".join(number.replace("`", "").split()) in document.text
 
 
-def test_own_pictures_of_best_and_median_run_stand_side_by_side(several):
+def test_figures_of_best_and_median_run_stand_side_by_side(several):
     text = markdown_of(several)
     assert "(figures/best_traversals.png)" in text
     assert "(figures/median_traversals.png)" in text

@@ -1,32 +1,35 @@
 """Which targets a command line asks for, at which scale."""
 
+import argparse
+
 import pytest
 
-from vaelab.cli import hydra_app as commands
+from vaelab.cli import hydra_app
+from vaelab.cli import reproduce as program
 from vaelab.errors import UserError
-from vaelab.reproduction.catalogue import targets
-from vaelab.reproduction.command_line import read_command
+from vaelab.reproduction.command_line import build_parser, parse_arguments
+from vaelab.reproduction.targets import read_targets
 
-FOLDER = commands.CONF / commands.TARGETS
-
-
-def read(*words):
-    return read_command(words, FOLDER)
+FOLDER = hydra_app.CONF / program.TARGETS
 
 
-def test_names_and_words_in_any_order():
-    asked = read("C1", "num_threads=1", "--scale", "cpu", "c2", "model.hidden=[4]")
-    assert asked.names == ["c1", "c2"]
-    assert asked.hydra_words("c2") == [
+def parse(*typed):
+    return parse_arguments(typed, FOLDER)
+
+
+def test_targets_and_overrides_in_any_order():
+    arguments = parse("C1", "num_threads=1", "--scale", "cpu", "c2", "model.hidden=[4]")
+    assert arguments.names == ["c1", "c2"]
+    assert arguments.hydra_arguments("c2") == [
         *("experiment=reproduce/c2", "num_threads=1", "model.hidden=[4]"),
     ]
 
 
-def test_smoke_runs_lie_under_another_name():
-    asked = read("f1", "--scale=smoke")
-    assert asked.names == ["f1"]
-    assert asked.smoke
-    assert "name=f1_smoke" in asked.hydra_words("f1")
+def test_smoke_runs_have_another_folder():
+    arguments = parse("f1", "--scale=smoke")
+    assert arguments.names == ["f1"]
+    assert arguments.smoke
+    assert "name=f1_smoke" in arguments.hydra_arguments("f1")
 
 
 @pytest.mark.parametrize(
@@ -39,56 +42,66 @@ def test_smoke_runs_lie_under_another_name():
     ],
 )
 def test_counterpart_of_the_other_scale(name, scale, runs):
-    assert read(name, "--scale", scale).names == runs
+    assert parse(name, "--scale", scale).names == runs
 
 
 def test_counterparts_are_targets_of_the_other_scale():
-    known = targets(FOLDER)
+    known = read_targets(FOLDER)
     for target in known.values():
         if target.counterpart:
             assert known[target.counterpart].scale != target.scale
 
 
 @pytest.mark.parametrize(("name", "scale"), [("e1", "full"), ("c1", "full"), ("f5", "cpu")])
-def test_target_without_counterpart_is_refused(name, scale):
+def test_target_without_counterpart_is_rejected(name, scale):
     with pytest.raises(UserError, match=f"a counterpart of that scale, got {name}"):
-        read(name, "--scale", scale)
+        parse(name, "--scale", scale)
 
 
-def test_scale_without_names_is_all_of_it():
-    known = targets(FOLDER)
-    assert read("--scale", "full").names == [name for name in known if name.startswith("f")]
-    assert not set(read("--scale", "cpu").names) & set(read("--scale", "full").names)
-    assert read("--scale", "smoke").names == list(known)
+def test_scale_without_targets_means_all_of_that_scale():
+    known = read_targets(FOLDER)
+    assert parse("--scale", "full").names == [name for name in known if name.startswith("f")]
+    assert not set(parse("--scale", "cpu").names) & set(parse("--scale", "full").names)
+    assert parse("--scale", "smoke").names == list(known)
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("typed", "sentence"),
     [
-        ([], "got no target; choose of c1, c2"),
-        (["c11"], "got c11; did you mean c1"),
+        ([], "got no target; use one of c1, c2"),
+        (["c11"], "TARGET expects one of c1, c2, .*got 'c11'; did you mean c1"),
         (["c1", "-m"], "got -m; leave it out"),
-        (["c1", "--record", "--scale", "smoke"], "--record expects a run that is judged"),
+        (["c1", "--record", "--scale", "smoke"], "--record expects full-size runs"),
     ],
 )
-def test_what_makes_no_sense_is_refused(words, sentence):
+def test_contradictory_arguments_are_rejected(typed, sentence):
     with pytest.raises(UserError, match=sentence):
-        read(*words)
+        parse(*typed)
 
 
-def test_options_of_hydra_reach_it():
-    assert read("c1", "--cfg", "job").hydra_words("c1")[-2:] == ["--cfg", "job"]
-    assert read("c1", "hydra/launcher=local").words == ["hydra/launcher=local"]
+def test_options_of_hydra_are_passed_on():
+    assert parse("c1", "--cfg", "job").hydra_arguments("c1")[-2:] == ["--cfg", "job"]
+    assert parse("c1", "hydra/launcher=local").overrides == ["hydra/launcher=local"]
 
 
 def test_headers_are_read(tmp_path):
-    known = targets(FOLDER)
-    assert known["c1"].what.startswith("the VAE of pytorch/examples on grey MNIST")
+    known = read_targets(FOLDER)
+    assert known["c1"].title.startswith("the losses of the VAE example of PyTorch")
     for target in known.values():
-        assert target.what.endswith("."), target.name
-        assert {"Source", "Command", "Expected", "Time"} <= set(target.facts), target.name
-        assert f"reproduce.py {target.name}" in target.facts["Command"]
-        assert len(target.facts["Time"]) > 5
+        assert target.title.endswith("."), target.name
+        assert set(target.header) == {"Source", "Command", "Expected", "Time", "Hardware"}
+        assert f"reproduce.py {target.name}" in target.header["Command"]
+        assert len(target.header["Time"]) > 5
     (tmp_path / "x1.yaml").write_text("# X1: nothing.\ntarget: {}\n")
-    with pytest.raises(UserError, match=r"expects target.scale: cpu or full, got None"):
-        targets(tmp_path)
+    with pytest.raises(
+        UserError, match=r"target.scale in .*x1.yaml expects one of cpu, full, got None"
+    ):
+        read_targets(tmp_path)
+
+
+def test_help_describes_every_argument():
+    for action in build_parser()._actions:
+        assert action.help == argparse.SUPPRESS or len(action.help) > 20
+    text = build_parser().format_help()
+    for word in ("TARGET | KEY=VALUE", "--scale", "--list", "--record", "--cfg", "examples:"):
+        assert word in text

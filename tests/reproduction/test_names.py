@@ -1,19 +1,20 @@
-"""Every name that a target's file has is one that its numbers will have, without its training."""
+"""Every number that the YAML of a target names will be measured; checked without training."""
 
 import numpy as np
 import pytest
 
 from vaelab import build
-from vaelab.cli import hydra_app as commands
-from vaelab.reproduction import oracles
-from vaelab.reproduction.catalogue import targets
-from vaelab.reproduction.runs import TargetRun, combinations
-from vaelab.reproduction.target import absent
+from vaelab.cli import hydra_app
+from vaelab.cli import reproduce as program
+from vaelab.reproduction import checks
+from vaelab.reproduction.reproduce import find_unmeasured
+from vaelab.reproduction.runs import TargetRun, expand_runs
+from vaelab.reproduction.targets import read_targets
 from vaelab.runs.folder import RunFolder
 from vaelab.train import train
 
-MEASURED = ("e4", "e5", "e5_bounds")  # in test_target.py, as they are
-NAMES = [n for n in targets(commands.CONF / commands.TARGETS) if n not in MEASURED]
+MEASURED = ("e4", "e5", "e5_bounds")  # in test_reproduce.py, as they are
+NAMES = [n for n in read_targets(hydra_app.CONF / program.TARGETS) if n not in MEASURED]
 SMALL = {
     "e3": ["target.measure.num_images=200", "target.measure.num_batches=1"],
     "e6": ["data=dsprites_small"],
@@ -21,7 +22,7 @@ SMALL = {
 SCORES = {
     "dci": ["dci_disentanglement", "dci_completeness", "dci_informativeness"],
     "importance_weighted": ["importance_weighted_bound"],
-}  # of the others one of their own name
+}  # the others have one score, of their own name
 
 
 @pytest.fixture(scope="module")
@@ -47,53 +48,53 @@ def names_of(tiny_run):
 
 
 @pytest.fixture
-def unknown(compose, names_of, tiny_run, monkeypatch):
-    """Target, words -> the names of its file that nothing would be measured under."""
+def unmeasured(compose, names_of, tiny_run, monkeypatch):
+    """Target, overrides -> the names in its YAML under which nothing would be measured."""
 
     def runs_of(name):
         cfg = compose(f"experiment=reproduce/{name}")
         rng = np.random.default_rng(0)
         runs = [
             TargetRun(
-                {"target": name} | dict(word.split("=", 1) for word in words),
+                {"target": name} | dict(override.split("=", 1) for override in line),
                 {one: float(rng.normal()) for one in names_of(cfg)},
             )
-            for words in combinations(cfg)
+            for line in expand_runs(cfg)
         ]
-        return [*runs, *(run for other in cfg.target.get("of", []) for run in runs_of(other))]
+        return [*runs, *(run for other in cfg.target.get("runs_of", []) for run in runs_of(other))]
 
-    def check(name, *words):
-        cfg = compose(f"experiment=reproduce/{name}", *SMALL.get(name, ()), *words)
+    def check(name, *overrides):
+        cfg = compose(f"experiment=reproduce/{name}", *SMALL.get(name, ()), *overrides)
         runs = runs_of(name)
         if cfg.target.get("train"):
             numbers = dict.fromkeys([*names_of(cfg), "test/elbo_at_mean"], 0.0)
         elif name == "e1":
-            monkeypatch.setattr(oracles, "grid", lambda: np.zeros((9, 5), int))
-            nothing = {one: (lambda *_, **__: 0.0, {}) for one in oracles.SCORES}
-            monkeypatch.setattr(oracles, "SCORES", nothing)
-            monkeypatch.setattr(oracles, "ROWS", {})
+            monkeypatch.setattr(checks, "factor_grid", lambda: np.zeros((9, 5), int))
+            nothing = {one: (lambda *_, **__: 0.0, {}) for one in checks.ORACLE_SCORES}
+            monkeypatch.setattr(checks, "ORACLE_SCORES", nothing)
+            monkeypatch.setattr(checks, "NUM_IMAGES", {})
             numbers = build.build(cfg.target.measure, _partial_=True)(cfg)
         else:
             numbers = build.build(cfg.target.measure, _partial_=True)(runs or cfg)
-        return absent(cfg.target, numbers, runs, tiny_run)
+        return find_unmeasured(cfg.target, numbers, runs, tiny_run)
 
     return check
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_will_be_measured(unknown, name):
-    assert unknown(name) == []
+def test_every_name_will_be_measured(unmeasured, name):
+    assert unmeasured(name) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "found"),
+    ("name", "overrides", "found"),
     [
-        ("c2", ["target.shown=[test/elbo,test/kll]"], ["test/kll"]),
+        ("c2", ["target.columns=[test/elbo,test/kll]"], ["test/kll"]),
         ("c2", ["target.expected=[{number: test/kl sinks, at_least: 1}]"], ["test/kl sinks"]),
         ("c1", ["target.expected=[{number: train/los, step: 3, at_least: 1}]"], ["train/los"]),
         ("f3", ["target.expected=[{number: val/elbo at f3, minus: x, at_least: 0}]"], ["x"]),
         ("f8", ["target.printed=[metrics/mig share of seeds]"], ["metrics/mig share of seeds"]),
     ],
 )
-def test_a_misspelt_name_is_told(unknown, name, words, found):
-    assert unknown(name, *words) == found
+def test_a_misspelt_name_is_found(unmeasured, name, overrides, found):
+    assert unmeasured(name, *overrides) == found

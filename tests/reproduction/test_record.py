@@ -4,14 +4,15 @@ import dataclasses
 
 import pytest
 
-from vaelab.cli import hydra_app as commands
+from vaelab.cli import hydra_app
+from vaelab.cli import reproduce as program
 from vaelab.errors import UserError
-from vaelab.reproduction.catalogue import targets
-from vaelab.reproduction.record import listing, read_table, record, row_of
+from vaelab.reproduction.record import format_list, make_row, read_table, replace_row
+from vaelab.reproduction.targets import read_targets
 from vaelab.reproduction.verdict import Outcome, Verdict
 
-KNOWN = targets(commands.CONF / commands.TARGETS)
-TEXT = commands.RECORD.read_text()
+KNOWN = read_targets(hydra_app.CONF / program.TARGETS)
+TEXT = program.RECORD.read_text()
 MACHINE = {"gpus": [], "cpu": "a CPU"}
 
 
@@ -39,19 +40,19 @@ def test_numbers_of_a_row_are_those_of_its_target(compose):
         assert (reached == total) == (row.verdict == "reached"), name
 
 
-def test_listing_says_what_is_measured_and_the_last_verdict():
-    text = listing(KNOWN, read_table(TEXT))
+def test_list_has_titles_and_the_last_verdicts():
+    text = format_list(KNOWN, read_table(TEXT))
     assert "c3         cpu   NOT reached 3 of 4, 2026-" in text
-    assert "how many latents a plain VAE uses on grey MNIST" in text
+    assert "how many latents a plain VAE uses on greyscale MNIST" in text
     assert "f8         full  not measured\n" in text
-    assert "15 runs of about 40 seconds on one core" in text
+    assert "15 runs of about 40 seconds on one CPU core" in text
 
 
 def test_record_changes_the_row_of_its_target_alone(tmp_path):
     file = tmp_path / "reproduction.md"
     file.write_text(TEXT)
     command = "python scripts/reproduce.py f3 trainer=gpu"
-    record(file, row_of(outcome("f3", True, True, False), MACHINE, command))
+    replace_row(file, make_row(outcome("f3", True, True, False), MACHINE, command))
     changed = read_table(file.read_text())
     assert changed["f3"].verdict == "NOT reached"
     assert changed["f3"].reached == "2 of 3"
@@ -60,17 +61,17 @@ def test_record_changes_the_row_of_its_target_alone(tmp_path):
     assert [new for old, new in pairs if old != new] == [str(changed["f3"])]
 
 
-def test_record_of_a_target_without_a_row_is_refused(tmp_path):
+def test_record_of_a_target_without_a_row_is_rejected(tmp_path):
     file = tmp_path / "reproduction.md"
-    row = row_of(outcome("c99", True), MACHINE, "x")
+    row = make_row(outcome("c99", True), MACHINE, "x")
     with pytest.raises(UserError, match="got an installed package without it"):
-        record(file, row)
+        replace_row(file, row)
     file.write_text(TEXT)
     with pytest.raises(UserError, match="expects a row of c99"):
-        record(file, row)
+        replace_row(file, row)
     assert file.read_text() == TEXT
 
 
 def test_gpu_is_the_machine_where_there_is_one():
-    row = row_of(outcome("c1", True), {"gpus": ["H200"], "cpu": "a CPU"}, "x")
+    row = make_row(outcome("c1", True), {"gpus": ["H200"], "cpu": "a CPU"}, "x")
     assert dataclasses.asdict(row)["machine"] == "H200"

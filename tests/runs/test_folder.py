@@ -14,17 +14,19 @@ import torch
 
 from vaelab.errors import UserError
 from vaelab.files import write_json
+from vaelab.runs.checkpoint import save_checkpoint
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.heartbeat import heartbeat
 from vaelab.runs.provenance import provenance
 from vaelab.runs.status import STALE_AFTER_SECONDS, start_time
 
+CONFIG = "seed: 0\n"
+
 
 @pytest.fixture
 def folder(tmp_path):
     folder = RunFolder(tmp_path / "name" / "time")
-    folder.claim()
-    folder.config.write_text("seed: 0\n")
+    folder.claim(CONFIG)
     return folder
 
 
@@ -53,14 +55,14 @@ def test_claim_makes_the_folder_and_says_running(folder):
 def test_a_second_claim_is_refused_and_touches_nothing(folder):
     folder.add_metrics({"val/elbo": -1.0})
     before = snapshot(folder)
-    with pytest.raises(UserError, match=r"already holds one; go on with it by resume="):
-        RunFolder(folder.path).claim()
+    with pytest.raises(UserError, match=r"already holds one; resume it with resume="):
+        RunFolder(folder.path).claim(CONFIG)
     assert snapshot(folder) == before
 
 
 def test_an_existing_folder_without_a_run_may_be_claimed(tmp_path):
     (tmp_path / "train.log").write_text("hydra was here")
-    RunFolder(tmp_path).claim()
+    RunFolder(tmp_path).claim(CONFIG)
     assert (tmp_path / "train.log").read_text() == "hydra was here"
 
 
@@ -75,40 +77,40 @@ def test_status_of_no_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="expected a run folder"):
         RunFolder(tmp_path).status()
     with pytest.raises(UserError, match="expected a run folder"):
-        RunFolder(tmp_path / "nowhere").reopen()
+        RunFolder(tmp_path / "nowhere").reopen(CONFIG)
 
 
 def test_a_run_killed_right_after_its_claim_counts_as_failed(folder):
     folder.status_file.write_text("")
     assert folder.status()["state"] == "failed"
-    folder.reopen()
+    folder.reopen(CONFIG)
     assert folder.status()["state"] == "running"
 
 
 def test_a_living_process_of_this_host_is_not_robbed(folder):
-    pretend(folder, pid=os.getppid(), began=start_time(os.getppid()))
+    pretend(folder, pid=os.getppid(), process_start=start_time(os.getppid()))
     before = snapshot(folder)
     with pytest.raises(UserError, match=f"process {os.getppid()} is still working"):
-        folder.reopen()
+        folder.reopen(CONFIG)
     assert snapshot(folder) == before
 
 
 def test_a_process_that_has_the_number_of_a_dead_one_is_not_the_run(folder):
-    assert folder.status()["began"] == start_time(os.getpid()) > start_time(1)
-    pretend(folder, pid=os.getppid(), began=start_time(os.getppid()) - 1)
+    assert folder.status()["process_start"] == start_time(os.getpid()) > start_time(1)
+    pretend(folder, pid=os.getppid(), process_start=start_time(os.getppid()) - 1)
     assert folder.status()["state"] == "killed"
-    folder.reopen()
+    folder.reopen(CONFIG)
     assert folder.status()["pid"] == os.getpid()
 
 
 def test_a_run_of_a_system_that_tells_no_beginnings_lives_by_its_number(folder):
-    pretend(folder, pid=os.getppid(), began=None)
+    pretend(folder, pid=os.getppid(), process_start=None)
     assert folder.status()["state"] == "running"
 
 
 def test_a_killed_run_may_be_reopened(folder, dead_pid):
     pretend(folder, pid=dead_pid)
-    folder.reopen()
+    folder.reopen(CONFIG)
     assert folder.status()["pid"] == os.getpid()
 
 
@@ -122,14 +124,14 @@ def test_a_run_on_another_host_lives_while_it_shows_signs_of_life(folder, dead_p
     assert folder.status()["state"] == "running"
     before = snapshot(folder)
     with pytest.raises(UserError, match=rf"process {dead_pid} of elsewhere is still working"):
-        folder.reopen()
+        folder.reopen(CONFIG)
     assert snapshot(folder) == before
 
 
 def test_a_run_on_another_host_that_fell_silent_was_killed(folder):
     pretend(folder, pid=os.getppid(), host="elsewhere", time=long_ago(STALE_AFTER_SECONDS + 20))
     assert folder.status()["state"] == "killed"
-    folder.reopen()
+    folder.reopen(CONFIG)
     assert folder.status()["pid"] == os.getpid()
 
 
@@ -146,10 +148,10 @@ def test_a_task_that_is_started_again_need_not_wait(folder, monkeypatch):
     pretend(folder, host="elsewhere")
     monkeypatch.setenv("VAELAB_TASK", "second")
     with pytest.raises(UserError, match="of elsewhere is still working"):
-        folder.reopen()
+        folder.reopen(CONFIG)
     monkeypatch.setenv("VAELAB_TASK", "first")
     assert folder.status()["state"] == "running"  # what others are told stays the same
-    folder.reopen()
+    folder.reopen(CONFIG)
     assert folder.status()["host"] == socket.gethostname()
 
 
@@ -173,7 +175,7 @@ def test_a_run_shows_signs_of_life(folder, monkeypatch):
 @pytest.mark.parametrize("state", ["finished", "failed", "interrupted"])
 def test_a_stopped_run_may_be_reopened_whoever_has_its_number_now(folder, state):
     pretend(folder, state=state, pid=os.getppid())
-    folder.reopen()
+    folder.reopen(CONFIG)
     assert folder.status()["state"] == "running"
 
 
@@ -201,7 +203,7 @@ def test_a_line_cut_short_by_a_kill_is_no_part_of_the_curve(folder, cut):
 def test_last_step_is_that_of_the_checkpoint_when_first_asked(folder):
     assert RunFolder(folder.path).last_step == 0
     folder.last_checkpoint.parent.mkdir()
-    torch.save({"state_dict": {}, "config": {}, "global_step": 30}, folder.last_checkpoint)
+    save_checkpoint({"state_dict": {}, "config": {}, "global_step": 30}, folder.last_checkpoint)
     assert folder.last_step == 30
     folder.last_checkpoint.unlink()
     assert folder.last_step == 30

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vaelab.errors import UserError
+from vaelab.runs.checkpoint import save_checkpoint
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.loggers import MetricsCSV, tensorboard
 
@@ -20,7 +21,7 @@ def folder(tmp_path):
 
 def checkpoint_at(folder, step):
     folder.last_checkpoint.parent.mkdir()
-    torch.save({"state_dict": {}, "config": {}, "global_step": step}, folder.last_checkpoint)
+    save_checkpoint({"state_dict": {}, "config": {}, "global_step": step}, folder.last_checkpoint)
 
 
 def test_rows_are_appended_as_they_come(folder):
@@ -72,7 +73,7 @@ def test_a_full_disk_is_a_sentence(folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(UserError, match=r"metrics\.csv but got: No space left"):
+    with pytest.raises(UserError, match=r"metrics\.csv, got: No space left"):
         logger.log_metrics({"a": 1}, 1)
 
 

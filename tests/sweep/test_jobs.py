@@ -70,6 +70,28 @@ def test_trained_run_whose_evaluation_was_killed_stays_trained(job):
     assert planned.is_complete()
 
 
+EARLY = "++callbacks.early={_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:val/elbo,"
+EARLY += "mode:max,patience:0,min_delta:1000000}"
+
+
+def test_run_that_stopped_early_is_trained_and_evaluated(job):
+    planned = job(EARLY, *FEW)
+    run_job(planned.path)
+    assert (planned.state(), planned.is_complete()) == ("stopped early", True)
+    assert "metrics/importance_weighted_bound" in planned.folder.read_metrics()
+    assert "1 jobs: 1 stopped early" in next(list_jobs([planned]))
+
+
+def test_run_out_of_time_is_to_be_resumed(job):
+    planned = job("+trainer.max_time='00:00:00:00'", *FEW)
+    run_job(planned.path)
+    assert (planned.state(), planned.is_complete()) == ("out of time", False)
+    assert final_state(FinishedJob(planned)) == "out of time"
+    *_, listed, command = list_jobs([planned])
+    assert listed.strip().startswith("out of time")
+    assert command.startswith("resume with")
+
+
 def test_listing_names_every_command_that_is_left(job, monkeypatch):
     planned = []
     for seed in (0, 1):

@@ -94,13 +94,13 @@ def test_failing_job_does_not_stop_the_sweep(sweep, status, folder):
     code, out, err = sweep("objective.beta=-1,1,2")
     assert code == 2
     assert "error: 1 of 3 jobs did not finish" in err
-    assert "objective.beta expects a weight of at least 0, got -1" in err
+    assert "objective.beta expects a number of at least 0, got -1" in err
     assert "Traceback" not in err
     states = [run.status()["state"] for run in find_runs(folder)]
     assert sorted(states) == ["failed", "finished", "finished"]
     code, out, _ = status(folder.parent)
     assert code == 1
-    assert "failed      objective.beta=-1  objective.beta expects a weight" in out
+    assert "failed        objective.beta=-1  objective.beta expects a number" in out
     assert "resume with" in out
 
 

@@ -21,7 +21,7 @@ def run(compose, tiny, tmp_path):
 
 @pytest.fixture
 def resume():
-    """A run folder -> the same after going on with it."""
+    """A run folder -> the same after resuming it."""
 
     def again(folder):
         words = [f"resume={folder.path}"]

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from vaelab import load_run
-from vaelab.cli.hydra_app import summary
+from vaelab.cli.evaluate import format_evaluation
+from vaelab.cli.train import summary
 from vaelab.errors import UserError
-from vaelab.evaluate import evaluate, table
+from vaelab.evaluate import evaluate
 from vaelab.metrics import AIS, Decomposition, Elbo, ImportanceWeightedBound, ReconstructionError
 from vaelab.report.command import main as report
 from vaelab.runs.folder import RunFolder
@@ -91,7 +92,7 @@ def test_evaluation_gives_what_is_defined(finished):
     assert evaluation.failed == {}
     reconstruction = finished.read_metrics()["test/reconstruction"]
     assert float(evaluation.scores["distortion"]) == pytest.approx(reconstruction, rel=1e-5)
-    assert "nan" not in table(evaluation)
+    assert "nan" not in format_evaluation(evaluation)
 
 
 def test_what_needs_a_density_is_refused_or_left_out(finished):
@@ -100,11 +101,15 @@ def test_what_needs_a_density_is_refused_or_left_out(finished):
         judged(finished, metrics)
     evaluation = judged(finished, metrics, skip_inapplicable=True)
     assert (evaluation.undefined, evaluation.scores) == (["iw", "parts"], {})
-    assert "not for this posterior and prior: iw, parts" in table(evaluation)
+    assert "not for this posterior and prior: iw, parts" in format_evaluation(evaluation)
 
 
 def test_annealed_importance_sampling_needs_no_posterior(finished):
-    evaluation = judged(finished, {"ais": AIS(2, 10, 2, num_bootstrap=0)}, figures=False)
+    evaluation = judged(
+        finished,
+        {"ais": AIS(num_chains=2, num_temperatures=10, num_images=2, num_bootstrap=0)},
+        figures=False,
+    )
     assert float(evaluation.scores["ais_log_likelihood"]) < 0
 
 

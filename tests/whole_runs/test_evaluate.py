@@ -1,4 +1,4 @@
-"""Finished runs are judged by their path alone; training is never changed by being judged."""
+"""Finished runs are evaluated by their path alone; metrics never change training."""
 
 import json
 import shutil
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from vaelab import load_run
+from vaelab.cli.evaluate import format_evaluation
 from vaelab.errors import UserError
-from vaelab.evaluate import evaluate, table
+from vaelab.evaluate import evaluate
 from vaelab.metrics import MIG, UDR, Elbo, Metric, Score, Unsupervised
 from vaelab.metrics.encoded_dataset import EncodedDataset
 
@@ -26,7 +27,7 @@ class Count(Metric):
         return {"count": Score(float(self.value), (0.0, 9.0), {"first": 1.0}, {"codes": "mean"})}
 
 
-class Refuse(Metric):
+class Reject(Metric):
     """Can't be computed."""
 
     def __call__(self, encoded):
@@ -34,7 +35,7 @@ class Refuse(Metric):
 
 
 @pytest.fixture(scope="session")
-def factors_words(tiny, tmp_path_factory):
+def factors_overrides(tiny, tmp_path_factory):
     """The command line of `tiny` on 384 images with factors."""
     root = tmp_path_factory.mktemp("dsprites")
     return (
@@ -45,11 +46,11 @@ def factors_words(tiny, tmp_path_factory):
 
 
 @pytest.fixture
-def with_factors(run, factors_words):
-    """Words -> the folder of a new run on images with factors."""
+def with_factors(run, factors_overrides):
+    """Overrides -> the folder of a new run on images with factors."""
 
-    def new(*words, name="run"):
-        return run(*factors_words, *words, name=name)
+    def new(*overrides, name="run"):
+        return run(*factors_overrides, *overrides, name=name)
 
     return new
 
@@ -61,17 +62,21 @@ def scores(folder, metrics, **options):
 
 
 def test_training_is_the_same_with_metrics(with_factors):
-    words = ("metrics=[mig,unsupervised]", "metrics_every_n_steps=4", "metrics.mig.num_samples=200")
-    judged = with_factors(*words, "metrics.unsupervised.num_samples=200", name="judged")
+    overrides = (
+        "metrics=[mig,unsupervised]",
+        "metrics_every_n_steps=4",
+        "metrics.mig.num_samples=200",
+    )
+    evaluated = with_factors(*overrides, "metrics.unsupervised.num_samples=200", name="evaluated")
     plain = with_factors(name="plain")
     for metric in ("train/loss", "val/elbo"):
-        assert judged.read_curve(metric) == plain.read_curve(metric)
-    first, second = load_run(judged.path), load_run(plain.path)
+        assert evaluated.read_curve(metric) == plain.read_curve(metric)
+    first, second = load_run(evaluated.path), load_run(plain.path)
     assert first.weights_digest == second.weights_digest
-    assert list(judged.read_curve("metrics/mig")) == [4, 8, 12]
-    known = judged.read_metrics()
-    assert known["metrics/mig"] == judged.read_curve("metrics/mig")[12]
-    assert known["scores"]["mig"]["settings"]["step"] == 12
+    assert list(evaluated.read_curve("metrics/mig")) == [4, 8, 12]
+    known = evaluated.read_metrics()
+    assert known["metrics/mig"] == evaluated.read_curve("metrics/mig")[12]
+    assert known["scores"]["mig"]["details"]["step"] == 12
     assert plain.read_curve("metrics/mig") == {}
 
 
@@ -86,11 +91,11 @@ def test_evaluation_gives_what_the_end_of_training_gave(with_factors):
 
 
 def test_resumed_run_has_the_same_metrics(with_factors, resume, at_step):
-    words = ("metrics=[mig]", "metrics_every_n_steps=4", "metrics.mig.num_samples=200")
-    whole = with_factors(*words, name="whole")
+    overrides = ("metrics=[mig]", "metrics_every_n_steps=4", "metrics.mig.num_samples=200")
+    whole = with_factors(*overrides, name="whole")
     at_step(9, lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(BaseException):  # noqa: B017, PT011
-        with_factors(*words, name="stopped")
+        with_factors(*overrides, name="stopped")
     at_step(9, lambda: None)
     stopped = resume(type(whole)(whole.path.parent / "stopped"))
     assert stopped.curves.read_text() == whole.curves.read_text()
@@ -108,12 +113,12 @@ def test_scores_are_added_and_kept(with_factors):
     assert set(after["scores"]) == {"mig", "count"}
     assert after["scores"]["count"]["interval"] == [0.0, 9.0]
     assert after["scores"]["count"]["breakdown"] == {"first": 1.0}
-    assert after["scores"]["count"]["settings"] == {
+    assert after["scores"]["count"]["details"] == {
         "codes": "mean",
         "step": 12,
         "checkpoint": "last",
     }
-    assert "count           1  [0, 9]" in table(first)
+    assert "count           1  [0, 9]" in format_evaluation(first)
 
     assert scores(folder.path, {"count": count})[0].kept == ["count"]
     assert count.value == 1
@@ -122,7 +127,7 @@ def test_scores_are_added_and_kept(with_factors):
     assert count.value == 3
 
 
-def test_new_weights_are_judged_anew(with_factors, resume, compose):
+def test_new_weights_are_evaluated_again(with_factors, resume, compose):
     folder, count = with_factors(), Count()
     scores(folder.path, {"count": count})
     content = json.loads(folder.metrics.read_text())
@@ -138,7 +143,7 @@ def test_best_and_bare_checkpoints(with_factors, tmp_path):
     scores(folder.last_checkpoint, {"count": Count(10)})
     known = folder.read_metrics()
     assert (known["best/metrics/count"], known["metrics/count"]) == (1.0, 11.0)
-    assert known["scores"]["best/count"]["settings"]["checkpoint"] == "best"
+    assert known["scores"]["best/count"]["details"]["checkpoint"] == "best"
 
     bare = tmp_path / "elsewhere" / "mine.ckpt"
     bare.parent.mkdir()
@@ -148,7 +153,7 @@ def test_best_and_bare_checkpoints(with_factors, tmp_path):
     assert "mine/metrics/mig" in evaluation.folder.read_metrics()
 
 
-def test_what_makes_no_sense_is_refused_before_anything_is_computed(run, tmp_path):
+def test_what_makes_no_sense_is_rejected_before_anything_is_computed(run, tmp_path):
     folder, count = run(), Count()
     with pytest.raises(UserError, match="mig expects ground-truth factors"):
         scores(folder.path, {"count": count, "mig": MIG()})
@@ -161,7 +166,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_computed(run, tmp_pat
         scores(tmp_path / "nothing", {"count": count})
 
 
-def test_training_refuses_metrics_its_data_does_not_allow(run, tmp_path):
+def test_training_rejects_metrics_its_data_does_not_allow(run, tmp_path):
     with pytest.raises(UserError, match="mig expects ground-truth factors"):
         run("metrics=[mig]")
     with pytest.raises(UserError, match="udr, which compares runs"):
@@ -169,10 +174,10 @@ def test_training_refuses_metrics_its_data_does_not_allow(run, tmp_path):
 
 
 def test_one_failing_metric_does_not_stop_the_others(with_factors):
-    (evaluation,) = scores(with_factors().path, {"bad": Refuse(), "count": Count()})
+    (evaluation,) = scores(with_factors().path, {"bad": Reject(), "count": Count()})
     assert evaluation.failed == {"bad": "Expected something else."}
     assert list(evaluation.scores) == ["count"]
-    assert "FAILED    bad: Expected something else." in table(evaluation)
+    assert "FAILED    bad: Expected something else." in format_evaluation(evaluation)
 
 
 def test_folder_of_runs_and_scores_that_compare_them(with_factors, tmp_path):

@@ -11,8 +11,8 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "evaluate.py"
 
 @pytest.fixture
 def ask(command, finish):
-    """Words -> exit code, output and errors of scripts/evaluate.py with them."""
-    return lambda *words: finish(command(*words, script=SCRIPT))
+    """Overrides -> exit code, output and errors of scripts/evaluate.py with them."""
+    return lambda *overrides: finish(command(*overrides, script=SCRIPT))
 
 
 def test_run_without_factors_gets_what_makes_sense(run, ask):
@@ -24,7 +24,7 @@ def test_run_without_factors_gets_what_makes_sense(run, ask):
     assert "importance_weighted_bound" in out
     known = folder.read_metrics()
     assert known["metrics/elbo"] < known["metrics/importance_weighted_bound"] + 1
-    assert f"numbers   {folder.metrics}" in out
+    assert f"metrics   {folder.metrics}" in out
 
     code, out, err = ask(f"run={folder.path}", "num_threads=1", "figures=false", *small)
     assert code == 0, err
@@ -32,7 +32,7 @@ def test_run_without_factors_gets_what_makes_sense(run, ask):
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("overrides", "sentence"),
     [
         ([], "evaluate expects run=<a run folder"),
         (["run=nothing"], "a folder of runs, or a checkpoint>, got nothing;"),
@@ -44,9 +44,9 @@ def test_run_without_factors_gets_what_makes_sense(run, ask):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_mistakes_are_one_sentence(run, ask, words, sentence):
+def test_mistakes_are_one_sentence(run, ask, overrides, sentence):
     path = run().path
-    code, _, err = ask(*(word.format(run=path) for word in words))
+    code, _, err = ask(*(override.format(run=path) for override in overrides))
     assert code == 2
     assert sentence in err
     assert "Traceback" not in err
@@ -54,8 +54,8 @@ def test_mistakes_are_one_sentence(run, ask, words, sentence):
 
 def test_several_paths_with_one_command(run, ask, tmp_path):
     paths = [run(f"seed={seed}", name=f"run{seed}").path for seed in (0, 1)]
-    words = ("metrics=[unsupervised]", "metrics.unsupervised.num_samples=100", "figures=false")
-    code, out, err = ask("-m", f"run={paths[0]},{paths[1]}", "num_threads=1", *words)
+    overrides = ("metrics=[unsupervised]", "metrics.unsupervised.num_samples=100", "figures=false")
+    code, out, err = ask("-m", f"run={paths[0]},{paths[1]}", "num_threads=1", *overrides)
     assert code == 0, err
     for path in paths:
         assert "metrics/gaussian_total_correlation" in RunFolder(path).read_metrics()

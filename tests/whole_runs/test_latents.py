@@ -6,8 +6,8 @@ import torch
 
 from vaelab.elbo import elbo_terms
 from vaelab.load import load_run
-from vaelab.report.explorer.page import explorer
-from vaelab.report.run_record import read
+from vaelab.report.explorer.page import show_explorer
+from vaelab.report.run_record import read_run
 from vaelab.seeding import random_stream
 
 CHOICES = [
@@ -32,6 +32,6 @@ def test_a_loaded_model_has_the_elbo_that_training_measured(words, run):
     assert (code.std > 0).all()
     assert np.isfinite(loaded.traverse(x[0].numpy(), values=[-1, 1])).all()
     np.testing.assert_array_equal(loaded.sample(4), loaded.sample(4))
-    page = explorer(read(folder))
+    page = show_explorer(read_run(folder)).html
     assert "explorer-weights" in page
     assert "in their order, since no KL was measured" in page

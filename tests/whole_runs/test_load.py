@@ -1,11 +1,16 @@
 """A run from Python: arrays in, arrays out, the same for the same seed."""
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 import vaelab
 from vaelab.errors import UserError
+from vaelab.runs.status import State
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def test_loaded_weights_are_those_of_the_checkpoint(loaded):
     assert loaded.metrics["num_steps"] == 12
 
 
-def test_wrong_shapes_and_folders_are_refused(loaded, tmp_path):
+def test_wrong_shapes_and_folders_are_rejected(loaded, tmp_path):
     with pytest.raises(UserError, match=r"expects images of shape \(N, 1, 8, 8\)"):
         loaded.encode(np.zeros((2, 1, 9, 9)))
     with pytest.raises(UserError, match=r"latents of shape \(N, 3\)"):
@@ -63,3 +68,39 @@ def test_a_damaged_checkpoint_is_named(loaded):
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"expected a vaelab checkpoint, got .*last\.ckpt"):
         vaelab.load_run(loaded.folder.path)
+
+
+def test_repr_says_what_the_run_is(loaded):
+    path = loaded.folder.path
+    assert repr(loaded) == f"<Run {path}: BetaVAE on Array, last.ckpt at step 12>"
+
+
+def test_finished_runs_of_a_folder_are_loaded_in_order(run, tmp_path):
+    folders = [run(f"seed={seed}", name=f"sweep/{seed}") for seed in (2, 10, 0)]
+    folders[0].set_status(State.FAILED, error="none")
+    runs = vaelab.load_runs(tmp_path / "sweep")
+    assert [one.folder.path.name for one in runs] == ["0", "10"]
+    assert [one.config.seed for one in runs] == [0, 10]
+    folders[1].set_status(State.FAILED)
+    folders[2].set_status(State.FAILED)
+    with pytest.raises(UserError, match="got 3 of which none has finished"):
+        vaelab.load_runs(tmp_path / "sweep")
+
+
+def test_data_that_has_moved(loaded, tmp_path):
+    """The config stays that of training."""
+    moved = shutil.copy(loaded.config.data.root, tmp_path / "moved.npy")
+    again = vaelab.load_run(loaded.folder.path, data_root=str(moved))
+    assert again.config == loaded.config
+    assert again.data.splits.checksum == loaded.data.splits.checksum
+    moved.unlink()
+    with pytest.raises(UserError, match=r"moved\.npy"):
+        _ = vaelab.load_run(loaded.folder.path, data_root=str(moved)).data.splits
+
+
+def test_submodules_are_attributes_and_are_imported_late():
+    code = (
+        "import sys, vaelab; assert 'torch' not in sys.modules; vaelab.metrics.mig; "
+        "assert 'metrics' in dir(vaelab); assert not hasattr(vaelab, 'metric')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

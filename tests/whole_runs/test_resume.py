@@ -45,7 +45,7 @@ def stopped(run, at_step, tmp_path):
 
 @pytest.fixture
 def going_on():
-    """(folder, words) -> the config to go on with, as the command line would find it."""
+    """(folder, words) -> the config to resume with, as the command line would find it."""
 
     def config(folder, *words):
         with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -55,9 +55,9 @@ def going_on():
 
 
 def content(folder):
-    """All of last.ckpt but how long it took."""
+    """All of last.ckpt except how long it took, and the digest, which covers that too."""
     checkpoint = torch.load(folder.last_checkpoint, weights_only=True)
-    del checkpoint["callbacks"]["Stopwatch"]
+    del checkpoint["callbacks"]["Stopwatch"], checkpoint["digest"]
     return checkpoint
 
 
@@ -203,7 +203,10 @@ def of_another_program(path):
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
-    [(cut, "which can't be read"), (of_another_program, "which another program wrote")],
+    [
+        (cut, "is damaged: it can't be read; best.ckpt and previous.ckpt"),
+        (of_another_program, "written by another program"),
+    ],
 )
 def test_bad_checkpoint_is_refused(run, resume, damage, sentence):
     folder = run()

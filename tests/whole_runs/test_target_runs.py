@@ -1,4 +1,4 @@
-"""The runs of a target are jobs of a sweep: trained once, gone on with, and read by others."""
+"""The runs of a target are jobs of a sweep: trained once, resumed, and read by other targets."""
 
 import json
 import sys
@@ -7,11 +7,11 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from vaelab.cli import hydra_app as commands
+from vaelab.cli import hydra_app
+from vaelab.cli import reproduce as program
 from vaelab.errors import UserError
-from vaelab.reproduction.runs import own_runs, sweep_folder
-from vaelab.reproduction.shared_runs import others_runs
-from vaelab.reproduction.target import reproduce
+from vaelab.reproduction.reproduce import reproduce
+from vaelab.reproduction.runs import read_runs_of_others, sweep_folder, train_runs
 from vaelab.runs.folder import find_runs
 from vaelab.sweep.launchers import Serial
 
@@ -20,25 +20,25 @@ CAPACITIES = ["5", "15", "25"]
 
 @pytest.fixture
 def target(tiny, tmp_path):
-    """Words -> (config, words) of C8, three runs, in tiny."""
-    commands.register_resolvers()
-    with initialize_config_dir(str(commands.CONF), version_base="1.3"):
+    """Overrides -> (config, all overrides) of C8, three runs, in tiny."""
+    hydra_app.register_resolvers()
+    with initialize_config_dir(str(hydra_app.CONF), version_base="1.3"):
 
-        def made(*words):
-            typed = [*tiny, f"output_root={tmp_path}", "metrics@evaluation=[elbo]"]
-            typed += ["callbacks.checkpoints.every_n_steps=5", *words]
-            return hydra_compose("train", ["experiment=reproduce/c8", *typed]), typed
+        def make(*more):
+            overrides = [*tiny, f"output_root={tmp_path}", "metrics@evaluation=[elbo]"]
+            overrides += ["callbacks.checkpoints.every_n_steps=5", *more]
+            return hydra_compose("train", ["experiment=reproduce/c8", *overrides]), overrides
 
-        yield made
+        yield make
 
 
 @pytest.fixture
 def measured(target):
-    """Words -> (runs, failures) of the target."""
+    """Overrides -> (runs, failures) of the target."""
 
-    def run(*words):
-        cfg, typed = target(*words)
-        return own_runs(cfg, "reproduce/c8", typed, Serial())
+    def run(*more):
+        cfg, overrides = target(*more)
+        return train_runs(cfg, "reproduce/c8", overrides, Serial())
 
     return run
 
@@ -72,7 +72,7 @@ def test_finished_runs_are_left_alone(measured, tmp_path):
     assert statuses(tmp_path) == states
 
 
-def test_failed_run_stops_no_other_and_is_gone_on_with(measured, at_step, tmp_path):
+def test_failed_run_stops_no_other_and_is_resumed(measured, at_step, tmp_path):
     calls = []
 
     def fail_once():
@@ -101,8 +101,8 @@ def test_numbers_of_the_others_are_shown_where_a_run_failed(target, at_step, tmp
             raise UserError("the disk is full.")
 
     at_step(7, fail_once)
-    cfg, typed = target()
-    outcome = reproduce(cfg, tmp_path / "verdict", "reproduce/c8", typed, Serial())
+    cfg, overrides = target()
+    outcome = reproduce(cfg, tmp_path / "verdict", "reproduce/c8", overrides, Serial())
     assert (outcome.word, outcome.exit_code) == ("incomplete", 2)
     assert "MISSING  objective.capacity=15 (failed: the disk is full.)" in str(outcome)
     assert [verdict.measured == verdict.measured for verdict in outcome.verdicts] == [1, 0, 1]
@@ -119,47 +119,47 @@ def test_score_that_is_missing_is_computed_at_the_next_call(measured, tmp_path):
     assert again[1].numbers["metrics/elbo"] == before[1].numbers["metrics/elbo"]
 
 
-def test_score_is_computed_anew_where_its_settings_have_changed(measured):
+def test_score_is_computed_again_where_its_settings_have_changed(measured):
     before, _ = measured()
     after, _ = measured("evaluation.elbo.num_images=3")
     for one, other in zip(before, after, strict=True):
         assert one.numbers["metrics/elbo"] != other.numbers["metrics/elbo"]
 
 
-def test_setting_of_the_runs_is_refused(measured, tmp_path):
+def test_setting_of_the_runs_is_rejected(measured, tmp_path):
     with pytest.raises(UserError, match=r"got objective.capacity=3, which they set themselves"):
         measured("objective.capacity=3")
     assert not (tmp_path / "c8").exists()
 
 
 def test_runs_made_tiny_are_not_those_of_the_target(target, measured):
-    """Which tests/reproduction/test_others.py reads."""
-    cfg, _ = target("+target.of=[c8]")
+    """tests/reproduction/test_shared_runs.py reads those of the target."""
+    cfg, _ = target("+target.runs_of=[c8]")
     sentence = (
-        f"C8: 3 of 3 runs are missing in {sweep_folder(cfg)}, not finished or not scored; train "
+        f"C8: 3 of 3 runs are missing in {sweep_folder(cfg)}, not finished or not evaluated; train "
         "them by reproduce.py c8"
     )
-    assert others_runs(cfg) == ([], [sentence])
+    assert read_runs_of_others(cfg) == ([], [sentence])
     measured()
-    assert others_runs(cfg) == ([], [sentence])
+    assert read_runs_of_others(cfg) == ([], [sentence])
 
 
-@pytest.mark.parametrize("words", [["--scale", "smoke"], ["hydra/launcher=basic"]])
-def test_command(words, tiny, tmp_path, monkeypatch, capsys):
-    """Small runs lie beside real ones and are not judged; a launcher of Hydra's own is refused."""
+@pytest.mark.parametrize("arguments", [["--scale", "smoke"], ["hydra/launcher=basic"]])
+def test_command(arguments, tiny, tmp_path, monkeypatch, capsys):
+    """Small runs are stored beside real ones and not compared; Hydra's launcher is rejected."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["reproduce.py", "c8", *tiny, *words])
-    if "--scale" in words:
-        commands.reproduce()
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "c8", *tiny, *arguments])
+    if "--scale" in arguments:
+        program.main()
         out = capsys.readouterr().out
         assert "| 25 | 1 |" in out
-        assert "C8 smoke: 3 numbers of small runs, not judged" in out
+        assert "C8 smoke: 3 numbers of small runs, not compared" in out
         folders = find_runs(tmp_path / "outputs" / "c8_smoke" / "sweep")
         assert {one.status()["state"] for one in folders} == {"finished"}
         assert len(folders) == 3
         return
     with pytest.raises(SystemExit) as stop:
-        commands.reproduce()
+        program.main()
     assert stop.value.code == 2
     assert "expects a launcher of vaelab" in capsys.readouterr().err
     assert not list(tmp_path.rglob("job.json"))

@@ -114,7 +114,7 @@ def test_figures_are_pictures(finished):
 
 def test_run_is_never_overwritten(finished, compose, tiny):
     before = digests(finished)
-    with pytest.raises(UserError, match="already holds one; go on with it by resume="):
+    with pytest.raises(UserError, match="already holds one; resume it with resume="):
         train(compose(*tiny), finished.path, [])
     assert digests(finished) == before
 

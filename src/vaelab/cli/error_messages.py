@@ -9,15 +9,20 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+)
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from vaelab.errors import causes, known_cause, nearest
 
 
-def explain(error: BaseException, conf: Path, config_name: str) -> str | None:
-    """What to tell the user about an exception, or None if it is a bug and not a mistake."""
+def error_message(error: BaseException, conf: Path, config_name: str) -> str | None:
+    """The message for the user about an exception, or None if it is a bug and not a mistake."""
     chain = list(causes(error))
     known = known_cause(error)
     if known:
@@ -31,18 +36,58 @@ def explain(error: BaseException, conf: Path, config_name: str) -> str | None:
                 f"{swept[1]} has several values: with -m (python scripts/train.py -m ...) each is "
                 "a run of a sweep; a list is written in brackets, as in model.hidden=[400,200]."
             )
+        if str(link).startswith("Config group override must be"):
+            return (
+                "a group expects the name of an option, or a list of them in brackets, got "
+                "neither; `--help` lists groups and options, and [] chooses none."
+            )
         key = re.match(r"Could not override '([^']+)'", str(link))
         if isinstance(link, ConfigCompositionException) and key:
             return _unknown_key(key[1], conf, config_name)
+        if isinstance(link, MissingMandatoryValue):
+            key = re.search(r"[\w.]+$", str(link).splitlines()[0])
+            name = key[0] if key else "a setting"
+            return f"{name} expects a value, got none; set {name}=... on the command line."
+        if isinstance(link, InstantiationException):
+            return _rejected_by_constructor(link)
+        if type(link).__name__ == "MisconfigurationException":  # of Lightning, not imported here
+            return f"trainer expects settings that go together, got: {_one_line(link)}."
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return " ".join(str(error).split())
+        return f"{_one_line(error)}; `--help` lists settings and options."
     return None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()).rstrip(".;")
+
+
+def _rejected_by_constructor(error: InstantiationException) -> str | None:
+    """For classes of other packages; an error within one of ours is a bug."""
+    found = re.search(r"call to target '([\w.]+)'", str(error))
+    path = re.search(r"full_key: (\S+)", str(error))
+    if found is None:
+        located = re.search(r"Error locating target '([\w.]+)'", str(error))
+        if located is None:
+            return None
+        return (
+            f"{path[1] if path else '_target_'} expects a class that can be imported, got "
+            f"{located[1]}; check its spelling, and name the folder of your own packages in "
+            "PYTHONPATH."
+        )
+    if found[1].startswith("vaelab.") or error.__cause__ is None:
+        return None
+    where = path[1] if path else found[1]
+    return (
+        f"{where} expects settings that {found[1]} accepts, got: {_one_line(error.__cause__)}; "
+        f"`--cfg job -p {where}` shows them."
+    )
 
 
 def _unknown_option(error: MissingConfigException, conf: Path) -> str:
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     # Hydra lists no options for groups of which many may be chosen.
-    options = error.options or sorted(file.stem for file in (conf / group).glob("*.yaml"))
+    files = sorted((conf / group).rglob("*.yaml"))
+    options = error.options or [str(f.relative_to(conf / group).with_suffix("")) for f in files]
     hint = nearest(option, options)
     return f"{group}={option} is not an option, expected one of {', '.join(options) or 'none'}" + (
         f"; did you mean {hint}?" if hint else "."
@@ -55,8 +100,8 @@ def _unknown_key(key: str, conf: Path, config_name: str) -> str:
         return _unknown_key_of_sweep(key, conf)
     # With the options that were chosen, since a key of theirs may have been meant; not with sweeps.
     choice = re.compile(r"([^=]+)=([^,\[\]]+|\[[^\[\]]*\])")
-    words = [word for word in map(choice.fullmatch, sys.argv[1:]) if word]
-    chosen = [word[0] for word in words if (conf / word[1]).is_dir()]
+    matches = [match for match in map(choice.fullmatch, sys.argv[1:]) if match]
+    chosen = [match[0] for match in matches if (conf / match[1]).is_dir()]
     with initialize_config_dir(str(conf), version_base="1.3"):
         known = list(_keys(compose(config_name, overrides=chosen)))
     last = key.rpartition(".")[2]
@@ -77,9 +122,9 @@ def _unknown_key_of_sweep(key: str, conf: Path) -> str:
     """For settings of launchers and sweepers, which are no settings of a run."""
     group, _, last = key.removeprefix("hydra.").partition(".")
     files = sorted((conf / "hydra" / group).glob("*.yaml"))
-    words = dict(word.split("=", 1) for word in sys.argv[1:] if word.startswith("hydra/"))
+    given = dict(one.split("=", 1) for one in sys.argv[1:] if one.startswith("hydra/"))
     usual = {"launcher": "serial", "sweeper": "grid"}.get(group)
-    chosen = words.get(f"hydra/{group}", usual)
+    chosen = given.get(f"hydra/{group}", usual)
     found = {file.stem: [str(name) for name in OmegaConf.load(file)] for file in files}
     options = {name: [k for k in keys if k != "_target_"] for name, keys in found.items()}
     known = options.get(str(chosen), [])

@@ -1,4 +1,4 @@
-"""The distributions torch lacks, one a file, and the Kullback-Leibler divergence."""
+"""The distributions torch lacks, one per file, and the Kullback-Leibler divergence."""
 
 from vaelab.distributions.cholesky_normal import CholeskyNormal
 from vaelab.distributions.continuous_bernoulli import ContinuousBernoulli
@@ -6,11 +6,14 @@ from vaelab.distributions.delta import Delta
 from vaelab.distributions.diagonal_normal import DiagonalNormal, is_diagonal_normal
 from vaelab.distributions.discretized_logistic import DiscretizedLogistic
 from vaelab.distributions.divergence import kl_divergence, kl_per_latent
-from vaelab.distributions.import_zuko import import_zuko
 from vaelab.distributions.isotropic_normal import IsotropicNormal
 from vaelab.distributions.log_weights import effective_sample_size, log_mean_weight
 from vaelab.distributions.quantized_categorical import QuantizedCategorical
-from vaelab.distributions.transformed_normal import TransformedNormal, normal_points
+from vaelab.distributions.transformed_normal import (
+    TransformedNormal,
+    import_zuko,
+    normal_points,
+)
 
 __all__ = [
     "CholeskyNormal",

@@ -13,11 +13,12 @@ class CholeskyNormal(MultivariateNormal):
 
         p(z) = N(z; mu, C C^T),    z = mu + C epsilon,  epsilon ~ N(0, I)
 
-    torch's `MultivariateNormal`, but its noise obeys `split_over_processes`.
+    torch's `MultivariateNormal`, except that its noise is that of `split_over_processes`.
 
     loc = mu: (*batch, latent). scale_tril = C: (*batch, latent, latent), lower triangular with a
     positive diagonal. Samples: (*sample, *batch, latent). log_prob, entropy: (*sample, *batch) in
-    nats.
+    nats. Kingma and Welling 2019, "An introduction to variational autoencoders", sec. 2.5.1,
+    https://arxiv.org/abs/1906.02691.
     """
 
     def rsample(self, sample_shape: _size = ()) -> Tensor:

@@ -14,12 +14,13 @@ class ContinuousBernoulli(Distribution):
 
         p(x) = C(lambda) lambda^x (1 - lambda)^(1-x) = exp(l x - A(l)),   A(l) = log((e^l - 1) / l)
 
-    torch's own class clamps lambda, so that it is not normalised beyond |l| = 16 in float32, and
-    near lambda = 1/2 its float32 gradient has errors larger than itself. Written in l, only
-    l = 0 needs care: there A(l) = l/2 + l^2/24 - l^4/2880 + ...
+    torch's own class clamps lambda, so it is not normalised beyond |l| = 16 in float32, and near
+    lambda = 1/2 its float32 gradient has errors larger than itself. In terms of l only l = 0 needs
+    care: there A(l) = l/2 + l^2/24 - l^4/2880 + ...
 
     logits: (*batch). log_prob: nats, a log density.
-    Loaiza-Ganem and Cunningham 2019, "The continuous Bernoulli", section 3.
+    Loaiza-Ganem and Cunningham 2019, "The continuous Bernoulli: fixing a pervasive error in
+    variational autoencoders", sec. 3, https://arxiv.org/abs/1907.06845.
     """
 
     arg_constraints = {}  # noqa: RUF012

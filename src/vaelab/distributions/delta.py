@@ -11,7 +11,7 @@ from torch.types import _size
 class Delta(Distribution):
     """All mass at one point: z = mean with certainty.
 
-    It has no density, so `log_prob` refuses, and its divergence from any density is infinite (see
+    It has no density, so `log_prob` raises, and its divergence from any density is infinite (see
     `kl_divergence`). Samples are the point itself, with its gradient.
 
     mean: (*batch, latent). Samples: (*sample, *batch, latent).
@@ -50,9 +50,9 @@ class Delta(Distribution):
         return self._mean.detach().expand(self._extended_shape(sample_shape))
 
     def log_prob(self, value: Tensor) -> NoReturn:
-        """Refuse: a point has no density.
+        """Raise: a point has no density.
 
         Raises:
             NotImplementedError: always.
         """
-        raise NotImplementedError("a Delta has no density; use a distribution with a log_prob.")
+        raise NotImplementedError("a Delta has no density; use a distribution that has one.")

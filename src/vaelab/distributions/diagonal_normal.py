@@ -15,12 +15,13 @@ class DiagonalNormal(Independent):
 
         p(z) = prod_j N(z_j; mu_j, sigma_j^2),    z = mu + sigma * epsilon,  epsilon ~ N(0, I)
 
-    An `Independent` over `Normal`, so that the closed-form divergences of torch apply; but its
-    noise obeys `split_over_processes`.
+    An `Independent` over `Normal`, so that the closed-form divergences of torch apply, except that
+    its noise is that of `split_over_processes`.
 
     mu, sigma: (*batch, latent), sigma > 0. Samples: (*sample, *batch, latent). log_prob, entropy:
     (*sample, *batch) in nats.
-    Kingma and Welling 2014, "Auto-Encoding Variational Bayes", section 2.4.
+    Kingma and Welling 2014, "Auto-encoding variational Bayes", sec. 2.4,
+    https://arxiv.org/abs/1312.6114.
     """
 
     def __init__(self, mu: Tensor, sigma: Tensor) -> None:
@@ -49,7 +50,7 @@ class DiagonalNormal(Independent):
 
 
 def is_diagonal_normal(distribution: Distribution) -> bool:
-    """Whether it is a normal over a vector of independent latents, of our class or of torch's."""
+    """Whether it is a normal over a vector of independent latents, of this class or of torch's."""
     return (
         isinstance(distribution, Independent)
         and isinstance(distribution.base_dist, Normal)

@@ -1,4 +1,4 @@
-"""The logistic cut into the levels of a quantised image."""
+"""The logistic distribution, discretised to the levels of a quantised image."""
 
 import torch
 from torch import Tensor
@@ -8,17 +8,18 @@ from torch.types import _size
 
 
 class DiscretizedLogistic(Distribution):
-    """The logistic's mass in the bin around each level x = k / (num_levels - 1).
+    """The mass of a logistic in the bin around each level x = k / (num_levels - 1).
 
         P(x) = sigmoid(b) - sigmoid(a),    b, a = (x +- h - mean) / s
 
     with h = 1 / (2 (num_levels - 1)); b = inf for the last level and a = -inf for the first, so
-    that these take the tails.
-    Computed without cancellation as sigmoid(b) sigmoid(-a) (1 - exp(a - b)).
+    that these take the tails. Computed without cancellation as
+    sigmoid(b) sigmoid(-a) (1 - exp(a - b)).
 
     mean, log_scale = log s: (*batch), in units of x in [0, 1]; stable in float32 for log_scale
     above -80. log_prob: nats, the log of a probability.
-    Salimans et al. 2017, "PixelCNN++", equation 2; Kingma et al. 2016 (IAF).
+    Salimans et al. 2017, "PixelCNN++", eq. 2 (equation number not checked),
+    https://arxiv.org/abs/1701.05517; first in Kingma et al. 2016, https://arxiv.org/abs/1606.04934.
     """
 
     arg_constraints = {}  # noqa: RUF012

@@ -49,5 +49,5 @@ def kl_per_latent(q: Distribution, p: Distribution) -> Tensor | None:
 def _closed_form(q: Distribution, p: Distribution) -> Tensor | None:
     try:
         return torch.distributions.kl_divergence(q, p)
-    except NotImplementedError:  # torch's word for: none is registered
+    except NotImplementedError:  # torch has registered none for the pair
         return None

@@ -15,7 +15,7 @@ class IsotropicNormal(Distribution):
 
         log p(x) = -|x - mu|^2 / (2 sigma^2) - D (log sigma + log(2 pi) / 2)
 
-    torch's Normal would spread sigma over the pixels and take five times as long.
+    torch's Normal would expand sigma to the shape of the image and take five times as long.
 
     mean: (*batch, C, H, W). sigma: a scalar tensor, sigma > 0. log_prob: (*batch) in nats.
     """

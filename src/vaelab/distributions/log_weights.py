@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def log_mean_weight(log_weights: Tensor, dim: int = -1) -> Tensor:
-    """log 1/K sum_k w_k, in nats, over the dimension `dim` of size K, which goes away.
+    """log 1/K sum_k w_k, in nats, over the dimension `dim` of size K, which is removed.
 
     Its gradient in log w_k is the normalised weight w_k / sum_j w_j.
     """
@@ -14,8 +14,9 @@ def log_mean_weight(log_weights: Tensor, dim: int = -1) -> Tensor:
 
 
 def effective_sample_size(log_weights: Tensor, dim: int = -1) -> Tensor:
-    """(sum_k w_k)^2 / sum_k w_k^2, from 1 to K, over the dimension `dim`, which goes away.
+    """(sum_k w_k)^2 / sum_k w_k^2, from 1 to K, over the dimension `dim`, which is removed.
 
-    Near 1 a single sample makes the estimate, which then lies well below log p(x). Kong 1992.
+    Near 1 a single sample dominates the estimate, which is then well below log p(x). Kong 1992, "A
+    note on importance sampling using standardized weights", University of Chicago, report 348.
     """
     return (2 * log_weights.logsumexp(dim) - (2 * log_weights).logsumexp(dim)).exp()

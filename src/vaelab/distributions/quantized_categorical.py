@@ -12,6 +12,7 @@ class QuantizedCategorical(Distribution):
         P(x = k / (num_levels - 1)) = softmax(logits)_k
 
     logits: (*batch, num_levels, C, H, W). Event: (C, H, W). log_prob: (*batch) in nats.
+    Van den Oord et al. 2016, "Pixel recurrent neural networks", https://arxiv.org/abs/1601.06759.
     """
 
     arg_constraints = {}  # noqa: RUF012

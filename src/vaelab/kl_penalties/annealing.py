@@ -1,27 +1,35 @@
-"""Weights that move by the step alone: constant, warm-up, cycles of warm-up."""
+"""KL annealing: beta that is constant, warms up once, or warms up in cycles."""
 
-from vaelab.errors import require
+from vaelab.errors import require_range
 from vaelab.kl_penalties.base import AnnealedKL
 
 
 class Constant(AnnealedKL):
-    """factor(t) = 1."""
+    """No annealing: multiplier(t) = 1."""
 
     def multiplier(self, step: int) -> float:
         return 1.0
 
 
 class Linear(AnnealedKL):
-    """Linear warm-up: factor(t) = start + (1 - start) * min(1, t / num_steps).
+    """Linear warm-up: multiplier(t) = start + (1 - start) * min(1, t / num_steps).
 
-    Bowman et al. 2016 (KL annealing); with start 0 and num_steps 10,000 the anneal of the
+    Bowman et al. 2016, "Generating sentences from a continuous space",
+    https://arxiv.org/abs/1511.06349. With start 0 and num_steps 10,000 it is the annealing of the
     disentangling-vae repository.
+
+    Args:
+        num_steps: length of the warm-up, at least 1.
+        start: the multiplier at step 0, at least 0; above 1 it falls.
+
+    Raises:
+        UserError: an argument out of its range.
     """
 
     def __init__(self, num_steps: int, start: float = 0.0):
         super().__init__()
-        _check_num_steps(num_steps)
-        require(start >= 0, f"kl_penalty.start expects a factor of at least 0, got {start}; try 0.")
+        require_range("num_steps", num_steps, at_least=1, unit="steps", example=10000)
+        require_range("start", start, at_least=0, example=0.0)
         self.num_steps, self.start = num_steps, start
 
     def multiplier(self, step: int) -> float:
@@ -29,23 +37,30 @@ class Linear(AnnealedKL):
 
 
 class Cyclic(AnnealedKL):
-    """Cycles of num_steps: a rise from start to 1 over the first `ramp` of each, then 1.
+    """Cyclical annealing: in each cycle a linear rise from start to 1, then 1.
 
-    factor(t) = start + (1 - start) * min(1, (t mod num_steps) / (ramp * num_steps)); from
-    `num_cycles` cycles on it stays 1. Fu et al. 2019, eq. 6.
+        multiplier(t) = start + (1 - start) * min(1, (t mod num_steps) / (ramp * num_steps))
+
+    for t < num_cycles * num_steps, and 1 from there on. Fu et al. 2019, "Cyclical annealing
+    schedule: a simple approach to mitigating KL vanishing", eq. 6 (equation number not checked),
+    https://arxiv.org/abs/1903.10145; ramp is their R, num_cycles their M.
+
+    Args:
+        num_steps: length of a cycle, at least 1.
+        num_cycles: at least 1.
+        ramp: the fraction of a cycle in which the multiplier rises, in (0, 1].
+        start: the multiplier at the start of a cycle, at least 0.
+
+    Raises:
+        UserError: an argument out of its range.
     """
 
     def __init__(self, num_steps: int, num_cycles: int = 4, ramp: float = 0.5, start: float = 0.0):
         super().__init__()
-        _check_num_steps(num_steps)
-        require(
-            num_cycles >= 1, f"kl_penalty.num_cycles expects at least 1, got {num_cycles}; try 4."
-        )
-        require(
-            0 < ramp <= 1,
-            f"kl_penalty.ramp expects the rising part of a cycle, in (0, 1], got {ramp}; try 0.5.",
-        )
-        require(start >= 0, f"kl_penalty.start expects a factor of at least 0, got {start}; try 0.")
+        require_range("num_steps", num_steps, at_least=1, unit="steps", example=10000)
+        require_range("num_cycles", num_cycles, at_least=1, example=4)
+        require_range("ramp", ramp, above=0, at_most=1, unit="fraction of a cycle", example=0.5)
+        require_range("start", start, at_least=0, example=0.0)
         self.num_steps, self.num_cycles, self.ramp, self.start = num_steps, num_cycles, ramp, start
 
     def multiplier(self, step: int) -> float:
@@ -57,13 +72,11 @@ class Cyclic(AnnealedKL):
         return self.start + (1 - self.start) * min(1.0, position)
 
 
-def rise(num_steps: int) -> AnnealedKL:
-    """min(1, t / num_steps), and 1 throughout for 0 steps."""
+def linear_rise(num_steps: int) -> AnnealedKL:
+    """min(1, t / num_steps), and 1 throughout for 0 steps.
+
+    Raises:
+        UserError: num_steps is negative.
+    """
+    require_range("num_steps", num_steps, at_least=0, unit="steps", example=100000)
     return Linear(num_steps) if num_steps else Constant()
-
-
-def _check_num_steps(num_steps: int) -> None:
-    require(
-        num_steps >= 1,
-        f"kl_penalty.num_steps expects a number of steps from 1 up, got {num_steps}; try 10000.",
-    )

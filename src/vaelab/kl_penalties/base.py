@@ -1,4 +1,4 @@
-"""What every kl_penalty does."""
+"""What every KL penalty does."""
 
 from abc import ABC, abstractmethod
 
@@ -9,13 +9,15 @@ from vaelab.elbo import ElboTerms
 
 
 class KLPenalty(nn.Module, ABC):
-    """(beta, terms, step) -> the cost of the KL, in nats per image, and what state, by name.
+    """penalty(KL), the term that stands where beta * KL stands in the beta-VAE loss, and its state.
 
-    The cost stands in the loss where the KL of the ELBO stands, a scalar. What state always has
-    "beta", the cost of one more nat of KL, d cost / d KL.
+        (beta, terms, step) -> penalty, state
 
-    A kl_penalty is a function of the step, which counts the optimiser steps done before this one, or
-    keeps what it has learned so far in buffers. Hence a resumed run continues where it was.
+    penalty: a scalar, in nats per image. state: scalars without gradient, logged under these
+    names; state["beta"] is the effective beta, d penalty / d KL.
+
+    step is the number of optimiser steps done before this one. A KL penalty is a function of it, or
+    keeps what it has learned in buffers; so a resumed run continues where it was.
     """
 
     @abstractmethod
@@ -24,11 +26,15 @@ class KLPenalty(nn.Module, ABC):
     ) -> tuple[Tensor, dict[str, Tensor]]: ...
 
     def check_distributions(self, q_z: Distribution, p_z: Distribution) -> None:
-        """Refuse a posterior or prior that the cost has no formula for, by a UserError."""
+        """Raise for a posterior or prior that the penalty is not defined for.
+
+        Raises:
+            UserError: naming those that it is defined for.
+        """
 
 
 class WeightedKL(KLPenalty):
-    """A kl_penalty that multiplies the KL: cost = weight * E_x KL(q(z|x) || p(z))."""
+    """A penalty proportional to the KL: penalty = weight * E_x KL(q(z|x) || p(z))."""
 
     @abstractmethod
     def weight(self, beta: Tensor, terms: ElboTerms, step: int) -> Tensor:
@@ -42,11 +48,11 @@ class WeightedKL(KLPenalty):
 
 
 class AnnealedKL(WeightedKL):
-    """A kl_penalty that multiplies beta by a function of the step: weight = beta * factor(t)."""
+    """KL annealing, beta times a function of the step alone: weight = beta * multiplier(step)."""
 
     @abstractmethod
     def multiplier(self, step: int) -> float:
-        """The factor on beta at a step, from 0 up."""
+        """The multiplier of beta at a step, at least 0."""
 
     def weight(self, beta: Tensor, terms: ElboTerms, step: int) -> Tensor:
         return beta * self.multiplier(step)

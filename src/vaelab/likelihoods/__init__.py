@@ -1,6 +1,6 @@
-"""Likelihoods p(x|z): raw decoder output -> a distribution over images. One a file."""
+"""Likelihoods p(x|z), one per file: raw decoder output -> a distribution over images."""
 
-from vaelab.likelihoods.base import Likelihood, bits_per_dim
+from vaelab.likelihoods.base import Likelihood
 from vaelab.likelihoods.bernoulli import Bernoulli
 from vaelab.likelihoods.categorical import Categorical
 from vaelab.likelihoods.continuous_bernoulli import ContinuousBernoulli
@@ -20,5 +20,4 @@ __all__ = [
     "GaussianOptimal",
     "GaussianPerPixel",
     "Likelihood",
-    "bits_per_dim",
 ]

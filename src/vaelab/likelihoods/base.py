@@ -2,7 +2,6 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +17,12 @@ class Likelihood(nn.Module, ABC):
         raw (*sample, batch, channels_per_pixel * C, H, W)  ->  p(x|z)
 
     p(x|z) has batch shape (*sample, batch) and event shape (C, H, W); its log_prob is summed over
-    pixels: nats per image. Raw output of 16 bits is computed with in float32.
+    pixels: nats per image. Raw output in 16 bits is converted to float32.
 
-    channels_per_pixel: raw numbers for each pixel and channel. support: the least and the largest
-    x. num_levels: where x must be one of the levels k / (num_levels - 1), their number.
+    Attributes:
+        channels_per_pixel: raw numbers per pixel and channel.
+        support: the smallest and the largest x.
+        num_levels: where x must be one of the levels k / (num_levels - 1), their number.
     """
 
     channels_per_pixel: int = 1
@@ -38,18 +39,22 @@ class Likelihood(nn.Module, ABC):
         """The distribution p(x|z), from raw (*sample, batch, channels_per_pixel, C, H, W)."""
 
     def check_support(self, x: Tensor) -> None:
-        """Raise UserError if the images x (any shape) lie outside the support."""
+        """Check that the images x (any shape) are in the support.
+
+        Raises:
+            UserError: a pixel is outside, or not one of the levels.
+        """
         name, (low, high) = type(self).__name__, self.support
         least, largest = (value.item() for value in x.aminmax())
         got = f"a minimum of {least}" if not least >= low else f"a maximum of {largest}"
         if math.isinf(high):
             finite = math.isfinite(least) and math.isfinite(largest)
-            require(finite, f"{name} expects finite images but the data gave {got}; mend the data.")
+            require(finite, f"{name} expects finite images, got {got}; fix the data.")
             return
         require(
             least >= low and largest <= high,
-            f"{name} expects images in [{low:g}, {high:g}] but the data gave {got}; scale the "
-            "data or use `likelihood=gaussian`.",
+            f"{name} expects images in [{low:g}, {high:g}], got {got}; scale the data or use the "
+            "likelihood Gaussian.",
         )
         if self.num_levels is not None:
             self._check_levels(x, self.num_levels)
@@ -59,9 +64,9 @@ class Likelihood(nn.Module, ABC):
         distance = (x * last - (x * last).round()).abs()
         require(
             bool(distance.max() < 0.01),
-            f"{type(self).__name__} expects pixels k/{last} but the data gave "
+            f"{type(self).__name__} expects pixels k/{last}, got "
             f"{x.flatten()[distance.argmax()].item():.6g}; quantise the data to {num_levels} "
-            "levels or use `likelihood=gaussian`.",
+            "levels or use the likelihood Gaussian.",
         )
 
 
@@ -78,7 +83,7 @@ class Images(Independent):
 
 
 def independent_pixels(pixels: Distribution) -> Distribution:
-    """The images whose pixels (*batch, C, H, W) have the distributions `pixels`."""
+    """The distribution of images whose pixels have the distributions `pixels` (*batch, C, H, W)."""
     return Images(pixels, 3, validate_args=False)
 
 
@@ -88,19 +93,9 @@ def at_least_float32(value: Tensor) -> Tensor:
 
 
 def soft_lower_bound(value: Tensor, bound: float) -> Tensor:
-    """bound + softplus(value - bound): `value` well above the bound, never less than the bound.
+    """bound + softplus(value - bound): about `value` far above the bound, and never below it.
 
     Unlike a clamp it has a gradient below the bound. Rybkin et al. 2021, "Simple and effective VAE
-    training with calibrated decoders".
+    training with calibrated decoders", https://arxiv.org/abs/2006.13202.
     """
     return bound + softplus(value - bound)
-
-
-def bits_per_dim(log_prob: Tensor, event_shape: Sequence[int]) -> Tensor:
-    """The bits for each pixel and channel, -log_prob / (ln 2 * C*H*W), from nats per image.
-
-    For discrete likelihoods a code length. For densities (Gaussian, ContinuousBernoulli) minus the
-    log2 density on images scaled to [0, 1], which may be negative: the 8 bits (log2 256) that
-    make it comparable with 256 levels are not added.
-    """
-    return -log_prob / (math.log(2) * math.prod(event_shape))

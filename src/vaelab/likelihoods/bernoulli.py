@@ -12,10 +12,11 @@ class Bernoulli(Likelihood):
         log p(x|z) = sum_i x_i log sigmoid(raw_i) + (1 - x_i) log sigmoid(-raw_i)
 
     Accepts grey x in [0, 1] too, as most papers do; the sum is then minus a cross-entropy and not a
-    log likelihood, since it isn't normalised (see ContinuousBernoulli for one that is).
+    log likelihood, since it is not normalised (`ContinuousBernoulli` is).
 
     raw: (*sample, batch, C, H, W). log_prob: (*sample, batch) in nats.
-    Kingma and Welling 2014, "Auto-Encoding Variational Bayes", appendix C.1.
+    Kingma and Welling 2014, "Auto-encoding variational Bayes", app. C.1,
+    https://arxiv.org/abs/1312.6114.
     """
 
     def distribution(self, raw: Tensor) -> Distribution:

@@ -13,11 +13,12 @@ class ContinuousBernoulli(Likelihood):
         log p(x|z) = sum_i [log C(lambda_i) + x_i log lambda_i + (1 - x_i) log(1 - lambda_i)],
         lambda = sigmoid(raw)
 
-    That is the Bernoulli cross-entropy with the constant C that makes it a density. The mean is
-    not lambda.
+    That is minus the Bernoulli cross-entropy, plus the log of the constant C that makes it a
+    density. The mean is not lambda.
 
     raw: (*sample, batch, C, H, W). log_prob: (*sample, batch) in nats, a log density.
-    Loaiza-Ganem and Cunningham 2019, "The continuous Bernoulli", section 3.
+    Loaiza-Ganem and Cunningham 2019, "The continuous Bernoulli: fixing a pervasive error in
+    variational autoencoders", sec. 3, https://arxiv.org/abs/1907.06845.
     """
 
     def distribution(self, raw: Tensor) -> Distribution:

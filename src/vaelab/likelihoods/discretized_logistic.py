@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaelab import distributions
-from vaelab.errors import require
+from vaelab.errors import require_range
 from vaelab.likelihoods.base import Likelihood, independent_pixels, soft_lower_bound
 
 
@@ -15,11 +15,12 @@ class DiscretizedLogistic(Likelihood):
         log s = m + softplus(raw_scale - m),    m = min_log_scale,    h = 1 / (2 (num_levels - 1))
 
     The first and the last level take the tails. One component, without PixelCNN++'s mixture and
-    channel dependence. The default bound is PixelCNN++'s -7, there for x in [-1, 1].
+    dependence of channels. The default bound is PixelCNN++'s, -7 for x in [-1, 1].
 
-    raw: (*sample, batch, 2*C, H, W), first the means, then the log scales. log_prob:
+    raw: (*sample, batch, 2*C, H, W), means, then log scales. log_prob:
     (*sample, batch) in nats, the log of a probability. Raises UserError for num_levels < 2.
-    Salimans et al. 2017, "PixelCNN++", equation 2.
+    Salimans et al. 2017, "PixelCNN++", eq. 2 (equation number not checked),
+    https://arxiv.org/abs/1701.05517.
     """
 
     channels_per_pixel = 2
@@ -27,11 +28,7 @@ class DiscretizedLogistic(Likelihood):
 
     def __init__(self, num_levels: int = 256, min_log_scale: float = -7.7) -> None:
         super().__init__()
-        require(
-            num_levels >= 2,
-            f"DiscretizedLogistic expects num_levels >= 2 but got {num_levels}; "
-            "set `likelihood.num_levels`.",
-        )
+        require_range("num_levels", num_levels, at_least=2, integer=True, example=256)
         self.num_levels, self.min_log_scale = num_levels, float(min_log_scale)
 
     def distribution(self, raw: Tensor) -> Distribution:

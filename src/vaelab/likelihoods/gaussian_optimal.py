@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.distributions import Distribution
 from torch.types import _size
 
+from vaelab.distributed import mean_over_processes
 from vaelab.distributions import IsotropicNormal
-from vaelab.errors import require
+from vaelab.errors import require_range
 from vaelab.likelihoods.base import Likelihood
 
 
@@ -18,17 +19,20 @@ class GaussianOptimal(Likelihood):
 
         sigma*^2 = argmax_sigma^2 log N(x; raw, sigma^2 I) = mean of (x - raw)^2
 
-    The mean is over pixels, images and samples. In training mode `log_prob(x)` uses the sigma* of
-    that x and moves the buffer `variance` towards sigma*^2. But sigma* depends on x, so that
+    The mean is over pixels, images, samples and processes. In training mode `log_prob(x)` uses the
+    sigma* of that x and moves the buffer `variance` towards sigma*^2. But sigma* depends on x, so
     p(x|z) would not be a distribution given z alone; hence evaluation mode (and `sample` always)
     uses the sigma of the buffer, fixed, and its ELBO is a bound.
-    sigma* is detached: at an optimum the gradient through it vanishes (envelope theorem), and so
-    the gradients of the mean are the same for a plain average over the batch.
+    sigma* is detached: at an optimum the gradient through it vanishes (envelope theorem), so a loss
+    that averages log_prob over images and samples has the same gradient. A tighter bound, such as
+    that of IWAE, weights the samples and is not at its optimum in sigma*.
 
     raw: (*sample, batch, C, H, W), the mean. log_prob: (*sample, batch) in nats, a log density.
-    min_sigma: the least sigma, > 0. decay: of the exponential moving average, in [0, 1), which is
-    a plain average at the start. Raises UserError for other values.
-    Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders".
+    min_sigma: lower bound of sigma, > 0, in units of x in [0, 1]. decay: of the exponential moving
+    average, in [0, 1); the first 1 / (1 - decay) updates are averaged equally. Raises UserError for
+    other values.
+    Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders",
+    https://arxiv.org/abs/2006.13202.
     """
 
     support = (-math.inf, math.inf)
@@ -37,11 +41,8 @@ class GaussianOptimal(Likelihood):
 
     def __init__(self, min_sigma: float = 0.0025, decay: float = 0.99) -> None:
         super().__init__()
-        require(
-            min_sigma > 0 and 0 <= decay < 1,
-            f"GaussianOptimal expects min_sigma > 0 and 0 <= decay < 1 but got {min_sigma} and "
-            f"{decay}; set `likelihood.min_sigma` and `likelihood.decay`.",
-        )
+        require_range("min_sigma", min_sigma, above=0, unit="in units of x", example=0.0025)
+        require_range("decay", decay, at_least=0, below=1, example=0.99)
         self.min_sigma, self.decay = float(min_sigma), float(decay)
         self.register_buffer("variance", torch.tensor(1.0))
         self.register_buffer("num_updates", torch.tensor(0.0))
@@ -53,13 +54,8 @@ class GaussianOptimal(Likelihood):
 
     @torch.no_grad()
     def fit(self, x: Tensor, mean: Tensor) -> Tensor:
-        """The optimal sigma (scalar) for these images, remembered in the moving average."""
-        variance = (x - mean).square().mean()
-        if distributed.is_available() and distributed.is_initialized():
-            # One sigma for the whole batch, as a single process would have.
-            distributed.all_reduce(variance)
-            variance = variance / distributed.get_world_size()
-        variance = variance.clamp(min=self.min_sigma**2)
+        """The optimal sigma (scalar) for these images, added to the moving average."""
+        variance = mean_over_processes((x - mean).square().mean()).clamp(min=self.min_sigma**2)
         self.num_updates.add_(1)
         rate = self.num_updates.reciprocal().clamp(min=1 - self.decay)
         self.variance.add_(rate * (variance - self.variance))
@@ -67,7 +63,7 @@ class GaussianOptimal(Likelihood):
 
 
 class BatchOptimalNormal(Distribution):
-    """The normal that takes its sigma from the images whose log_prob is asked, by `fit`."""
+    """The normal whose log_prob takes sigma from the images it is evaluated at, by `fit`."""
 
     arg_constraints = {}  # noqa: RUF012
 

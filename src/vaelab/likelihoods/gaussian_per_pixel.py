@@ -7,7 +7,7 @@ from torch.distributions import Distribution, Normal
 
 from vaelab.likelihoods.base import Likelihood, independent_pixels, soft_lower_bound
 
-# A sigma of e^10 is a diverged run, and of e^50 an infinity in float32.
+# A sigma of e^10 means a diverged run, and e^50 would be infinite in float32.
 MAX_LOG_SIGMA = 10.0
 
 
@@ -18,11 +18,13 @@ class GaussianPerPixel(Likelihood):
         log sigma = m + softplus(raw_sigma - m),    m = min_log_sigma
 
     Without the bound the density grows without limit on pixels that never vary, such as a black
-    border. The default is 0.0025, about half the distance of two levels of 256.
+    border. The default bounds sigma by 0.0025, a bit more than half the distance of two of
+    256 levels.
 
     raw: (*sample, batch, 2*C, H, W), first the means, then the log sigmas. log_prob:
     (*sample, batch) in nats, a log density. min_log_sigma: in units of log x, x in [0, 1].
-    Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders".
+    Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders",
+    https://arxiv.org/abs/2006.13202.
     """
 
     channels_per_pixel = 2

@@ -1,12 +1,20 @@
-"""Numbers that judge a model: pure functions of arrays, and configured metrics of a run."""
+"""Evaluation metrics: pure functions of arrays, and configured classes for the models of runs."""
 
 from vaelab.metrics.ais import AIS, ais_log_likelihood
-from vaelab.metrics.base import AnyMetric, Metric, MultiRunMetric, Score, require_applicable
+from vaelab.metrics.base import (
+    AnyMetric,
+    CodesMetric,
+    Metric,
+    MultiRunMetric,
+    Score,
+    TrainTestMetric,
+    require_applicable,
+)
 from vaelab.metrics.beta_vae_score import BetaVAEScore, beta_vae_score
 from vaelab.metrics.collapse import collapse_verdict
 from vaelab.metrics.dci import DCI, dci
 from vaelab.metrics.decomposition import Decomposition, elbo_decomposition
-from vaelab.metrics.elbo import Elbo
+from vaelab.metrics.elbo import Elbo, pixel_mean_distortion
 from vaelab.metrics.explicitness import explicitness
 from vaelab.metrics.factor_vae_score import FactorVAEScore, factor_vae_score
 from vaelab.metrics.importance_weighted import ImportanceWeightedBound, importance_weighted_bound
@@ -15,6 +23,7 @@ from vaelab.metrics.mig import MIG, mig
 from vaelab.metrics.mig_sampled import MIGSampled, mig_sampled
 from vaelab.metrics.modularity import Modularity, modularity
 from vaelab.metrics.mutual_information import mutual_information_matrix
+from vaelab.metrics.per_image import ImagesMetric
 from vaelab.metrics.reconstruction_error import ReconstructionError, pca_error
 from vaelab.metrics.sap import SAP, SAPR2, sap, sap_r2
 from vaelab.metrics.udr import UDR, udr
@@ -29,21 +38,24 @@ __all__ = [
     "AIS",
     "AnyMetric",
     "BetaVAEScore",
+    "CodesMetric",
     "DCI",
     "Decomposition",
     "Elbo",
     "FactorVAEScore",
     "IRS",
+    "ImagesMetric",
     "ImportanceWeightedBound",
     "MIG",
     "MIGSampled",
     "Metric",
     "Modularity",
+    "MultiRunMetric",
     "ReconstructionError",
     "SAP",
     "SAPR2",
     "Score",
-    "MultiRunMetric",
+    "TrainTestMetric",
     "UDR",
     "Unsupervised",
     "ais_log_likelihood",
@@ -62,6 +74,7 @@ __all__ = [
     "mutual_information_matrix",
     "pairwise_mutual_information",
     "pca_error",
+    "pixel_mean_distortion",
     "require_applicable",
     "sap",
     "sap_r2",

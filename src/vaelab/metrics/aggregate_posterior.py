@@ -1,4 +1,4 @@
-"""The aggregate posterior q(z) = 1/N sum_n q(z|x_n) of diagonal normals: draws and densities."""
+"""The aggregate posterior q(z) = 1/N sum_n q(z|x_n) of diagonal normals: samples, densities."""
 
 import math
 from collections.abc import Callable
@@ -9,72 +9,72 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.distributions import is_diagonal_normal
-from vaelab.errors import require
-from vaelab.metrics.encoded_dataset import EncodedDataset, Rows
-from vaelab.metrics.factor_dataset import checked_codes
+from vaelab.errors import require, require_range
+from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.factor_dataset import Rows, require_codes
 
 Floats = NDArray[np.floating]
 
-DRAWS, COMPONENTS = 256, 2048  # evaluated at once: the table fits a core's cache
-CELL = 1 / 16  # width of a cell in units of sigma and of log sigma
-MAX_CELLS = 8  # for each normal: mostly empty cells, but they take memory
+SAMPLES, COMPONENTS = 256, 2048  # evaluated at once: the table fits a core's cache
+SPACING = 1 / 16  # of the grid, in units of sigma and of log sigma
+MAX_NODES = 8  # per normal: most nodes stay empty, but they take memory
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
-def checked_normals(mean: ArrayLike, std: ArrayLike) -> tuple[Floats, Floats]:
+def require_normals(mean: ArrayLike, std: ArrayLike) -> tuple[Floats, Floats]:
     """Mean and std (N, L) of N diagonal normals.
 
     Raises:
         UserError: shapes that differ, a std that is not positive, or a number that is not finite.
     """
-    mu, sigma = checked_codes(mean), checked_codes(std)
+    mu, sigma = require_codes(mean), require_codes(std)
     require(
         mu.shape == sigma.shape and bool((sigma > 0).all()),
-        f"mean and std of q(z|x) expect one shape (N, L) and std > 0, got {mu.shape} and "
-        f"{sigma.shape} with a least std of {sigma.min():g}; give standard deviations.",
+        f"mean and std expect one shape (N, L) and std > 0, got {mu.shape} and {sigma.shape} with "
+        f"a smallest std of {sigma.min():g}; give standard deviations.",
     )
     return mu, sigma
 
 
-def normals_of(encoded: EncodedDataset, num_images: int | None, rng: np.random.Generator) -> tuple:
-    """(rows, mean, std) of q(z|x) over num_images of all images (None: all of them).
+def encode_normals(
+    encoded: EncodedDataset, num_images: int | None, rng: np.random.Generator
+) -> tuple[Rows, Floats, Floats]:
+    """(rows, mean, std) of q(z|x) for num_images of all images (None: all of them).
 
     Raises:
-        UserError: the posterior is no diagonal normal, or num_images is out of range.
+        UserError: the posterior is not a diagonal normal, or num_images is out of range.
     """
     total = len(encoded.images)
-    require(
-        num_images is None or num_images >= 2,
-        f"num_images expects at least 2, got {num_images}; null takes all.",
-    )
+    if num_images is not None:
+        require_range("num_images", num_images, at_least=2, integer=True, example=1000)
     num = total if num_images is None else min(num_images, total)
     rows: Rows = np.arange(total) if num == total else np.sort(rng.permutation(total)[:num])
     q_z = encoded.posterior(rows)
     require(
         is_diagonal_normal(q_z),
-        f"the densities of the aggregate posterior expect posterior=gaussian, got "
-        f"{type(q_z).__name__}; leave this metric out.",
+        f"the aggregate posterior expects diagonal normals q(z|x), got {type(q_z).__name__}; use "
+        "a Gaussian posterior, or leave this metric out.",
     )
     return rows, q_z.mean.cpu().numpy(), q_z.stddev.cpu().numpy()
 
 
-def draw(
+def sample_aggregate(
     mean: Floats, std: Floats, num_samples: int, rng: np.random.Generator
 ) -> tuple[Rows, Floats]:
     """Images (M,) and z ~ q(z|x) of each (M, L), so that z ~ q(z).
 
-    One image comes from each of M equal stretches of the N, which spreads the draws over a grid of
-    factors evenly; each image is as likely as any other.
+    One image comes from each of M equal stretches of the N, which spreads the samples evenly over a
+    grid of factors; each image is as likely as any other.
     """
     place = (np.arange(num_samples) + rng.random(num_samples)) / num_samples
     rows = np.minimum((place * len(mean)).astype(np.int64), len(mean) - 1)
     return rows, mean[rows] + std[rows] * rng.standard_normal((num_samples, mean.shape[1]))
 
 
-def in_threads(function: Callable[[int], NDArray], num: int) -> list[NDArray]:
-    """function(i) for i < num, on as many threads as torch has, each computing by itself.
+def map_in_threads(function: Callable[[int], NDArray], num: int) -> list[NDArray]:
+    """function(i) for i < num, on as many threads as torch has, each using a single core.
 
-    The operations are small. Spread over threads they would wait for one another at every single
+    The operations are small. Spread over threads by torch they would synchronise at every single
     one, which is up to a hundred times slower where other programs use the cores as well.
     """
     num_threads = torch.get_num_threads()
@@ -98,7 +98,7 @@ def log_joint(z: Floats, mean: Floats, std: Floats) -> NDArray[np.float64]:
         precision = sigma.square().reciprocal()
         constant = (-0.5 * mu.square() * precision - sigma.log() - LOG_SQRT_2PI).sum(1)
         weights.append(torch.cat([-0.5 * precision, mu * precision, constant[:, None]], 1).T)
-    parts = points.split(DRAWS)
+    parts = points.split(SAMPLES)
 
     def total(i: int) -> NDArray[np.float64]:
         log_sum = torch.full((len(parts[i]),), -torch.inf, dtype=torch.float64)
@@ -106,7 +106,7 @@ def log_joint(z: Floats, mean: Floats, std: Floats) -> NDArray[np.float64]:
             log_sum = torch.logaddexp(log_sum, (parts[i] @ some).logsumexp(1))
         return log_sum.numpy()
 
-    return np.concatenate(in_threads(total, len(parts))) - math.log(len(mean))
+    return np.concatenate(map_in_threads(total, len(parts))) - math.log(len(mean))
 
 
 def log_marginal(
@@ -115,41 +115,41 @@ def log_marginal(
     """log q(z_j) of one latent in nats, over all N: z (M,), mean and std (N,) -> (M,).
 
     weight: (N,) of the components, summing to one; 1/N each where None. Sums of 2,048 components
-    are in float32: a relative error near 1e-6. z must lie within 13 sigma of a component.
+    are in float32: a relative error near 1e-6. z must be within 13 sigma of a component.
     """
     weight = np.full(len(mean), 1 / len(mean)) if weight is None else weight
     height = torch.from_numpy(weight / std).float()
     points, mu = torch.from_numpy(z).float()[:, None], torch.from_numpy(mean).float()
     scale = torch.from_numpy(math.sqrt(0.5) / std).float()
     density = torch.zeros(len(z), dtype=torch.float64)
-    for first in range(0, len(z), DRAWS):
-        some = points[first : first + DRAWS]
+    for first in range(0, len(z), SAMPLES):
+        some = points[first : first + SAMPLES]
         table = torch.empty(len(some), min(COMPONENTS, len(mean)))
         for start in range(0, len(mean), COMPONENTS):
             part = slice(start, start + COMPONENTS)
             kernel = table[:, : len(mu[part])]
             torch.sub(some, mu[part], out=kernel).mul_(scale[part]).square_().neg_().exp_()
-            density[first : first + DRAWS] += kernel @ height[part]
+            density[first : first + SAMPLES] += kernel @ height[part]
     return density.log().numpy() - LOG_SQRT_2PI
 
 
-def condensed(mean: Floats, std: Floats) -> tuple[Floats, Floats, Floats]:
-    """A mixture of fewer normals, (mean, std, weight), of nearly the density of N in one latent.
+def coarsen(mean: Floats, std: Floats) -> tuple[Floats, Floats, Floats]:
+    """A mixture (mean, std, weight) of fewer normals, with nearly the density of N in one latent.
 
     Each normal is shared between the two nearest classes of log sigma, and in each between the two
-    nearest means of a grid, in the proportions of linear interpolation. With cells h = 1/16 wide,
-    in units of sigma and log sigma, the density changes by at most 2.2 h^2 / 8 = 0.0011 times the
-    average height of the N normals (the error of linear interpolation, h^2 max|f''| / 8), and
-    typically by a tenth of that. Where this makes no fewer, the N come back as they are.
+    nearest means of a grid, in the proportions of linear interpolation. With a grid spacing of
+    h = 1/16, in units of sigma and log sigma, the density changes by at most 2.2 h^2 / 8 = 0.0011
+    times the average height of the N normals (the error of linear interpolation, h^2 max|f''| / 8),
+    and typically by a tenth of that. Where the mixture would not be smaller, the N are returned.
     """
-    log_class = np.log(std.astype(np.float64)) / CELL
+    log_class = np.log(std.astype(np.float64)) / SPACING
     low = int(np.floor(log_class.min()))
     num_classes = int(np.floor(log_class.max())) + 2 - low
-    steps = CELL * np.exp((low + np.arange(num_classes)) * CELL)
+    steps = SPACING * np.exp((low + np.arange(num_classes)) * SPACING)
     left = np.floor(mean.min() / steps).astype(np.int64)
     widths = np.floor(mean.max() / steps).astype(np.int64) + 2 - left
     unchanged = mean, std, np.full(len(mean), 1 / len(mean))
-    if widths.sum() > MAX_CELLS * len(mean):
+    if widths.sum() > MAX_NODES * len(mean):
         return unchanged
     starts = np.cumsum(widths) - widths
     weight = np.zeros(widths.sum())
@@ -157,8 +157,8 @@ def condensed(mean: Floats, std: Floats) -> tuple[Floats, Floats, Floats]:
     upper_class = log_class - low - first_class
     for which, share in ((first_class, 1 - upper_class), (first_class + 1, upper_class)):
         position = mean / steps[which]
-        cell = np.floor(position).astype(np.int64)
-        upper, place = position - cell, starts[which] + cell - left[which]
+        below = np.floor(position).astype(np.int64)
+        upper, place = position - below, starts[which] + below - left[which]
         weight += np.bincount(place, share * (1 - upper), len(weight))
         weight += np.bincount(place + 1, share * upper, len(weight))
     used = np.flatnonzero(weight)
@@ -166,4 +166,4 @@ def condensed(mean: Floats, std: Floats) -> tuple[Floats, Floats, Floats]:
         return unchanged
     which = np.searchsorted(starts, used, side="right") - 1
     nodes = (used - starts[which] + left[which]) * steps[which]
-    return nodes, steps[which] / CELL, weight[used] / len(mean)
+    return nodes, steps[which] / SPACING, weight[used] / len(mean)

@@ -1,25 +1,25 @@
 """Annealed importance sampling: log p(x) of a decoder without trusting the encoder."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
-from vaelab.metrics.base import Metric, Score
+from vaelab.metrics.base import Score
 from vaelab.metrics.encoded_dataset import EncodedDataset
-from vaelab.metrics.per_image import decoded_at_once, evaluation_images, mean_score
+from vaelab.metrics.per_image import ImagesMetric, decoded_at_once, split_rows
 from vaelab.models import VAE
-from vaelab.seeding import derive_seed, random_stream
+from vaelab.seeding import random_stream
 
 BLOCK = 16  # images annealed together; fixed, because their noise is drawn together
 STEEPNESS = 4.0  # delta of the sigmoidal schedule
 LEAPFROG_STEPS = 10
 TARGET_ACCEPTANCE = 0.65
 MAX_STEP_SIZE = 0.5
-ADAPTATION = 0.5  # of the log step size, a unit of acceptance
+ADAPTATION = 0.5  # of the log step size, per unit of acceptance
 
 
 class Annealed(NamedTuple):
@@ -50,25 +50,26 @@ def ais_log_likelihood(
 ) -> Tensor:
     """An estimate of log p(x) in nats per image by annealed importance sampling, (B,) in float64.
 
-    Chains go from the prior, through p(z) p(x|z)^beta_t, to the posterior, and gather weights
+    Chains go from the prior, through p(z) p(x|z)^beta_t, to the posterior, and collect weights
 
         log w = sum_t (beta_t - beta_{t-1}) log p(x|z_{t-1}),    log p(x) ~ log mean over chains w
 
     with a Hamiltonian Monte Carlo transition (10 leapfrog steps, unit mass) at each temperature and
-    Wu et al.'s sigmoidal schedule beta_t. E[w] = p(x) exactly, so that the estimate lies below
-    log p(x) on average, and above it by b nats with probability at most exp(-b). q(z|x) plays no
-    part. The step size of an image at each temperature is found beforehand by pilot chains, a
-    quarter as many, that aim at 65 % acceptance. Independent of the chains that count, it leaves
-    E[w] = p(x); adapting it on the way, as Wu et al.'s code does, would not.
+    Wu et al.'s sigmoidal schedule beta_t. E[w] = p(x) exactly, so that the estimate is below
+    log p(x) on average, and above it by b nats with probability at most exp(-b). q(z|x) is not
+    used. The step size of an image at each temperature is found beforehand by pilot chains, a
+    quarter as many, that aim at 65 % acceptance. As these are independent of the chains that count,
+    E[w] = p(x) still holds; adapting it on the way, as Wu et al.'s code does, breaks it.
 
-    Neal 2001, "Annealed importance sampling"; Wu et al. 2017, "On the quantitative analysis of
-    decoder-based generative models", sec. 3 and 4.
+    Neal 2001, "Annealed importance sampling", https://doi.org/10.1023/A:1008923215028; Wu et al.
+    2017, "On the quantitative analysis of decoder-based generative models", sec. 3 and 4,
+    https://arxiv.org/abs/1611.04273.
 
     Args:
         model: in evaluation mode, with a p(z) and p(x|z) that have gradients in z.
         x: (B, C, H, W).
-        num_chains: independent chains an image.
-        num_temperatures: T; each costs 10 decodings and their gradients a chain.
+        num_chains: independent chains per image.
+        num_temperatures: T; each costs 10 decodings and their gradients per chain.
         seed: of all noise, which is drawn for blocks of 16 images: what an image gets depends on
             its block and place, and on how many images the block has.
     """
@@ -138,7 +139,7 @@ def _transition(
         point = _evaluate(model, prior, x, point.z + step * momentum)
         momentum = momentum + 0.5 * step * point.gradient(beta)
     log_ratio = point.log_density(beta) - 0.5 * momentum.square().sum(-1) - energy
-    # A diverged trajectory gives NaN or -inf, and is refused.
+    # A diverged trajectory gives NaN or -inf, and is rejected.
     probability = log_ratio.nan_to_num(nan=-torch.inf).clamp(max=0).exp()
     accept = torch.rand_like(probability) < probability
     kept = [
@@ -162,56 +163,44 @@ def _evaluate(model: VAE, prior: Distribution, x: Tensor, z: Tensor) -> Point:
     return Point(*(torch.cat(parts) for parts in zip(*points, strict=True)))
 
 
-class AIS(Metric):
+@dataclass(frozen=True, kw_only=True)
+class AIS(ImagesMetric):
     """log p(x) by annealed importance sampling over evaluation images, see `ais_log_likelihood`.
 
     Costs num_images * num_chains * 1.25 * num_temperatures * 10 decodings with gradients.
 
     Args:
         num_chains, num_temperatures: as there; Wu et al. used 16 and 10,000.
-        num_images: how many evaluation images; None for all. The first ones of a seeded order,
-            which `ImportanceWeightedBound` shares.
-        seed: of images, chains and interval.
-        num_bootstrap: resamples for the interval; 0 for none.
     """
 
-    needs_factors = False
-    needs_images = True
+    name = "ais"
 
-    def __init__(
-        self,
-        num_chains: int = 4,
-        num_temperatures: int = 200,
-        num_images: int | None = 16,
-        seed: int = 0,
-        num_bootstrap: int = 200,
-    ):
-        self.num_chains, self.num_temperatures = num_chains, num_temperatures
-        self.num_images, self.seed, self.num_bootstrap = num_images, seed, num_bootstrap
+    num_chains: int = 4
+    num_temperatures: int = 200
+    num_images: int | None = 16
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        rows = evaluation_images(encoded, self.num_images, self.seed)
-        starts = range(0, len(rows), BLOCK)
+        rows = self.rows(encoded)
         blocks = [
             anneal(
                 encoded.model,
-                encoded.x(rows[start : start + BLOCK]),
+                encoded.x(part),
                 self.num_chains,
                 self.num_temperatures,
                 self.seed,
                 number,
             )
-            for number, start in enumerate(encoded.progress(starts))
+            for number, part in enumerate(encoded.progress(split_rows(rows, BLOCK)))
         ]
         log_weights = torch.cat([block.log_weights for block in blocks], 1).T
-        values = log_mean_weight(log_weights).cpu().numpy()
-        rng = np.random.default_rng(derive_seed("metrics", "ais", self.seed))
-        settings: dict[str, int | float | str] = {
-            "num_chains": self.num_chains,
-            "num_temperatures": self.num_temperatures,
-            "leapfrog_steps": LEAPFROG_STEPS,
-            "split": encoded.split,
-            "acceptance": float(torch.cat([block.acceptance for block in blocks]).mean()),
-            "median_effective_chains": float(effective_sample_size(log_weights).median()),
-        }
-        return {"ais_log_likelihood": mean_score(values, rng, self.num_bootstrap, settings)}
+        score = self.mean_score(
+            log_mean_weight(log_weights).cpu().numpy(),
+            self.rng(),
+            num_chains=self.num_chains,
+            num_temperatures=self.num_temperatures,
+            leapfrog_steps=LEAPFROG_STEPS,
+            split=encoded.split,
+            acceptance=float(torch.cat([block.acceptance for block in blocks]).mean()),
+            median_effective_chains=float(effective_sample_size(log_weights).median()),
+        )
+        return {"ais_log_likelihood": score}

@@ -1,7 +1,7 @@
-"""Gradient-boosted classification trees as scikit-learn's defaults grow them, but faster.
+"""Gradient-boosted classification trees, equal to scikit-learn's defaults but faster.
 
-scikit-learn's GradientBoostingClassifier sorts every column anew at every node of every tree. Here
-the columns are sorted once and stay so while nodes are split, for the same splits and leaves.
+scikit-learn's GradientBoostingClassifier sorts every column again at every node of every tree. Here
+the columns are sorted once and stay sorted while nodes are split; splits and leaves are the same.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-SAME_VALUE = 1e-7  # no split between values as near as this, as in scikit-learn
+SAME_VALUE = 1e-7  # no split between values closer than this, as in scikit-learn
 TINY = 1e-150
 
 
@@ -37,14 +37,16 @@ class Node:
 
 @dataclass
 class BoostedTrees:
-    """Trees on the gradient of the multinomial log-likelihood (Friedman 2001, algorithm 6).
+    """Trees on the gradient of the multinomial log-likelihood.
 
-    The defaults are those of GradientBoostingClassifier(): at each of 100 stages a tree of depth 3
-    for every class. Chance only chooses among splits that are equally good.
+    Friedman 2001, "Greedy function approximation: a gradient boosting machine", algorithm 6,
+    https://doi.org/10.1214/aos/1013203451. The defaults are those of GradientBoostingClassifier():
+    at each of 100 stages a tree of depth 3 for every class. Ties between equally good splits are
+    broken at random.
 
     Attributes:
         importances: (L,), the squared error that the splits on each column remove, over all trees,
-            as a share of its sum; zeros where nothing was split.
+            as a share of the sum; zeros where nothing was split.
     """
 
     num_stages: int = 100
@@ -142,7 +144,7 @@ class _Grower:
         removed *= removed
         removed *= num / (left * (num - left))
         cuts = removed.argmax(axis=1)
-        # Few values are equal in most columns, so only a best cut is asked whether it parts such.
+        # Few values are equal in most columns, so only the best cut is checked for this.
         for j in columns[self._same(order, columns, cuts)]:
             removed[j, self._same(order, j, np.arange(num - 1))] = -1.0
             cuts[j] = removed[j].argmax()

@@ -1,4 +1,4 @@
-"""A model on a data set, as metrics see it: every image is encoded at most once."""
+"""A model and its data set as metrics see them: every image is encoded at most once."""
 
 import io
 import zipfile
@@ -14,39 +14,36 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaelab.data.images import Splits, Subset
-from vaelab.errors import UserError, require
+from vaelab.errors import UserError, require, require_choice
 from vaelab.files import write_atomically
-from vaelab.metrics.factor_dataset import FactorDataset, checked_codes
+from vaelab.metrics.factor_dataset import FactorDataset, Rows, require_codes
 from vaelab.models import VAE
 from vaelab.seeding import random_stream
 
-# Pixels encoded at once: on a CPU 64 images of 64 x 64, which stay in its cache and are encoded
-# twice as fast, image for image, as 500.
+# Pixels encoded at once: on a CPU 64 images of 64 x 64, which stay in its cache and take half the
+# time per image that 500 do.
 PIXELS_AT_ONCE = {"cpu": 2**18, "other": 2**23}
 SAVED_EVERY = 100_000  # images encoded between two writes of the cache
 CODES = ("mean", "sampled")
 
-Rows = NDArray[np.int64]
-
 
 class EncodedDataset:
-    """Encodes lazily, in batches, and answers all metrics by look-up.
+    """Encodes images when first asked for them, in batches, and then looks them up.
 
-    What is kept of an image is the raw output of the encoder, from which the posterior makes mean,
-    samples and parameters alike: 59 MB for the means and scales of all of dSprites.
+    It stores the raw output of the encoder, from which the posterior makes means, samples and
+    parameters alike: 59 MB for the means and scales of all of dSprites.
 
     Args:
         model: in evaluation mode.
-        splits: its data. Where it has factors, row i is image i of the whole grid; else rows are
-            the evaluation images.
-        cache: a file that keeps the encodings for the next time; written at `save`, and by itself
-            every 100,000 images.
+        splits: its data. With factors, row i is image i of the whole grid; without, rows are the
+            evaluation images.
+        cache: a file that stores the encodings; written by `save` and every 100,000 images.
         cache_key: what the encodings depend on (weights, data); a cache of another key is ignored.
         progress: wraps the iterable of batches, as tqdm does.
 
     Attributes:
         split: "test" where the data has test images, else "val".
-        images: what rows count.
+        images: the images that rows index.
         evaluation_rows: the rows of the evaluation images, on which likelihoods are measured.
     """
 
@@ -92,42 +89,67 @@ class EncodedDataset:
 
     def means(self, rows: Rows) -> NDArray[np.float32]:
         """Means of q(z|x): (M,) -> (M, L)."""
-        return checked_codes(self.posterior(rows).mean.cpu().numpy())
+        return self.posterior(rows).mean.cpu().numpy()
 
     def samples(self, rows: Rows, rng: np.random.Generator) -> NDArray[np.float32]:
         """One sample of q(z|x) for every entry of rows: (M,) -> (M, L)."""
         with random_stream("codes", int(rng.integers(2**62))):
-            return checked_codes(self.posterior(rows).sample().cpu().numpy())
+            return self.posterior(rows).sample().cpu().numpy()
 
     def codes(self, rows: Rows, codes: str, rng: np.random.Generator) -> NDArray[np.float32]:
-        """`means` or `samples`, as `codes` says: "mean" or "sampled"."""
-        require(codes in CODES, f"codes expects mean or sampled, got {codes!r}.")
+        """`means` or `samples`, for `codes` "mean" or "sampled"."""
+        require_choice("codes", codes, CODES)
         return self.means(rows) if codes == "mean" else self.samples(rows, rng)
 
-    def factor_dataset(self, codes: str, rng: np.random.Generator) -> FactorDataset:
-        """All images with their factors, and codes by look-up.
+    @cached_property
+    def factor_names(self) -> tuple[str, ...]:
+        """The names of the factors that vary.
 
         Raises:
             UserError: the data has no factors.
         """
-        return self._means.with_codes_at(lambda rows: self.codes(rows, codes, rng))
-
-    @cached_property
-    def _means(self) -> FactorDataset:
-        """All images with the factors that vary; codes are means."""
         space = self.splits.factors
         if space is None:
             raise UserError(
-                "this metric expects ground-truth factors, got a data set without (labels are "
-                "none); train on data=dsprites, or choose metrics=[likelihood,unsupervised]."
+                "this metric expects ground-truth factors of the images, got data without (labels "
+                "are none); use data with factors, such as dsprites, or a metric that needs none."
             )
-        varying = [name for name, size in zip(space.names, space.sizes, strict=True) if size > 1]
+        return tuple(n for n, size in zip(space.names, space.sizes, strict=True) if size > 1)
+
+    @cached_property
+    def factors(self) -> NDArray[np.integer]:
+        """The values of the factors that vary, numbered from 0, of all images: (N, F).
+
+        Raises:
+            UserError: the data has no factors, or not one image for each of their combinations.
+        """
+        names, space = self.factor_names, self.splits.factors
+        assert space is not None
+        require(
+            len(space) == len(self.images),
+            f"factors expects one image for each of their {len(space)} combinations, got "
+            f"{len(self.images)} images; give a full grid.",
+        )
         index = torch.arange(len(space))
-        factors = torch.stack([space.values(index, name) for name in varying], 1).numpy()
-        return FactorDataset(factors, self.means, varying)
+        values = torch.stack([space.values(index, name) for name in names], 1).numpy()
+        return values.astype(np.min_scalar_type(max(space.sizes)))
+
+    def factor_dataset(self, codes: str, rng: np.random.Generator) -> FactorDataset:
+        """All images with their factors, and `codes` looked up by row.
+
+        Raises:
+            UserError: the data has no factors.
+        """
+        return self._factor_dataset.with_codes_at(
+            lambda rows: require_codes(self.codes(rows, codes, rng))
+        )
+
+    @cached_property
+    def _factor_dataset(self) -> FactorDataset:
+        return FactorDataset(self.factors, self.means, self.factor_names)
 
     def raw(self, rows: Rows) -> NDArray[np.float32]:
-        """The encoder's output (M, P) of the images in rows; encodes those not yet known."""
+        """The encoder's output (M, P) for the images in rows; encodes those not yet encoded."""
         missing = np.unique(rows[~self._known[rows]])
         self._encode(missing)
         return self._table[rows]
@@ -146,7 +168,7 @@ class EncodedDataset:
                     self.save()
 
     def save(self) -> None:
-        """Write what is encoded to the cache file, if there is one and anything is new."""
+        """Write the encodings to the cache file, if there is one and any are new."""
         if self.cache is None or not self._num_unsaved:
             return
         buffer = io.BytesIO()
@@ -163,7 +185,7 @@ class EncodedDataset:
                 with self.cache.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                     stored: dict[str, Any] = dict(file)
             except (OSError, ValueError, zipfile.BadZipFile, EOFError):
-                stored = {}  # unreadable, hence made anew
+                stored = {}  # unreadable: encode again
             if stored and str(stored["key"]) == self.cache_key:
                 known, table = stored["known"], stored["table"]
                 if known.shape == (num,) and table.shape == (num, width):

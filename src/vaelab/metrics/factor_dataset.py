@@ -1,4 +1,4 @@
-"""Images with known factors, as metrics see them: rows to draw and codes to look up."""
+"""Images with ground-truth factors: rows to sample, and codes to look up by row."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaelab.errors import UserError, require
+from vaelab.errors import UserError, require, require_range
 
-FEW = 200  # images, below which a factor may have a value of its own for each
-CodesAt = Callable[[NDArray[np.int64]], NDArray[np.floating]]
+FEW = 200  # images, below which a factor may have another value for each image
+
+Rows = NDArray[np.int64]
+CodesAt = Callable[[Rows], NDArray[np.floating]]
 
 
 class FactorDataset:
-    """N images whose factors are known, each with a code that is looked up by row.
+    """N images with known factors, each with a code that is looked up by its row.
 
     Args:
         factors: (N, F), the values of the factors, of any type; equal values are one class.
@@ -22,35 +24,37 @@ class FactorDataset:
 
     Attributes:
         factors: (N, F) int, the values of each factor numbered from 0 in their order.
-        sizes: (F,) numbers of values.
+        sizes: (F,), how many values each factor has.
 
     Raises:
-        UserError: factors of another shape, or one that never changes.
+        UserError: factors of another shape, or one that never varies.
     """
 
     def __init__(self, factors: ArrayLike, codes_at: CodesAt, names: Sequence[str] = ()):
         values = np.asarray(factors)
         require(
             values.ndim == 2 and values.size > 0,
-            f"factors expects an array of shape (N, F), one row an image, got {values.shape}.",
+            f"factors expects an array of shape (N, F), got {values.shape}; give one row per "
+            "image.",
         )
         self.codes_at = codes_at
         self.names = tuple(names) or tuple(f"factor {f}" for f in range(values.shape[1]))
         require(
             len(self.names) == values.shape[1],
-            f"factors of shape {values.shape} expects {values.shape[1]} names, got {self.names}.",
+            f"names expects one for each of the {values.shape[1]} factors, got {self.names}; give "
+            "as many.",
         )
         columns = [np.unique(column, return_inverse=True) for column in values.T]
         for name, (distinct, _) in zip(self.names, columns, strict=True):
             require(
                 len(distinct) > 1,
-                f"a metric expects factors that vary, got {name} with the one value "
-                f"{distinct[0]}; leave it out.",
+                f"factors expects columns that vary, got {name} with the one value {distinct[0]}; "
+                "leave it out.",
             )
             require(
                 len(distinct) <= len(values) / 2 or len(values) < FEW,
-                f"a metric expects factors of few values, got {name} with {len(distinct)} values "
-                f"in {len(values)} images; cut it into classes, or give more images.",
+                f"factors expects columns of few values, got {name} with {len(distinct)} values "
+                f"in {len(values)} images; bin it, or give more images.",
             )
         self.sizes = tuple(len(distinct) for distinct, _ in columns)
         dtype = np.min_scalar_type(max(self.sizes))
@@ -60,17 +64,17 @@ class FactorDataset:
     @classmethod
     def of(cls, codes: ArrayLike, factors: ArrayLike, names: Sequence[str] = ()) -> "FactorDataset":
         """The dataset of given codes (N, L) and factors (N, F), both checked."""
-        table = checked_codes(codes)
+        table = require_codes(codes)
         dataset = cls(factors, lambda rows: table[rows], names)
         require(
             len(table) == len(dataset),
-            f"codes and factors expect one row an image each, got {len(table)} rows of codes and "
-            f"{len(dataset)} of factors.",
+            f"codes and factors expect the same number of rows, got {len(table)} rows of codes and "
+            f"{len(dataset)} of factors; give one row of each per image.",
         )
         return dataset
 
     def with_codes_at(self, codes_at: CodesAt) -> "FactorDataset":
-        """The same images with other codes; what was found out about the factors is shared."""
+        """The same images with other codes; shares what is known of the factors."""
         other = copy.copy(self)
         other.codes_at = codes_at
         return other
@@ -83,13 +87,18 @@ class FactorDataset:
         """F."""
         return len(self.sizes)
 
-    def draw(self, num: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def require_two_factors(self) -> None:
+        """Raise UserError for a single factor, of which there is nothing to distinguish."""
+        num = self.num_factors
+        require(num >= 2, f"factors expects at least 2 factors, got {num}; add one that varies.")
+
+    def sample(self, num: int, rng: np.random.Generator) -> Rows:
         """Rows drawn uniformly with replacement: (num,)."""
         return rng.integers(len(self), size=num)
 
     def sample_given_factor(
         self, factor: int, values: NDArray[np.integer], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
+    ) -> Rows:
         """For every entry of `values`, of any shape, a row drawn among those with that value."""
         if factor not in self._groups:
             column = self.factors[:, factor]
@@ -99,13 +108,17 @@ class FactorDataset:
         order, starts, counts = self._groups[factor]
         return order[starts[values] + rng.integers(counts[values])]
 
-    def codes(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
+    def codes(self, rows: Rows) -> NDArray[np.floating]:
         """The codes of rows of any shape: (*shape) -> (*shape, L)."""
         codes = self.codes_at(rows.ravel())
         return codes.reshape(*rows.shape, codes.shape[-1])
 
+    def all_codes(self) -> NDArray[np.float64]:
+        """The codes of all rows in float64: (N, L)."""
+        return self.codes(np.arange(len(self))).astype(np.float64)
 
-def checked_codes(codes: ArrayLike) -> NDArray[np.floating]:
+
+def require_codes(codes: ArrayLike) -> NDArray[np.floating]:
     """`codes` as a float array (N, L).
 
     Raises:
@@ -115,30 +128,39 @@ def checked_codes(codes: ArrayLike) -> NDArray[np.floating]:
     array = array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
     require(
         array.ndim == 2 and array.size > 0,
-        f"codes expects an array of shape (N, L), one row an image, got {array.shape}.",
+        f"codes expects an array of shape (N, L), got {array.shape}; give one row per image.",
     )
     bad = ~np.isfinite(array).all(axis=1)
     if bad.any():
         row = int(bad.argmax())
         raise UserError(
-            f"a metric expects finite codes, got {array[row][~np.isfinite(array[row])][0]} in row "
+            f"codes expects finite numbers, got {array[row][~np.isfinite(array[row])][0]} in row "
             f"{row} ({bad.sum()} such rows); look for the step at which training diverged."
         )
     return array
 
 
-def split_rows(
+def require_two_latents(num_latents: int) -> None:
+    """Raise UserError for a single latent, which has no other to be compared with."""
+    require(
+        num_latents >= 2,
+        f"codes expects at least 2 latents, got {num_latents}; use a model with a larger "
+        "latent_dim.",
+    )
+
+
+def split_train_test(
     num: int, num_train: int | None, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows 0 .. num - 1 in random order as a part to fit (default two thirds) and one to test on.
+) -> tuple[Rows, Rows]:
+    """Rows 0 .. num - 1 in random order: some to fit to (default two thirds), the rest to test on.
 
     Raises:
-        UserError: nothing would be left to fit or to test on.
+        UserError: nothing would be left to fit to or to test on.
     """
-    first = round(num * 2 / 3) if num_train is None else num_train
-    require(
-        0 < first < num,
-        f"num_train expects at least 1 and less than the {num} samples given, got {first}.",
+    usual = round(num * 2 / 3)
+    first = usual if num_train is None else num_train
+    require_range(
+        "num_train", first, at_least=1, below=num, integer=True, unit="images", example=usual
     )
     order = rng.permutation(num)
     return order[:first], order[first:]

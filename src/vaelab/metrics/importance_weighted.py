@@ -1,6 +1,6 @@
 """The importance-weighted bound on log p(x), for any number of samples."""
 
-import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
-from vaelab.metrics.base import Metric, Score, centred_interval
+from vaelab.elbo_statistics import bits_per_dim
+from vaelab.metrics.base import Score, centred_interval
 from vaelab.metrics.elbo import term_table
 from vaelab.metrics.encoded_dataset import EncodedDataset
-from vaelab.metrics.per_image import INTERVAL, decoded_at_once, evaluation_images, mean_score
+from vaelab.metrics.per_image import INTERVAL, ImagesMetric, decoded_at_once
 from vaelab.models import VAE
-from vaelab.seeding import derive_seed, random_stream
+from vaelab.seeding import random_stream
 
 
 def importance_weighted_bound(
@@ -23,8 +24,9 @@ def importance_weighted_bound(
 
         L_K(x) = log 1/K sum_k p(x, z_k) / q(z_k|x),    z_k ~ q(z|x)
 
-    In expectation ELBO = L_1 <= L_K <= log p(x), rising with K. Burda et al. 2016,
-    "Importance weighted autoencoders", eq. 8 and theorem 1.
+    In expectation ELBO = L_1 <= L_K <= log p(x), rising with K. Burda et al. 2016, "Importance
+    weighted autoencoders", eq. 8 and theorem 1 (numbers not checked),
+    https://arxiv.org/abs/1509.00519.
 
     Args:
         model: in evaluation mode.
@@ -49,10 +51,10 @@ def importance_log_weights(
     number: int,
     max_decoded: int | None = None,
 ) -> Tensor:
-    """log p(x, z_k) / q(z_k|x) of one image (1, C, H, W), drawn by (seed, number): (K,) float64."""
+    """log p(x, z_k) / q(z_k|x) of an image (1, C, H, W): (K,) float64; (seed, number) seed z_k."""
     with torch.autocast(x.device.type, enabled=False):
         q_z, p_z = model.encode(x), model.prior()
-        # All z of an image in one call: parts drawn apart would differ from the whole.
+        # All z of an image in one call: drawn in parts, they would differ.
         with random_stream("metrics", "importance_weighted", seed, number):
             z = q_z.sample(torch.Size([num_samples]))
         parts = z.split(max_decoded or decoded_at_once(model))
@@ -62,77 +64,65 @@ def importance_log_weights(
     return (log_ratio + log_likelihood.double()).squeeze(1)
 
 
-class ImportanceWeightedBound(Metric):
+@dataclass(frozen=True, kw_only=True)
+class ImportanceWeightedBound(ImagesMetric):
     """L_K averaged over the evaluation images, see `importance_weighted_bound`.
 
         mean over all images of ELBO + mean over num_images of them of (L_K - ELBO)
 
-    which is unbiased and, as L_K - ELBO differs less from image to image than L_K does, several
-    times as precise as the mean of L_K over num_images. Their ELBO is the mean of the K log
-    weights, the ELBO of all images takes one sample of each.
+    which is unbiased and, as L_K - ELBO varies less between images than L_K does, several times as
+    precise as the mean of L_K over num_images. Their ELBO is the mean of the K log weights, the
+    ELBO of all images takes one sample of each.
+
+    Details of the score: bits_per_dim of L_K, and the median over images of the effective sample
+    size.
 
     Args:
         num_samples: K; 5,000 is usual for a negative log likelihood.
-        num_images: on how many images L_K is computed; None for all. The first of a seeded order.
-        seed: of images, samples and interval.
-        num_bootstrap: resamples for the interval; 0 for none.
-
-    Settings of the score: bits_per_dim, -L_K / (ln 2 * C*H*W), and the median over images of the
-    effective sample size.
+        num_images: for how many images L_K is computed; None for all. The first in seeded order.
     """
 
-    needs_factors = False
-    needs_images = True
+    name = "importance_weighted"
     needs_density = True
 
-    def __init__(
-        self,
-        num_samples: int = 5000,
-        num_images: int | None = 100,
-        seed: int = 0,
-        num_bootstrap: int = 200,
-    ):
-        self.num_samples, self.num_images = num_samples, num_images
-        self.seed, self.num_bootstrap = seed, num_bootstrap
+    num_samples: int = 5000
+    num_images: int | None = 100
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        rows = evaluation_images(encoded, self.num_images, self.seed)
+        rows = self.rows(encoded)
         bounds, elbos, sizes = np.empty((3, len(rows)))
         for i in encoded.progress(range(len(rows))):
             x = encoded.x(rows[i : i + 1])
             log_weights = importance_log_weights(encoded.model, x, self.num_samples, self.seed, i)
             bounds[i], elbos[i] = log_mean_weight(log_weights), log_weights.mean()
             sizes[i] = effective_sample_size(log_weights)
-        rng = np.random.default_rng(derive_seed("metrics", "importance_weighted", self.seed))
-        settings: dict[str, int | float | str] = {
-            "num_samples": self.num_samples,
-            "split": encoded.split,
-            "median_effective_sample_size": float(np.median(sizes)),
-        }
+        rng = self.rng()
         if len(rows) == len(encoded.evaluation_rows):
-            score = mean_score(bounds, rng, self.num_bootstrap, settings)
+            score = self.mean_score(bounds, rng)
         else:
-            words = ("importance_weighted_elbo", self.seed)
-            table = term_table(encoded, encoded.evaluation_rows, 1, *words)
-            score = self._of_all(-table[:, 1:3].sum(1), bounds - elbos, rng, settings)
-        bits = -score.value / (math.log(2) * encoded.model.num_pixels)
-        score.settings["bits_per_dim"] = bits
-        return {"importance_weighted_bound": score}
+            stream = "importance_weighted_elbo"
+            table = term_table(encoded, encoded.evaluation_rows, 1, stream, self.seed)
+            score = self._from_all(-table[:, 1:3].sum(1), bounds - elbos, rng)
+        return {
+            "importance_weighted_bound": score.with_details(
+                num_samples=self.num_samples,
+                split=encoded.split,
+                median_effective_sample_size=float(np.median(sizes)),
+                bits_per_dim=bits_per_dim(score.value, encoded.model.num_pixels),
+            )
+        }
 
-    def _of_all(
-        self,
-        elbos: NDArray[np.float64],
-        gains: NDArray[np.float64],
-        rng: np.random.Generator,
-        settings: dict[str, int | float | str],
+    def _from_all(
+        self, elbos: NDArray[np.float64], gains: NDArray[np.float64], rng: np.random.Generator
     ) -> Score:
         """From the ELBO of all images (N,) and the gains L_K - ELBO of some (num_images,)."""
         value = float(elbos.mean() + gains.mean())
-        # The two means vary by themselves, but for the few images that they share.
+        # The two means vary independently, except for the few images that they share.
         both = (elbos, gains)
         draws = [
             sum(values[rng.integers(len(values), size=len(values))].mean() for values in both)
             for _ in range(self.num_bootstrap)
         ]
-        settings |= {"num_images": len(gains), "num_images_elbo": len(elbos), "interval": INTERVAL}
-        return Score(value, centred_interval(value, np.array(draws)), settings=settings)
+        return Score(value, centred_interval(value, np.array(draws))).with_details(
+            num_images=len(gains), num_images_elbo=len(elbos), interval=INTERVAL
+        )

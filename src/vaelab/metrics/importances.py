@@ -1,4 +1,4 @@
-"""How much each latent tells of each factor: learners fitted to one factor at a time."""
+"""How important each latent is to each factor: learners fitted to one factor at a time."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ LASSO_ALPHA = 0.02
 
 
 class Fits(NamedTuple):
-    """Importances (1 + blocks, L, F), of the whole first; predictions (n, F) of both parts."""
+    """Importances (1 + blocks, L, F), those of all rows first; predictions (n, F) of both parts."""
 
     importances: Array
     train: NDArray
@@ -60,7 +60,7 @@ def fit_all(
 def _fit(
     learner: str, x: NDArray, y: NDArray, seed: int, parts: Sequence[NDArray]
 ) -> tuple[Array, list[NDArray]]:
-    """Importances (L,) and the predictions of every part."""
+    """Importances (L,) and the predictions for every part."""
     importances, predict = LEARNERS[learner](x, y, seed)
     return importances, [predict(part) for part in parts]
 
@@ -73,7 +73,7 @@ def _gradient_boosting(x: NDArray, y: NDArray, seed: int) -> tuple[Array, Predic
 def _random_forest(x: NDArray, y: NDArray, seed: int) -> tuple[Array, Predict]:
     from sklearn.ensemble import RandomForestClassifier
 
-    # Every split may choose among all latents: a random few would give importance to idle ones.
+    # Every split may choose among all latents: a random few would give importance to inactive ones.
     model = RandomForestClassifier(100, min_samples_leaf=5, max_features=None, random_state=seed)
     model.fit(x, y)
     return model.feature_importances_, model.predict
@@ -84,7 +84,7 @@ def _lasso(x: NDArray, y: NDArray, seed: int) -> tuple[Array, Predict]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    scale = y.std() or 1.0  # of a block that has one value
+    scale = y.std() or 1.0  # 0 in a block that has one value
     model = make_pipeline(StandardScaler(), Lasso(LASSO_ALPHA))
     model.fit(x.astype(np.float64), (y - y.mean()) / scale)
     return np.abs(model[-1].coef_), lambda part: model.predict(part) * scale + y.mean()

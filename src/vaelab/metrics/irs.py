@@ -1,15 +1,14 @@
 """Interventional robustness score."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, with_code_suffix
-from vaelab.metrics.encoded_dataset import EncodedDataset
-from vaelab.metrics.factor_dataset import FactorDataset, checked_codes
-from vaelab.seeding import derive_seed
+from vaelab.errors import require_range
+from vaelab.metrics.base import CodesMetric, Score, bootstrap_interval
+from vaelab.metrics.factor_dataset import FactorDataset
 
 Floats = NDArray[np.float64]
 
@@ -29,11 +28,12 @@ def irs(
         D_jk = mean over the values v of factor k of Q(|z_j - E[z_j | v_k = v]| given v_k = v)
 
     with Q the quantile `diff_quantile` (1 in the paper). Suter et al. 2019, "Robustly disentangled
-    causal mechanisms", sec. 4, as disentanglement_lib estimates it; but there factors are cut into
-    20 bins, which merges values of dSprites' orientation and positions. Here factors keep their
-    values. Latents that never vary are left out; where none varies the score is 0.
+    causal mechanisms: validating deep representations for interventional robustness", sec. 4,
+    https://arxiv.org/abs/1811.00007, as disentanglement_lib estimates it, except that there factors
+    are cut into 20 bins, which merges values of dSprites' orientation and positions. Here factors
+    keep their values. Latents that never vary are left out; where none varies the score is 0.
 
-    The largest deviation w_j, hence the interval, hangs on single rows.
+    The largest deviation w_j, hence the interval, depends on single rows.
 
     Args:
         codes: (N, L).
@@ -43,18 +43,15 @@ def irs(
 
     Returns:
         A score of at most 1, below 0 only where a factor makes a latent skewed to opposite sides;
-        `settings["num_active"]` is the number of latents that vary.
+        `details["num_active"]` is the number of latents that vary.
 
     Raises:
         UserError: codes not finite, or a factor that never varies.
     """
-    require(
-        0 < diff_quantile <= 1,
-        f"diff_quantile expects a number above 0 and at most 1, got {diff_quantile}.",
-    )
+    require_range("diff_quantile", diff_quantile, above=0, at_most=1, example=0.99)
     rng = np.random.default_rng(0) if rng is None else rng
     dataset = FactorDataset.of(codes, factors, names)
-    latents = checked_codes(codes).astype(np.float64).T
+    latents = dataset.all_codes().T
     latents, columns = latents[np.ptp(latents, axis=1) > 0], dataset.factors.T
 
     def score_of(rows: NDArray[np.int64]) -> float:
@@ -70,14 +67,13 @@ def irs(
         num_bootstrap,
         (-1, 1),
     )
-    settings: dict[str, int | float | str] = {
-        "num_samples": len(every),
-        "diff_quantile": diff_quantile,
-        "factors": "own values, not binned",
-        "num_active": len(latents),
-        "interval": f"95 %, {num_bootstrap} bootstrap resamples of the images",
-    }
-    return Score(value, interval, settings=settings)
+    return Score(value, interval).with_details(
+        num_samples=len(dataset),
+        diff_quantile=diff_quantile,
+        factors="own values, not binned",
+        num_active=len(latents),
+        interval=f"95 %, {num_bootstrap} bootstrap resamples of the images",
+    )
 
 
 def _irs(latents: Floats, columns: NDArray[np.integer], diff_quantile: float) -> float:
@@ -101,7 +97,7 @@ def _deviations(latents: Floats, values: NDArray[np.integer], diff_quantile: flo
 
 
 def _quantile(rows: Floats, q: float) -> Floats:
-    """np.quantile(rows, q, axis=1), at a third of its time on small groups."""
+    """np.quantile(rows, q, axis=1), in a third of its time on small groups."""
     position = q * (rows.shape[1] - 1)
     low = int(position)
     high = min(low + 1, rows.shape[1] - 1)
@@ -109,39 +105,18 @@ def _quantile(rows: Floats, q: float) -> Floats:
     return ranked[:, low] + (position - low) * (ranked[:, high] - ranked[:, low])
 
 
-class IRS(Metric):
-    """`irs` of a run's codes; score "irs".
+@dataclass(frozen=True)
+class IRS(CodesMetric):
+    """`irs` of a model's codes; score "irs".
 
     Args:
         num_samples: images drawn with replacement.
         diff_quantile: of the deviations from the mean; 1 in the paper.
-        codes: "mean" of q(z|x), or "sampled" from it: score "irs_sampled_codes".
-        num_bootstrap: resamples for the interval; 0 for none.
-        seed: of the drawn images.
     """
 
-    def __init__(
-        self,
-        num_samples: int = 10_000,
-        diff_quantile: float = 0.99,
-        codes: str = "mean",
-        num_bootstrap: int = 200,
-        seed: int = 0,
-    ):
-        self.num_samples, self.diff_quantile, self.codes = num_samples, diff_quantile, codes
-        self.num_bootstrap, self.seed = num_bootstrap, seed
+    name = "irs"
+    num_samples: int = 10_000
+    diff_quantile: float = 0.99
 
-    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        """The score of the encoded's model."""
-        rng = np.random.default_rng(derive_seed("metrics", "irs", self.seed))
-        dataset = encoded.factor_dataset(self.codes, rng)
-        rows = dataset.draw(self.num_samples, rng)
-        score = irs(
-            dataset.codes(rows),
-            dataset.factors[rows],
-            diff_quantile=self.diff_quantile,
-            num_bootstrap=self.num_bootstrap,
-            rng=rng,
-            names=dataset.names,
-        )
-        return with_code_suffix({"irs": score}, self.codes)
+    def scores(self, codes: ArrayLike, factors: ArrayLike, **options) -> dict[str, Score]:
+        return {"irs": irs(codes, factors, diff_quantile=self.diff_quantile, **options)}

@@ -1,23 +1,23 @@
 """The mutual information gap on samples of q(z|x), as Chen et al. defined it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaelab.errors import UserError, nearest, require
+from vaelab.errors import require_choice, require_range
 from vaelab.metrics.aggregate_posterior import (
-    checked_normals,
-    condensed,
-    draw,
-    in_threads,
+    coarsen,
+    encode_normals,
     log_marginal,
-    normals_of,
+    map_in_threads,
+    require_normals,
+    sample_aggregate,
 )
-from vaelab.metrics.base import Metric, Score, bootstrap_interval
+from vaelab.metrics.base import Metric, Score, mean_over_factors, metric_rng
 from vaelab.metrics.encoded_dataset import EncodedDataset
-from vaelab.metrics.factor_dataset import FactorDataset
-from vaelab.seeding import derive_seed
+from vaelab.metrics.factor_dataset import FactorDataset, require_two_latents
 
 
 def mig_sampled(
@@ -36,28 +36,31 @@ def mig_sampled(
         MIG = 1/F sum_k (largest I(z_j; v_k) over j - second largest) / H(v_k)
 
     q(z_j) is the average of q(z_j|x_n) over all N images, and q(z_j|v_k) that over the images with
-    that value. The expectation is an average over num_samples draws, the same for both entropies.
-    (Chen et al.'s code draws 10,000 for H(z_j) and 10,000 for each value of each factor, all of
-    them apart, which estimates the same with more noise.) Both densities are those of `condensed`
-    mixtures: the information is off by less than 0.001 nats.
-    Chen et al. 2018, "Isolating sources of disentanglement in VAEs", sec. 4.1 and app. C; not
-    comparable with `mig`, which bins posterior means.
+    that value. The expectation is an average over num_samples samples, the same for both entropies.
+    (Chen et al.'s code draws 10,000 for H(z_j) and another 10,000 for each value of each factor,
+    which estimates the same with more noise.) Both densities are those of mixtures made smaller by
+    `coarsen`: the information is off by less than 0.001 nats.
+
+    Chen et al. 2018, "Isolating sources of disentanglement in variational autoencoders", sec. 4.1
+    and app. C, https://arxiv.org/abs/1802.04942. Not comparable with `mig`, which bins posterior
+    means.
 
     Args:
         mean, std: (N, L), L at least 2.
         factors: (N, F).
         names: of the factors.
-        num_samples: draws of z in all.
+        num_samples: samples of z in all.
+        num_bootstrap: resamples of these for the interval; 0 for none.
 
     Returns:
-        The score with a row a factor. Interval: bootstrap over the draws.
+        The score, with the gap of each factor.
 
     Raises:
         UserError: arrays of other shapes or values, a constant factor, or a single latent.
     """
-    mu, sigma = checked_normals(mean, std)
-    require(mu.shape[1] >= 2, "a gap between two latents expects latent_dim >= 2, got 1.")
-    require(num_samples >= 1, f"num_samples expects at least 1 draw, got {num_samples}.")
+    mu, sigma = require_normals(mean, std)
+    require_two_latents(mu.shape[1])
+    require_range("num_samples", num_samples, at_least=1, integer=True, example=10_000)
     dataset = FactorDataset.of(mu, factors, names)
     rng = np.random.default_rng(0) if rng is None else rng
     log_ratios = _log_ratios(mu, sigma, dataset, num_samples, rng)
@@ -68,20 +71,14 @@ def mig_sampled(
         ordered = np.sort(information, axis=1)
         return (ordered[:, -1] - ordered[:, -2]) / entropies
 
-    breakdown = gaps(np.ones(num_samples))
-    value = float(breakdown.mean())
-    interval = bootstrap_interval(
-        value, lambda counts: float(gaps(counts).mean()), num_samples, rng, num_bootstrap, (0, 1)
+    score = mean_over_factors(gaps, num_samples, dataset.names, rng, num_bootstrap)
+    return score.with_details(
+        num_samples=num_samples,
+        num_images=len(mu),
+        codes="sampled",
+        factors=", ".join(dataset.names),
+        interval="95 % bootstrap over samples of z",
     )
-    rows = dict(zip(dataset.names, breakdown.tolist(), strict=True))
-    settings: dict[str, int | float | str] = {
-        "num_samples": num_samples,
-        "num_images": len(mu),
-        "codes": "sampled",
-        "factors": ", ".join(dataset.names),
-        "interval": "95 % bootstrap over draws of z",
-    }
-    return Score(value, interval, rows, settings)
 
 
 def _log_ratios(
@@ -91,8 +88,8 @@ def _log_ratios(
     num_samples: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """log q(z_j|v_k) - log q(z_j) of each draw: (M, F, L)."""
-    rows, z = draw(mean, std, num_samples, rng)
+    """log q(z_j|v_k) - log q(z_j) of each sample: (M, F, L)."""
+    rows, z = sample_aggregate(mean, std, num_samples, rng)
     groups = [
         (k, np.flatnonzero(column[rows] == value), np.flatnonzero(column == value))
         for k, column in enumerate(dataset.factors.T)
@@ -102,16 +99,16 @@ def _log_ratios(
     def of_latent(j: int) -> NDArray[np.float64]:
         aggregate = _log_density(z[:, j], mean[:, j], std[:, j])
         ratios = np.repeat(-aggregate[:, None], dataset.num_factors, axis=1)
-        for k, drawn, images in groups:
-            if len(drawn):
-                ratios[drawn, k] += _log_density(z[drawn, j], mean[images, j], std[images, j])
+        for k, samples, images in groups:
+            if len(samples):
+                ratios[samples, k] += _log_density(z[samples, j], mean[images, j], std[images, j])
         return ratios
 
-    return np.stack(in_threads(of_latent, mean.shape[1]), axis=2)
+    return np.stack(map_in_threads(of_latent, mean.shape[1]), axis=2)
 
 
 def _log_density(z: NDArray, mean: NDArray, std: NDArray) -> NDArray[np.float64]:
-    return log_marginal(z, *condensed(mean, std))
+    return log_marginal(z, *coarsen(mean, std))
 
 
 def _entropy(values: NDArray[np.integer]) -> float:
@@ -119,48 +116,39 @@ def _entropy(values: NDArray[np.integer]) -> float:
     return float(-(p * np.log(p)).sum())
 
 
+@dataclass(frozen=True)
 class MIGSampled(Metric):
-    """`mig_sampled` of a model with posterior=gaussian.
+    """`mig_sampled` of a model with posterior=gaussian; score "mig_sampled".
 
     Args:
-        num_samples: draws of z.
+        num_samples: samples of z.
         num_images: how many of all images make the densities; None for all. A seeded choice.
         factors: names of the factors to average over, or "all". Chen et al. took those of dSprites
-            but shape: [scale, orientation, posX, posY].
-        seed: of images, draws and interval.
+            except shape: [scale, orientation, posX, posY].
+        seed: of images, samples and interval.
         num_bootstrap: resamples for the interval; 0 for none.
     """
 
     needs_density = True
 
-    def __init__(
-        self,
-        num_samples: int = 10000,
-        num_images: int | None = None,
-        factors: str | Sequence[str] = "all",
-        seed: int = 0,
-        num_bootstrap: int = 200,
-    ):
-        self.num_samples, self.num_images, self.factors = num_samples, num_images, factors
-        self.seed, self.num_bootstrap = seed, num_bootstrap
+    num_samples: int = 10_000
+    num_images: int | None = None
+    factors: str | Sequence[str] = "all"
+    seed: int = 0
+    num_bootstrap: int = 200
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        rng = np.random.default_rng(derive_seed("metrics", "mig_sampled", self.seed))
-        dataset = encoded.factor_dataset("mean", rng)
-        known = dataset.names
+        known = encoded.factor_names
         chosen = known if self.factors == "all" else tuple(self.factors)
         for name in chosen:
-            if name not in known:
-                raise UserError(
-                    f"factors expects names among {', '.join(known)}, got {name!r}; nearest: "
-                    f"{nearest(name, known) or 'none'}."
-                )
-        rows, mean, std = normals_of(encoded, self.num_images, rng)
+            require_choice("factors", name, known)
+        rng = metric_rng("mig_sampled", self.seed)
+        rows, mean, std = encode_normals(encoded, self.num_images, rng)
         columns = [known.index(name) for name in chosen]
         score = mig_sampled(
             mean,
             std,
-            dataset.factors[np.ix_(rows, columns)],
+            encoded.factors[rows][:, columns],
             names=chosen,
             num_samples=self.num_samples,
             rng=rng,

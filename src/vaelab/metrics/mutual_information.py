@@ -1,43 +1,42 @@
-"""Plug-in entropy and mutual information of integer columns, and the bins that codes are cut into.
+"""Plug-in entropy and mutual information of integer columns, and the binning of codes.
 
-What MIG, modularity, the mean mutual information of codes and the heat map stand on.
+Used by MIG, modularity, the mutual information of latents and the heat map.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaelab.errors import require
-from vaelab.metrics.factor_dataset import FactorDataset, checked_codes
+from vaelab.errors import require, require_range
+from vaelab.metrics.factor_dataset import FactorDataset
 
 Integers = NDArray[np.integer]
 Floats = NDArray[np.float64]
 
 
-def discretize(codes: ArrayLike, num_bins: int = 20) -> NDArray[np.int64]:
+def discretize(codes: NDArray[np.floating], num_bins: int = 20) -> NDArray[np.int64]:
     """Each latent cut into `num_bins` bins of equal width between its own minimum and maximum.
 
-    The bins are closed on the left, but for the last, which holds the maximum: the numbers of
+    The bins are closed on the left, except for the last, which holds the maximum: the numbers of
     np.digitize(x, np.histogram(x, num_bins)[1][:-1]) from 0, as in disentanglement_lib. A constant
-    latent is one bin, hence has no information.
+    latent is a single bin, hence has no information.
 
     Args:
-        codes: (N, L).
+        codes: (N, L), finite.
 
     Returns:
-        Numbers of bins from 0: (N, L).
+        Bin numbers from 0: (N, L).
 
     Raises:
-        UserError: fewer rows than bins, or codes that are not finite.
+        UserError: fewer rows than bins.
     """
-    columns = checked_codes(codes).astype(np.float64).T
-    num = columns.shape[1]
-    require(num_bins >= 2, f"num_bins expects at least 2, got {num_bins}.")
+    columns, num = np.asarray(codes, np.float64).T, len(codes)
+    require_range("num_bins", num_bins, at_least=2, integer=True, example=20)
     require(
         num >= num_bins,
-        f"a metric with {num_bins} bins expects at least as many samples, got {num}; raise "
-        "num_samples or lower num_bins.",
+        f"codes expects at least {num_bins} rows for as many bins, got {num}; raise num_samples or "
+        "lower num_bins.",
     )
-    # Not np.histogram, which refuses a latent that varies by a few units in the last place.
+    # Not np.histogram, which rejects a latent that varies by a few units in the last place.
     edges = (np.linspace(x.min(), x.max(), num_bins + 1)[:-1] for x in columns)
     binned = [np.digitize(x, e) - 1 for x, e in zip(columns, edges, strict=True)]
     return np.stack(binned, axis=1)
@@ -48,8 +47,8 @@ def mutual_information(a: Integers, b: Integers, counts: Integers | None = None)
 
         I(a; b) = sum_{u,v} p(u, v) log(p(u, v) / (p(u) p(v))),   p the observed frequencies
 
-    Its bias is about (values of a - 1)(values of b - 1) / 2N (Miller 1955). Exactly 0 where one of
-    the two is constant.
+    Its bias is about (values of a - 1)(values of b - 1) / 2N (Miller 1955, "Note on the bias of
+    information estimates"). Exactly 0 where one of the two is constant.
 
     Args:
         a: (N, A) whole numbers from 0.
@@ -78,7 +77,8 @@ def mutual_information_matrix(codes: ArrayLike, factors: ArrayLike, num_bins: in
 
     Codes are cut into bins by `discretize`; factors keep their own values.
     """
-    return mutual_information(discretize(codes, num_bins), FactorDataset.of(codes, factors).factors)
+    dataset = FactorDataset.of(codes, factors)
+    return mutual_information(discretize(dataset.all_codes(), num_bins), dataset.factors)
 
 
 def _joint_counts(a: Integers, b: Integers, counts: Integers | None) -> Floats:

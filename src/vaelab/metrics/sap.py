@@ -1,20 +1,17 @@
-"""The separated attribute predictability score, in its two forms, which can't be compared."""
+"""The separated attribute predictability score, in two forms that can't be compared."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, with_code_suffix
-from vaelab.metrics.factor_dataset import FactorDataset, split_rows
-from vaelab.seeding import derive_seed
+from vaelab.metrics.base import CodesMetric, Score, TrainTestMetric, mean_over_factors
+from vaelab.metrics.factor_dataset import FactorDataset, require_two_latents, split_train_test
 
-if TYPE_CHECKING:
-    from vaelab.metrics.encoded_dataset import EncodedDataset
+Floats = NDArray[np.float64]
 
 
 def sap(
@@ -26,30 +23,37 @@ def sap(
     rng: np.random.Generator | None = None,
     names: Sequence[str] = (),
 ) -> Score:
-    """Gap between the two latents that classify a factor best (Kumar et al. 2018, sec. 3).
+    """Gap between the two latents that classify a factor best.
 
-    mean_f (S_(1)f - S_(2)f), where S_jf is the test accuracy of scikit-learn's LinearSVC(C=0.01,
-    class_weight="balanced") of factor f from latent j alone (Locatello et al. 2019), and (1), (2)
-    are the latents with the largest S. A factor of many values has a low accuracy even where one
-    latent is the factor itself, and C counts for less the more images there are: a perfect code of
-    dSprites' factors scores 0.25 with 10,000 images to fit on, and 0.18 with 4,000.
+    mean_f (S_(1)f - S_(2)f), where S_jf is the test accuracy of a linear classifier of factor f
+    from latent j alone, and (1), (2) are the latents with the largest S.
+
+    Kumar et al. 2018, "Variational inference of disentangled latent concepts from unlabeled
+    observations", sec. 3, https://arxiv.org/abs/1711.00848, with the classifier of Locatello et al.
+    2019, https://arxiv.org/abs/1811.12359: scikit-learn's LinearSVC(C=0.01,
+    class_weight="balanced").
+
+    The score depends on the scale of the codes and on the number of images, since C is fixed, and a
+    factor of many values has a low accuracy even where one latent is the factor itself. A perfect
+    linear code of dSprites' factors scores 0.245 in [-1, 1] and 0.176 in [0, 1] with 10,000 images
+    to fit to, and 0.178 in [-1, 1] with 4,000.
 
     Args:
         codes: (N, L), L at least 2. factors: (N, F), each value a class.
-        num_train: images to fit on, drawn from the N; the others are tested on. Default N * 2/3.
+        num_train: images to fit to, drawn from the N, the rest to test on; two thirds by default.
         names: of the factors.
 
     Returns:
         The mean gap in [0, 1], and the gap of each factor.
 
     Raises:
-        UserError: codes that are not finite, one latent alone, a factor that never changes, or
+        UserError: codes that are not finite, a single latent, a factor that never varies, or
             nothing left to test on.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     dataset = FactorDataset.of(codes, factors, names)
-    train, test = split_rows(len(dataset), num_train, rng)
-    right = _classified(
+    train, test = split_train_test(len(dataset), num_train, rng)
+    right = _correct_predictions(
         dataset.codes(train),
         dataset.factors[train],
         dataset.codes(test),
@@ -58,19 +62,17 @@ def sap(
     num, (_, num_latents, num_factors) = len(test), right.shape
     flat = right.reshape(num, -1).astype(np.float32)  # sums of up to 2^24 ones are exact
 
-    def gaps(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    def gaps(counts: NDArray[np.int64]) -> Floats:
         hits = counts.astype(np.float32) @ flat
         return _gaps(hits.reshape(num_latents, num_factors).astype(np.float64) / num)
 
-    score = _score(gaps, num, dataset.names, num_bootstrap, rng)
-    score.settings.update(
+    return mean_over_factors(gaps, num, dataset.names, rng, num_bootstrap).with_details(
         num_train=len(train),
         num_test=num,
         solver="LinearSVC, dual=False",  # the study's dual=True has the same minimum
         scikit_learn=version("scikit-learn"),
         interval="bootstrap of the test images, classifiers kept" if num_bootstrap else "none",
     )
-    return score
 
 
 def sap_r2(
@@ -81,23 +83,23 @@ def sap_r2(
     rng: np.random.Generator | None = None,
     names: Sequence[str] = (),
 ) -> Score:
-    """Gap between the two latents that correlate most with a factor (Kumar et al. 2018, sec. 3).
+    """Gap between the two latents that correlate most with a factor.
 
     mean_f (S_(1)f - S_(2)f) as in `sap`, with the squared correlation S_jf = Cov(r_j, v_f)^2 /
-    (Var(r_j) Var(v_f)), the form for continuous factors; S_jf = 0 where latent j is constant.
-    Values of a factor count as 0, 1, ... in their order, which says little of a factor without an
-    order, such as a shape. No training; another scale than `sap`, with which it can't be compared.
+    (Var(r_j) Var(v_f)), the form of Kumar et al. 2018, sec. 3, https://arxiv.org/abs/1711.00848,
+    for continuous factors; S_jf = 0 where latent j is constant. Values of a factor count as 0, 1,
+    ... in their order, which means little for a factor without an order, such as a shape. No
+    training; on another scale than `sap`, with which it can't be compared.
 
     Args, Returns, Raises: as `sap`.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     dataset = FactorDataset.of(codes, factors, names)
-    r = dataset.codes(np.arange(len(dataset))).astype(np.float64)
-    v = dataset.factors.astype(np.float64)
-    r, v = _standardised(r), _standardised(v)
+    r = _standardise(dataset.all_codes())
+    v = _standardise(dataset.factors.astype(np.float64))
     products = (r[:, :, None] * v[:, None, :]).reshape(len(r), -1)
 
-    def gaps(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    def gaps(counts: NDArray[np.int64]) -> Floats:
         w = counts / counts.sum()
         mean_r, mean_v = w @ r, w @ v
         var_r, var_v = w @ r**2 - mean_r**2, w @ v**2 - mean_v**2
@@ -105,106 +107,63 @@ def sap_r2(
         scale = np.outer(var_r, var_v)
         return _gaps(np.divide(cov**2, scale, out=np.zeros_like(cov), where=scale > 1e-12))
 
-    score = _score(gaps, len(r), dataset.names, num_bootstrap, rng)
-    score.settings.update(
+    return mean_over_factors(gaps, len(r), dataset.names, rng, num_bootstrap).with_details(
         num_samples=len(r), interval="bootstrap of the images" if num_bootstrap else "none"
     )
-    return score
 
 
-class SAP(Metric):
-    """`sap` of a run: linear classifiers. Not to be compared with `SAPR2`."""
+@dataclass(frozen=True)
+class SAP(TrainTestMetric):
+    """`sap` of a model's codes: linear classifiers. Not comparable with `SAPR2`."""
 
-    def __init__(
-        self,
-        num_train: int = 10_000,
-        num_test: int = 5_000,
-        codes: str = "mean",
-        num_bootstrap: int = 200,
-        seed: int = 0,
-    ):
-        self.num_train, self.num_test, self.codes = num_train, num_test, codes
-        self.num_bootstrap, self.seed = num_bootstrap, seed
+    name = "sap"
 
-    def __call__(self, encoded: "EncodedDataset") -> dict[str, Score]:
-        rng = np.random.default_rng(derive_seed("metrics", "sap", self.seed))
-        dataset = encoded.factor_dataset(self.codes, rng)
-        rows = dataset.draw(self.num_train + self.num_test, rng)
-        score = sap(
-            dataset.codes(rows),
-            dataset.factors[rows],
-            num_train=self.num_train,
-            num_bootstrap=self.num_bootstrap,
-            rng=rng,
-            names=dataset.names,
-        )
-        return with_code_suffix({"sap": score}, self.codes)
+    def scores(self, codes: ArrayLike, factors: ArrayLike, **options) -> dict[str, Score]:
+        return {"sap": sap(codes, factors, num_train=self.num_train, **options)}
 
 
-class SAPR2(Metric):
-    """`sap_r2` of a run: squared correlations. Not to be compared with `SAP`."""
+@dataclass(frozen=True)
+class SAPR2(CodesMetric):
+    """`sap_r2` of a model's codes: squared correlations. Not comparable with `SAP`.
 
-    def __init__(
-        self,
-        num_samples: int = 10_000,
-        codes: str = "mean",
-        num_bootstrap: int = 200,
-        seed: int = 0,
-    ):
-        self.num_samples, self.codes = num_samples, codes
-        self.num_bootstrap, self.seed = num_bootstrap, seed
+    Args:
+        num_samples: images drawn with replacement.
+    """
 
-    def __call__(self, encoded: "EncodedDataset") -> dict[str, Score]:
-        rng = np.random.default_rng(derive_seed("metrics", "sap_r2", self.seed))
-        dataset = encoded.factor_dataset(self.codes, rng)
-        rows = dataset.draw(self.num_samples, rng)
-        score = sap_r2(
-            dataset.codes(rows),
-            dataset.factors[rows],
-            num_bootstrap=self.num_bootstrap,
-            rng=rng,
-            names=dataset.names,
-        )
-        return with_code_suffix({"sap_r2": score}, self.codes)
+    name = "sap_r2"
+    num_samples: int = 10_000
+
+    def scores(self, codes: ArrayLike, factors: ArrayLike, **options) -> dict[str, Score]:
+        return {"sap_r2": sap_r2(codes, factors, **options)}
 
 
-def _score(gaps, num: int, names: Sequence[str], num_bootstrap: int, rng) -> Score:
-    """The mean gap; gaps(counts) are those of each factor on rows repeated `counts` times."""
-    once = gaps(np.ones(num, np.int64))
-    value = float(once.mean())
-    interval = bootstrap_interval(
-        value, lambda counts: float(gaps(counts).mean()), num, rng, num_bootstrap, (0.0, 1.0)
-    )
-    return Score(value, interval, dict(zip(names, once.tolist(), strict=True)))
-
-
-def _gaps(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def _gaps(scores: Floats) -> Floats:
     """Largest minus second largest of each column: (L, F) -> (F,)."""
-    require(len(scores) > 1, "SAP expects codes of at least 2 latents, got 1.")
+    require_two_latents(len(scores))
     second, first = np.sort(scores, axis=0)[-2:]
     return first - second
 
 
-def _classified(
+def _correct_predictions(
     codes: NDArray, factors: NDArray, test_codes: NDArray, test_factors: NDArray
 ) -> NDArray[np.bool_]:
-    """Whether the factor f of a test image is told by latent j alone: (num_test, L, F)."""
+    """Whether factor f of a test image is predicted from latent j alone: (num_test, L, F)."""
     from joblib import Parallel, delayed
     from sklearn.svm import LinearSVC
 
-    def told(j: int, f: int) -> NDArray[np.bool_]:
+    def correct(j: int, f: int) -> NDArray[np.bool_]:
         model = LinearSVC(C=0.01, class_weight="balanced", dual=False)
         model.fit(codes[:, [j]], factors[:, f])
         return model.predict(test_codes[:, [j]]) == test_factors[:, f]
 
     shape = (codes.shape[1], factors.shape[1])
-    # Threads, since liblinear lets go of Python's lock; as many as torch may have.
+    # Threads, since liblinear releases the GIL; as many as torch may use.
     threads = Parallel(torch.get_num_threads(), prefer="threads")
-    columns = threads(delayed(told)(*place) for place in np.ndindex(shape))
+    columns = threads(delayed(correct)(j, f) for j, f in np.ndindex(shape))
     return np.stack(columns, axis=1).reshape(len(test_codes), *shape)
 
 
-def _standardised(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+def _standardise(columns: Floats) -> Floats:
     """Columns of mean 0 and variance 1; zeros for a constant one, whatever its rounding errors."""
     std = columns.std(axis=0)
     varies = std > 1e-12 * np.abs(columns).max(axis=0)

@@ -1,17 +1,23 @@
 """Unsupervised disentanglement ranking of the models of a sweep."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.distributions import kl_per_latent
-from vaelab.errors import UserError, require
-from vaelab.metrics.base import MultiRunMetric, Score, bootstrap_interval, with_code_suffix
-from vaelab.metrics.encoded_dataset import EncodedDataset, Rows
-from vaelab.metrics.factor_dataset import checked_codes
-from vaelab.seeding import derive_seed
+from vaelab.errors import UserError, require, require_choice
+from vaelab.metrics.base import (
+    MultiRunMetric,
+    Score,
+    bootstrap_interval,
+    metric_rng,
+    with_code_suffix,
+)
+from vaelab.metrics.encoded_dataset import CODES, EncodedDataset
+from vaelab.metrics.factor_dataset import Rows, require_codes
 
 Floats = NDArray[np.float64]
 METHODS = ("lasso", "spearman")
@@ -34,11 +40,11 @@ def udr(
 
     R_ab is the relevance of latent a of model j to latent b of model i: the |coefficient| of a
     Lasso from the standardised codes of j to those of i, or the |Spearman correlation|. Only
-    informative latents count, whose mean KL exceeds `kl_threshold` and whose codes vary; a pair
-    of models without any agrees by 0. Duan et al. 2020, "Unsupervised model selection for
-    variational disentangled representation learning", sec. 4, as disentanglement_lib averages:
-    rows and columns weigh the same even where the two models have different numbers of
-    informative latents.
+    informative latents count, whose mean KL exceeds `kl_threshold` and whose codes vary; the
+    agreement of two models without any is 0. Duan et al. 2020, "Unsupervised model selection for
+    variational disentangled representation learning", sec. 4, https://arxiv.org/abs/1905.12614, as
+    disentanglement_lib averages: rows and columns have the same weight even where the two models
+    have different numbers of informative latents.
 
     Args:
         codes: of each of M models (N, L) on the same N images.
@@ -54,41 +60,41 @@ def udr(
         UserError: fewer than 2 models, shapes that disagree, or codes not finite.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    require(method in METHODS, f"UDR's method expects lasso or spearman, got {method!r}.")
+    require_choice("method", method, METHODS)
     require(
         len(codes) > 1,
-        f"UDR expects at least 2 models of the same settings and different seeds, got "
+        f"codes expects those of at least 2 models of the same settings and different seeds, got "
         f"{len(codes)}; give the folder of a sweep over seeds.",
     )
-    tables = [checked_codes(table).astype(np.float64) for table in codes]
+    tables = [require_codes(table).astype(np.float64) for table in codes]
     kls = [np.asarray(kl) for kl in kl_latent]
     shapes, kl_shapes = [t.shape for t in tables], [kl.shape for kl in kls]
     require(
         len({num for num, _ in shapes}) == 1 and kl_shapes == [(width,) for _, width in shapes],
-        "UDR expects codes (N, L) of the same images and a KL (L,) for every model, got codes "
-        f"{shapes} and KL {kl_shapes}.",
+        "codes and kl_latent expect (N, L) of the same images and (L,) for every model, got codes "
+        f"{shapes} and kl_latent {kl_shapes}; encode the same images with each.",
     )
     informative = [
-        _standardised(table[:, kl > kl_threshold], method)
+        _standardise(table[:, kl > kl_threshold], method)
         for table, kl in zip(tables, kls, strict=True)
     ]
-    settings: dict[str, int | float | str] = {
+    details: dict[str, int | float | str] = {
         "num_samples": len(tables[0]),
         "num_models": len(tables),
         "kl_threshold": kl_threshold,
     }
     if method == "lasso":
-        settings |= {"alpha": alpha, "scikit_learn": version("scikit-learn")}
+        details |= {"alpha": alpha, "scikit_learn": version("scikit-learn")}
     scores = []
     for i, target in enumerate(informative):
         partners = [partner for j, partner in enumerate(informative) if j != i]
         relevances = [_relevance(partner, target, method, alpha) for partner in partners]
         agreements = np.array([_agreement(relevance) for relevance in relevances])
-        scores.append(_median(agreements, settings, num_bootstrap, rng))
+        scores.append(_median(agreements, num_bootstrap, rng).with_details(**details))
     return scores
 
 
-def _standardised(table: Floats, method: str) -> Floats:
+def _standardise(table: Floats, method: str) -> Floats:
     """The columns that vary, as ranks for "spearman", with mean 0 and variance 1."""
     from scipy.stats import rankdata
 
@@ -119,12 +125,7 @@ def _agreement(relevance: Floats) -> float:
     return float(np.mean(means))
 
 
-def _median(
-    agreements: Floats,
-    settings: dict[str, int | float | str],
-    num_bootstrap: int,
-    rng: np.random.Generator,
-) -> Score:
+def _median(agreements: Floats, num_bootstrap: int, rng: np.random.Generator) -> Score:
     """The score of one model from its agreement with each partner."""
     num = len(agreements)
     resamples = num_bootstrap if num > 1 else 0
@@ -138,9 +139,10 @@ def _median(
         (agreements.min(), agreements.max()),
     )
     how = f"95 %, {resamples} bootstrap resamples of the {num} partner models, images kept"
-    return Score(value, interval, settings=settings | {"interval": how})
+    return Score(value, interval, {}, {"interval": how})
 
 
+@dataclass(frozen=True)
 class UDR(MultiRunMetric):
     """`udr` of runs of the same settings and different seeds; score "udr_lasso" or "udr_spearman".
 
@@ -154,19 +156,17 @@ class UDR(MultiRunMetric):
         seed: of the drawn images.
     """
 
-    def __init__(
-        self,
-        num_samples: int = 1_000,
-        method: str = "lasso",
-        alpha: float = 0.1,
-        kl_threshold: float = 0.01,
-        codes: str = "mean",
-        num_bootstrap: int = 200,
-        seed: int = 0,
-    ):
-        self.num_samples, self.method, self.alpha = num_samples, method, alpha
-        self.kl_threshold, self.codes = kl_threshold, codes
-        self.num_bootstrap, self.seed = num_bootstrap, seed
+    num_samples: int = 1_000
+    method: str = "lasso"
+    alpha: float = 0.1
+    kl_threshold: float = 0.01
+    codes: str = "mean"
+    num_bootstrap: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_choice("method", self.method, METHODS)
+        require_choice("codes", self.codes, CODES)
 
     def __call__(self, encoded_datasets: Sequence[EncodedDataset]) -> list[dict[str, Score]]:
         """The score of each run.
@@ -180,7 +180,7 @@ class UDR(MultiRunMetric):
             f"UDR expects runs on the same images, got data of {sizes} images; compare runs of "
             "one data set.",
         )
-        rng = np.random.default_rng(derive_seed("metrics", "udr", self.seed))
+        rng = metric_rng("udr", self.seed)
         rows = rng.integers(sizes[0], size=self.num_samples) if sizes else np.empty(0, np.int64)
         scores = udr(
             [encoded.codes(rows, self.codes, rng) for encoded in encoded_datasets],
@@ -200,6 +200,6 @@ def _mean_kl(encoded: EncodedDataset, rows: Rows) -> NDArray[np.floating]:
     if kl is None:
         raise UserError(
             "UDR expects a KL for each latent, got a posterior or prior without independent "
-            "latents or closed form; train with posterior=gaussian and prior=standard_normal."
+            "latents or closed form; use a Gaussian posterior and a standard normal prior."
         )
     return kl.mean(0).cpu().numpy()

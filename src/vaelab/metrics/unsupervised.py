@@ -1,18 +1,16 @@
 """Dependence between latents, which needs no factors."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, with_code_suffix
-from vaelab.metrics.encoded_dataset import EncodedDataset
-from vaelab.metrics.factor_dataset import checked_codes
+from vaelab.metrics.base import CodesMetric, Score, bootstrap_interval
+from vaelab.metrics.factor_dataset import require_codes, require_two_latents
 from vaelab.metrics.mutual_information import discretize, mutual_information
-from vaelab.seeding import derive_seed
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -25,16 +23,17 @@ def gaussian_total_correlation(
 
         KL(N(m, S) || N(m, diag S)) = 1/2 (sum_j log S_jj - log det S)
 
-    Locatello et al. 2019, sec. 4. Latents that never vary are left out, since they are independent
-    of everything; infinite, and without interval, where one of the others is a linear function of
-    the rest.
+    Locatello et al. 2019, "Challenging common assumptions in the unsupervised learning of
+    disentangled representations", sec. 4, https://arxiv.org/abs/1811.12359. Latents that never vary
+    are left out, since they are independent of everything; infinite, and without interval, where
+    one of the others is a linear function of the rest.
 
     Args:
         codes: (N, L), N >= 10 L.
         num_bootstrap: resamples of the rows for the interval; 0 for none.
 
     Raises:
-        UserError: codes not finite, or fewer than 10 rows a latent.
+        UserError: codes not finite, or fewer than 10 rows per latent.
     """
     return _of_covariance(codes, _total_correlation, num_bootstrap, rng)
 
@@ -51,14 +50,15 @@ def wasserstein_correlation(
         W = 2 tr S - 2 tr (D^1/2 S D^1/2)^1/2,    S the codes' covariance, D = diag S
 
     in the units of the codes squared; normalised: W / tr S, in [0, 2] and 0 where tr S = 0.
-    Locatello et al. 2019, sec. 4 and its code. Latents that never vary add nothing.
+    Locatello et al. 2019, sec. 4, https://arxiv.org/abs/1811.12359, and its code. Latents that
+    never vary add nothing.
 
     Args:
         codes: (N, L), N >= 10 L.
         num_bootstrap: resamples of the rows for the interval; 0 for none.
 
     Raises:
-        UserError: codes not finite, or fewer than 10 rows a latent.
+        UserError: codes not finite, or fewer than 10 rows per latent.
     """
     statistic = _normalised_wasserstein if normalised else _wasserstein
     return _of_covariance(codes, statistic, num_bootstrap, rng)
@@ -73,8 +73,9 @@ def pairwise_mutual_information(
 ) -> Score:
     """Mean mutual information of two different latents in nats: sum_{i != j} I_ij / (L (L - 1)).
 
-    Plug-in estimates in `num_bins` bins of equal width (Locatello et al. 2019, sec. 4). For
-    independent latents the bias is up to (num_bins - 1)^2 / 2N = 0.018 nats of 10,000 rows.
+    Plug-in estimates in `num_bins` bins of equal width. Locatello et al. 2019, sec. 4,
+    https://arxiv.org/abs/1811.12359. For independent latents the bias is up to
+    (num_bins - 1)^2 / 2N, 0.018 nats for 10,000 rows.
 
     Args:
         codes: (N, L), L >= 2.
@@ -83,16 +84,16 @@ def pairwise_mutual_information(
     Raises:
         UserError: codes not finite, a single latent, or fewer rows than bins.
     """
-    binned = discretize(codes, num_bins)
+    binned = discretize(require_codes(codes), num_bins)
     num_latents = binned.shape[1]
-    require(num_latents > 1, "mutual information of latents expects at least 2 latents, got 1.")
+    require_two_latents(num_latents)
     different = ~np.eye(num_latents, dtype=bool)
 
     def mean(counts: Counts | None = None) -> float:
         return float(mutual_information(binned, binned, counts)[different].mean())
 
     score = _with_interval(mean, len(binned), num_bootstrap, rng, ", bins kept")
-    return replace(score, settings=score.settings | {"num_bins": num_bins})
+    return score.with_details(num_bins=num_bins)
 
 
 def _of_covariance(
@@ -101,12 +102,12 @@ def _of_covariance(
     num_bootstrap: int,
     rng: np.random.Generator | None,
 ) -> Score:
-    table = checked_codes(codes).astype(np.float64)
+    table = require_codes(codes).astype(np.float64)
     num, num_latents = table.shape
     require(
         num >= 10 * num_latents,
-        f"a covariance of {num_latents} latents expects at least {10 * num_latents} samples, got "
-        f"{num}; raise num_samples.",
+        f"codes expects at least {10 * num_latents} rows for the covariance of {num_latents} "
+        f"latents, got {num}; raise num_samples.",
     )
     # After this, unlike after a rounded mean, a constant latent is exactly 0.
     table = table - np.median(table, axis=0)
@@ -122,18 +123,15 @@ def _with_interval(
     num: int,
     num_bootstrap: int,
     rng: np.random.Generator | None,
-    details: str = "",
+    remark: str = "",
 ) -> Score:
     """The score of `statistic`, a function of counts that is at least 0."""
     value = statistic()
     resamples = num_bootstrap if np.isfinite(value) else 0
     rng = np.random.default_rng(0) if rng is None else rng
     interval = bootstrap_interval(value, statistic, num, rng, resamples, (0, np.inf))
-    settings: dict[str, int | float | str] = {
-        "num_samples": num,
-        "interval": f"95 %, {resamples} bootstrap resamples of the images{details}",
-    }
-    return Score(value, interval, settings=settings)
+    how = f"95 %, {resamples} bootstrap resamples of the images{remark}"
+    return Score(value, interval, {}, {"num_samples": num, "interval": how})
 
 
 def _total_correlation(covariance: Floats) -> float:
@@ -158,48 +156,31 @@ def _normalised_wasserstein(covariance: Floats) -> float:
     return _wasserstein(covariance) / trace if trace > 0 else 0.0
 
 
-class Unsupervised(Metric):
-    """Dependence between a run's codes, as in Locatello et al. 2019, without factors.
+@dataclass(frozen=True)
+class Unsupervised(CodesMetric):
+    """Dependence between the latents of a model, as in Locatello et al. 2019, without factors.
 
     Scores "gaussian_total_correlation" and "mutual_information_score" (nats),
     "wasserstein_correlation" and "wasserstein_correlation_normalised".
 
     Args:
         num_samples: images drawn with replacement.
-        num_bins: for each latent, for the mutual information.
-        codes: "mean" of q(z|x), or "sampled" from it: scores end in "_sampled_codes".
-        num_bootstrap: resamples for the intervals; 0 for none.
-        seed: of the drawn images.
+        num_bins: bins per latent, for the mutual information.
     """
 
+    name = "unsupervised"
     needs_factors = False
     higher_is_better = None
+    num_samples: int = 10_000
+    num_bins: int = 20
 
-    def __init__(
-        self,
-        num_samples: int = 10_000,
-        num_bins: int = 20,
-        codes: str = "mean",
-        num_bootstrap: int = 200,
-        seed: int = 0,
-    ):
-        self.num_samples, self.num_bins, self.codes = num_samples, num_bins, codes
-        self.num_bootstrap, self.seed = num_bootstrap, seed
-
-    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        """The scores of the encoded's model."""
-        rng = np.random.default_rng(derive_seed("metrics", "unsupervised", self.seed))
-        rows = rng.integers(len(encoded.images), size=self.num_samples)
-        codes = encoded.codes(rows, self.codes, rng)
-        shared: Any = {"num_bootstrap": self.num_bootstrap, "rng": rng}
-        scores = {
-            "gaussian_total_correlation": gaussian_total_correlation(codes, **shared),
-            "wasserstein_correlation": wasserstein_correlation(codes, **shared),
-            "wasserstein_correlation_normalised": wasserstein_correlation(
-                codes, normalised=True, **shared
-            ),
+    def scores(self, codes: ArrayLike, **options: Any) -> dict[str, Score]:
+        correlation, bins = wasserstein_correlation, self.num_bins
+        return {
+            "gaussian_total_correlation": gaussian_total_correlation(codes, **options),
+            "wasserstein_correlation": correlation(codes, **options),
+            "wasserstein_correlation_normalised": correlation(codes, normalised=True, **options),
             "mutual_information_score": pairwise_mutual_information(
-                codes, num_bins=self.num_bins, **shared
+                codes, num_bins=bins, **options
             ),
         }
-        return with_code_suffix(scores, self.codes)

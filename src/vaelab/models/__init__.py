@@ -1,4 +1,4 @@
-"""Encoders, decoders and the VAE that they make."""
+"""Encoders, decoders, and the VAE made of them."""
 
 from vaelab.models.conv import ConvDecoder, ConvEncoder
 from vaelab.models.mlp import MLPDecoder, MLPEncoder

@@ -1,4 +1,4 @@
-"""Convolutional encoder and decoder of the disentanglement papers: every layer halves the image."""
+"""Convolutional encoder and decoder of the disentanglement papers; each layer halves the image."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vaelab.errors import UserError
+from vaelab.errors import require
 from vaelab.models.mlp import hidden_layers, linear_head
 
 MIN_SIZE = 16
@@ -15,16 +15,22 @@ MIN_SIZE = 16
 class ConvEncoder(nn.Module):
     """Strided convolutions, hidden linear layers, then the parameters of q(z|x).
 
-    The published networks are settings of it (both take 64 x 64 images):
-    Locatello et al. 2019 (table 1): channels 32 32 64 64, kernels 4 4 2 2, hidden 256;
-    Burgess et al. 2018 (app. A.1): channels 32 32 32 32, kernels 4 4 4 4, hidden 256 256.
+    The published networks, both for 64 x 64 images, are settings of it:
+    Locatello et al. 2019, "Challenging common assumptions in the unsupervised learning of
+    disentangled representations", table 1, https://arxiv.org/abs/1811.12359:
+    channels 32 32 64 64, kernels 4 4 2 2, hidden 256;
+    Burgess et al. 2018, "Understanding disentangling in beta-VAE", app. A.1,
+    https://arxiv.org/abs/1804.03599: channels 32 32 32 32, kernels 4 4 4 4, hidden 256 256.
 
     Args:
-        image_shape: (C, H, W), H and W from 16 up.
+        image_shape: (C, H, W), H and W at least 16.
         num_outputs, num_heads: as for `MLPEncoder`.
         channels: output channels of each stride-2 layer.
-        kernel_sizes: even, one a layer, or one for all.
+        kernel_sizes: even, one per layer, or one for all.
         hidden: widths of the linear layers after the convolutions.
+
+    Raises:
+        UserError: images too small for that many layers, no channels, or odd kernel sizes.
 
     Shapes: (B, C, H, W) -> (B, num_outputs).
     """
@@ -35,7 +41,7 @@ class ConvEncoder(nn.Module):
         num_outputs: int,
         num_heads: int = 1,
         *,
-        channels: Sequence[int] = (32, 32, 64, 64),
+        channels: Sequence[int] = (32, 32, 64),
         kernel_sizes: int | Sequence[int] = 4,
         hidden: Sequence[int] = (256,),
     ):
@@ -67,6 +73,9 @@ class ConvDecoder(nn.Module):
         kernel_sizes: even, in the encoder's order (the papers use 4 throughout).
         hidden: widths of the linear layers before the convolutions.
 
+    Raises:
+        UserError: images too small for that many layers, no channels, or odd kernel sizes.
+
     Shapes: (B, L) -> (B, *output_shape).
     """
 
@@ -75,7 +84,7 @@ class ConvDecoder(nn.Module):
         latent_dim: int,
         output_shape: Sequence[int],
         *,
-        channels: Sequence[int] = (32, 32, 64, 64),
+        channels: Sequence[int] = (32, 32, 64),
         kernel_sizes: int | Sequence[int] = 4,
         hidden: Sequence[int] = (256,),
     ):
@@ -113,33 +122,32 @@ class ConvDecoder(nn.Module):
 
 
 def _sizes(shape: Sequence[int], num_layers: int) -> list[tuple[int, int]]:
-    """(H, W) before the first and after each halving; refuses images that are too small."""
+    """(H, W) before the first and after each halving; raises for images that are too small."""
     height, width = shape[-2:]
     least = max(MIN_SIZE, 2**num_layers)
-    if min(height, width) < least:
-        raise UserError(
-            f"a convolutional network of {num_layers} stride-2 layers expects images of at least "
-            f"{least} x {least} pixels, got {height} x {width}; use larger "
-            "images, fewer model.channels (no image may be below 16 x 16), or model=mlp."
-        )
+    require(
+        min(height, width) >= least,
+        f"a network of {num_layers} stride-2 convolutions expects images of at least "
+        f"{least} x {least} pixels, got {height} x {width}; use larger images, fewer channels "
+        f"(one layer each, for images of at least {MIN_SIZE} x {MIN_SIZE}), or an MLP.",
+    )
     return [(height >> i, width >> i) for i in range(num_layers + 1)]
 
 
 def _require_channels(channels: Sequence[int]) -> None:
-    """Refuse a network without layers or a layer without channels."""
-    if not channels or any(number < 1 for number in channels):
-        raise UserError(
-            f"model.channels expects a positive number for each layer, got {list(channels)}; "
-            "e.g. [32, 64]."
-        )
+    """Require at least one layer, and at least one channel in each."""
+    require(
+        bool(channels) and all(number >= 1 for number in channels),
+        f"channels expects a positive number per layer, got {list(channels)}; try [32, 64].",
+    )
 
 
 def _kernels(kernel_sizes: int | Sequence[int], num_layers: int) -> list[int]:
-    """One kernel size a layer, checked."""
+    """One kernel size per layer, checked."""
     kernels = [kernel_sizes] * num_layers if isinstance(kernel_sizes, int) else list(kernel_sizes)
-    if len(kernels) != num_layers or any(k < 2 or k % 2 for k in kernels):
-        raise UserError(
-            f"kernel sizes are even numbers, one for all or one for each of the {num_layers} "
-            f"layers, got {kernel_sizes}; e.g. 4 or [4, 4, 2, 2]."
-        )
+    require(
+        len(kernels) == num_layers and all(k >= 2 and k % 2 == 0 for k in kernels),
+        f"kernel_sizes expects even numbers, one for all or one per layer ({num_layers}), got "
+        f"{kernel_sizes}; try 4.",
+    )
     return kernels

@@ -1,9 +1,9 @@
-"""Initial weights: which scheme a paper's framework used changes what its numbers mean."""
+"""Initial weights, in the schemes of the frameworks that the papers used: results depend on it."""
 
 import torch
 from torch import nn
 
-from vaelab.errors import UserError, nearest
+from vaelab.errors import require_choice
 
 
 def glorot(module: "Layer", heads: int) -> None:
@@ -11,7 +11,9 @@ def glorot(module: "Layer", heads: int) -> None:
 
     W ~ U(-a, a), a = sqrt(6 / (fan_in + fan_out)). A layer whose outputs are several heads side by
     side (mean and log variance) is initialised head by head, as separate layers would be.
-    Source: Glorot and Bengio 2010, eq. 16.
+    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
+    networks", eq. 16 (equation number not checked),
+    https://proceedings.mlr.press/v9/glorot10a.html.
     """
     for block in module.weight.chunk(heads):
         nn.init.xavier_uniform_(block)
@@ -22,7 +24,8 @@ def glorot(module: "Layer", heads: int) -> None:
 def kaiming(module: "Layer", heads: int) -> None:
     """Kaiming uniform weights for ReLU, PyTorch's own biases: the disentangling-vae repository.
 
-    W ~ U(-a, a), a = sqrt(6 / fan_in). Source: He et al. 2015, eq. 10.
+    W ~ U(-a, a), a = sqrt(6 / fan_in). He et al. 2015, "Delving deep into rectifiers", eq. 10
+    (equation number not checked), https://arxiv.org/abs/1502.01852.
     """
     nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
 
@@ -39,14 +42,9 @@ def initialize(network: nn.Module, scheme: str) -> None:
     """Give every convolution and linear layer of `network` its initial weights, in place.
 
     Raises:
-        UserError: `scheme` is none of `SCHEMES`.
+        UserError: `scheme` is not one of `SCHEMES`.
     """
-    if scheme not in SCHEMES:
-        hint = nearest(scheme, SCHEMES)
-        raise UserError(
-            f"init expects one of {', '.join(SCHEMES)}, got {scheme!r}"
-            + (f"; did you mean {hint}?" if hint else "; choose one of them.")
-        )
+    require_choice("init", scheme, SCHEMES)
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, Layer):

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vaelab.errors import UserError, nearest
+from vaelab.errors import require, require_choice
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -22,14 +22,18 @@ GATED = "glu"  # W x * sigmoid(V x), the gated dense layer of the VampPrior pape
 class MLPEncoder(nn.Module):
     """Flattened image -> hidden layers -> parameters of q(z|x).
 
-    Higgins et al. 2017 on dSprites: hidden (1200, 1200), relu.
+    Higgins et al. 2017, "beta-VAE", table 1, on dSprites: hidden (1200, 1200), relu;
+    https://openreview.net/forum?id=Sy2fzU9gl.
 
     Args:
         image_shape: (C, H, W).
-        num_outputs: parameters of q(z|x) for one image.
+        num_outputs: number of parameters of q(z|x) per image.
         num_heads: how many parameter vectors these are (2: mean and log variance).
         hidden: widths of the hidden layers.
         activation: one of `ACTIVATIONS`, or "glu" for gated layers.
+
+    Raises:
+        UserError: an unknown activation, or a width below 1.
 
     Shapes: (B, C, H, W) -> (B, num_outputs).
     """
@@ -55,12 +59,16 @@ class MLPEncoder(nn.Module):
 class MLPDecoder(nn.Module):
     """Latents -> hidden layers -> parameters of p(x|z).
 
-    Higgins et al. 2017 on dSprites: hidden (1200, 1200, 1200), tanh.
+    Higgins et al. 2017, "beta-VAE", table 1, on dSprites: hidden (1200, 1200, 1200), tanh;
+    https://openreview.net/forum?id=Sy2fzU9gl.
 
     Args:
         latent_dim: L.
         output_shape: (C * channels_per_pixel, H, W).
         hidden, activation: as for `MLPEncoder`.
+
+    Raises:
+        UserError: an unknown activation, or a width below 1.
 
     Shapes: (B, L) -> (B, *output_shape).
     """
@@ -86,18 +94,19 @@ class MLPDecoder(nn.Module):
 def hidden_layers(widths: Sequence[int], activation: str, **options: Any) -> list[nn.Module]:
     """Linear layers between successive widths, each followed by the activation.
 
-    options: of the activation, such as negative_slope of leaky_relu.
+    Args:
+        widths: of the input and of each layer.
+        activation: one of `ACTIVATIONS`, or "glu".
+        options: of the activation, such as negative_slope of leaky_relu.
+
+    Raises:
+        UserError: an unknown activation, or a width below 1.
     """
-    known = [*ACTIVATIONS, GATED]
-    if activation not in known:
-        raise UserError(
-            f"activation expects one of {', '.join(known)}, got {activation!r}"
-            f"; nearest: {nearest(activation, known) or 'none'}."
-        )
-    if any(width < 1 for width in widths):
-        raise UserError(
-            f"hidden widths are counts of units, got {list(widths[1:])}; use positive integers."
-        )
+    require_choice("activation", activation, [*ACTIVATIONS, GATED])
+    require(
+        all(width >= 1 for width in widths),
+        f"hidden expects positive widths, got {list(widths[1:])}; try [400].",
+    )
     layers: list[nn.Module] = []
     for num_in, num_out in pairwise(widths):
         if activation == GATED:
@@ -108,7 +117,7 @@ def hidden_layers(widths: Sequence[int], activation: str, **options: Any) -> lis
 
 
 def linear_head(num_inputs: int, num_outputs: int, num_heads: int) -> nn.Linear:
-    """Linear layers side by side; `num_heads` tells the initialisation how many they are."""
+    """Linear layers side by side; `num_heads` is how many, for the initial weights."""
     head = nn.Linear(num_inputs, num_outputs)
     head.num_heads = num_heads  # type: ignore[assignment]
     return head

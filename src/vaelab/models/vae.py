@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaelab.errors import UserError
+from vaelab.errors import require_range
 from vaelab.likelihoods import Likelihood
 from vaelab.models.initialization import initialize
 from vaelab.posteriors import Posterior
@@ -15,7 +15,13 @@ from vaelab.priors import Prior
 
 
 class VAE(nn.Module):
-    """Variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014).
+    """A variational autoencoder: encode, decode and prior, each of which returns a distribution.
+
+    p(z) may depend on the encoder (`Vamp`), so `prior()` is a method that computes it at each call,
+    beside the module `latent_prior`, since one name cannot be both a method and a submodule.
+    Kingma and Welling 2014, "Auto-encoding variational Bayes", https://arxiv.org/abs/1312.6114;
+    Rezende et al. 2014, "Stochastic backpropagation and approximate inference in deep generative
+    models", https://arxiv.org/abs/1401.4082.
 
     Args:
         image_shape: (C, H, W) of x.
@@ -28,8 +34,8 @@ class VAE(nn.Module):
         init: `glorot`, `kaiming` or `pytorch`, see `vaelab.models.initialization`.
 
     Raises:
-        UserError: latent_dim is no positive number, a network refuses the shapes, or the prior
-            the posterior.
+        UserError: latent_dim is not a positive integer, a network rejects the shapes, or the prior
+            rejects the posterior.
     """
 
     def __init__(
@@ -44,8 +50,7 @@ class VAE(nn.Module):
         init: str = "pytorch",
     ):
         super().__init__()
-        if not isinstance(latent_dim, int) or latent_dim < 1:
-            raise UserError(f"latent_dim expects an integer from 1 up, got {latent_dim}; try 10.")
+        require_range("latent_dim", latent_dim, at_least=1, integer=True, example=10)
         self.image_shape = tuple(image_shape)
         self.latent_dim = latent_dim
         self.posterior = posterior(latent_dim)
@@ -75,7 +80,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def distributions(self) -> tuple[Distribution, Distribution]:
-        """q(z|x) where the encoder gives zeros, batch (1,), and p(z): to see their kinds."""
+        """q(z|x) of an encoder output of zeros, batch (1,), and p(z), for checks of their types."""
         raw = next(self.encoder.parameters()).new_zeros(1, self.posterior.num_params)
         return self.posterior(raw), self.prior()
 
@@ -96,12 +101,12 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def traverse(self, z: Tensor, latents: Sequence[int], values: Tensor) -> Tensor:
-        """Means of p(x|z) while one latent at a time moves and the others stay where z has them.
+        """Means of p(x|z) while one latent at a time varies and the others keep their value in z.
 
         Args:
-            z: (L,), where to start.
-            latents: which latents move, one a row.
-            values: (V,), what each is set to; or (len(latents), V), each to values of its own.
+            z: (L,), the starting point.
+            latents: which latents vary, counted from 0, one per row.
+            values: (V,), the values of each; or (len(latents), V), separate values per latent.
 
         Returns:
             (len(latents), V, C, H, W).

@@ -1,4 +1,4 @@
-"""Objectives, one file a paper."""
+"""Objectives, one file per paper."""
 
 from vaelab.objectives.annealed_capacity import AnnealedCapacity
 from vaelab.objectives.autoencoder import Autoencoder
@@ -8,8 +8,7 @@ from vaelab.objectives.beta_vae import BetaVAE
 from vaelab.objectives.ciwae import CIWAE
 from vaelab.objectives.contractive_autoencoder import ContractiveAutoencoder
 from vaelab.objectives.denoising_autoencoder import DenoisingAutoencoder
-from vaelab.objectives.dip_vae_i import DIPVAEI
-from vaelab.objectives.dip_vae_ii import DIPVAEII
+from vaelab.objectives.dip_vae import DIPVAEI, DIPVAEII
 from vaelab.objectives.dreg import DReG
 from vaelab.objectives.factor_vae import FactorVAE
 from vaelab.objectives.info_vae import InfoVAE

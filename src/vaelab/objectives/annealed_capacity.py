@@ -1,34 +1,40 @@
-"""Annealed capacity: the KL of the batch held to a capacity that grows."""
+"""Annealed capacity: the KL is held to a capacity that rises."""
 
 import torch
 from torch import Tensor
 
 from vaelab.elbo import elbo_terms
-from vaelab.errors import require
-from vaelab.kl_penalties import Capacity, check_capacity
+from vaelab.errors import require_range
+from vaelab.kl_penalties import Capacity
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective, require_samples
+from vaelab.objectives.base import Objective
 
 
 class AnnealedCapacity(Objective):
-    """loss = E_x [-E_q(z|x) log p(x|z)] + gamma * |E_x KL(q(z|x) || p(z)) - C(t)|,
+    """The VAE whose KL is held to a capacity C that rises linearly from 0.
 
-    in nats per image, with C(t) = capacity * min(1, t / num_steps). At capacity 0 it is the
-    beta-VAE with beta = gamma. E_x in the second term is the mean over the batch of all processes,
-    so that images may share C unevenly. "beta" is the cost of one more nat of KL, gamma above C
-    and -gamma below. Burgess et al. 2018, eq. 8; AnnealedVAE in Locatello et al. 2019 (gamma 1000,
-    num_steps 100,000).
+        loss = E_x [ -E_q(z|x) log p(x|z) ] + gamma |E_x KL(q(z|x) || p(z)) - C(t)|
+        C(t) = capacity * min(1, t / num_steps)
 
-    With `per_image` the absolute value is inside of the mean, gamma * E_x |KL(q(z|x) || p(z)) -
-    C(t)|: all images get the same C, the simple and the intricate ones. That is another model,
-    which some code of that paper has in its place: objective=annealed_capacity_per_image.
+    in nats per image. E_x in the second term is the mean over the batch of all processes, so that
+    images may share C unevenly. At capacity 0 it is the beta-VAE with beta = gamma. The effective
+    beta, the term "beta", is gamma above C and -gamma below.
+
+    With `per_image` the absolute value is inside the mean, gamma E_x |KL(q(z|x) || p(z)) - C(t)|:
+    every image is held to the same C, whether simple or intricate. That is another model, which
+    some implementations of the paper train in its place: objective annealed_capacity_per_image.
+
+    Burgess et al. 2018, "Understanding disentangling in beta-VAE", eq. 8,
+    https://arxiv.org/abs/1804.03599. AnnealedVAE in Locatello et al. 2019, "Challenging common
+    assumptions in the unsupervised learning of disentangled representations",
+    https://arxiv.org/abs/1811.12359 (gamma 1000, num_steps 100,000).
 
     Args:
-        gamma: weight of the distance, from 0 up.
-        capacity: in nats per image, from 0 up.
-        num_steps: of C's rise from 0; with 0 steps C is the capacity from the start.
-        num_samples: samples of z an image in the first expectation.
-        per_image: hold each image to C, not the mean of the batch.
+        gamma: weight of the distance from C, at least 0.
+        capacity: final capacity in nats per image, at least 0.
+        num_steps: length of the rise from 0; with 0 steps C is the capacity from the start.
+        num_samples: samples of z per image in the first expectation.
+        per_image: hold every image to C, not the mean of the batch.
     """
 
     gamma: Tensor
@@ -42,9 +48,8 @@ class AnnealedCapacity(Objective):
         per_image: bool = False,
     ):
         super().__init__()
-        require(gamma >= 0, f"objective.gamma expects a weight from 0 up, got {gamma}; try 1000.")
-        check_capacity("objective", capacity, num_steps)
-        require_samples("num_samples", num_samples)
+        require_range("gamma", gamma, at_least=0, example=1000)
+        require_range("num_samples", num_samples, at_least=1, integer=True, example=1)
         self.register_buffer("gamma", torch.tensor(float(gamma)))
         self.kl_penalty = Capacity(capacity, num_steps, per_image)
         self.num_samples = num_samples
@@ -52,10 +57,6 @@ class AnnealedCapacity(Objective):
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x, self.num_samples)
         means = terms.means()
-        distance, moved = self.kl_penalty(self.gamma, terms, step)
-        return {
-            "loss": means["reconstruction"] + distance,
-            **means,
-            "gamma": self.gamma,
-            **moved,
-        }
+        penalty, state = self.kl_penalty(self.gamma, terms, step)
+        loss = means["reconstruction"] + penalty
+        return {"loss": loss, **means, "gamma": self.gamma, **state}

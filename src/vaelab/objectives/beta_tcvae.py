@@ -1,15 +1,14 @@
-"""beta-TCVAE: the total correlation of the latents costs beta, the rest of the KL as in a VAE."""
+"""beta-TCVAE: beta weighs the total correlation of the latents alone."""
 
 import torch
 from torch import Tensor
 
 from vaelab.distributed import all_gather_batch, local_shard
 from vaelab.elbo import elbo_terms
-from vaelab.errors import nearest, require
-from vaelab.kl_penalties import KLPenalty
+from vaelab.errors import require_choice, require_range
+from vaelab.kl_penalties import Constant, KLPenalty
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective
-from vaelab.objectives.diagonal_posterior import require_diagonal_normal
+from vaelab.objectives.base import Objective, require_diagonal_normal
 from vaelab.objectives.total_correlation import (
     LOG_WEIGHTS,
     aggregate,
@@ -20,60 +19,66 @@ from vaelab.objectives.total_correlation import (
 
 
 class BetaTCVAE(Objective):
-    """loss = E_x [ -E_q(z|x) log p(x|z) + KL(q(z|x) || p(z)) ] + (beta - 1) TC, in nats per image.
+    """The VAE with an additional penalty on the total correlation of the latents.
 
-    TC = KL(q(z) || prod_j q(z_j)) with q(z) = 1/N sum_n q(z|x_n). With a prior of independent
-    latents the mean KL is a mutual information, TC and a dimension-wise KL; this is alpha MI +
-    beta TC + gamma DWKL at alpha = gamma = 1. So TC costs beta in all, and beta = 1 is the plain
-    VAE. Chen et al. 2018, eq. 2 and 4; the loss in this form: Locatello et al. 2019.
+        loss = E_x [ -E_q(z|x) log p(x|z) + KL(q(z|x) || p(z)) ] + (beta - 1) TC
+        TC = KL(q(z) || prod_j q(z_j)),    q(z) = 1/N sum_n q(z|x_n)
 
-    Terms: `penalty` is what is minimised, (beta - 1) times the chosen estimate, whose level is
-    arbitrary unless it is `mss`. `total_correlation` is always the `mss` estimate.
-    `total_correlation_weight` is the cost of one more nat of TC, beta once the kl_penalty is over.
+    in nats per image. With a prior of independent latents the mean KL is the sum of a mutual
+    information, TC and a dimension-wise KL, and the loss is the paper's alpha MI + beta TC +
+    gamma DWKL at alpha = gamma = 1. So beta is the whole weight of TC, and beta = 1 is the VAE.
+
+    Chen et al. 2018, "Isolating sources of disentanglement in variational autoencoders", eq. 2
+    (equation number not checked) and 4, https://arxiv.org/abs/1802.04942. The loss in this form:
+    Locatello et al. 2019, https://arxiv.org/abs/1811.12359.
+
+    Terms: `total_correlation_penalty` is what is minimised, (beta - 1) times the chosen estimate,
+    whose level is arbitrary except for `mss`. `total_correlation` is always the `mss` estimate.
+    `total_correlation_weight` is the effective weight of TC, d loss / d TC: the effective beta of
+    the KL plus beta - 1.
 
     Args:
-        beta: cost of the total correlation, from 0 up.
+        beta: weight of the total correlation, at least 0.
         estimator: of TC, a name in `vaelab.objectives.total_correlation`.
-        kl_penalty: how the cost of the KL, of weight 1, moves, see `vaelab.kl_penalties`.
+        kl_penalty: weighs the KL, with beta = 1, see `vaelab.kl_penalties`; `Constant` by default.
         num_train: N, the number of training images.
     """
 
     beta: Tensor
 
-    def __init__(self, beta: float, estimator: str, kl_penalty: KLPenalty, *, num_train: int):
+    def __init__(
+        self, beta: float, estimator: str, kl_penalty: KLPenalty | None = None, *, num_train: int
+    ):
         super().__init__()
-        require(beta >= 0, f"objective.beta expects a weight of at least 0, got {beta}; try 6.")
-        require(
-            estimator in LOG_WEIGHTS,
-            f"objective.estimator expects one of {', '.join(LOG_WEIGHTS)}, got {estimator}; try "
-            f"{nearest(str(estimator), LOG_WEIGHTS, 1) or 'constant_free'}.",
-        )
+        require_range("beta", beta, at_least=0, example=6)
+        require_choice("estimator", estimator, LOG_WEIGHTS)
         self.register_buffer("beta", torch.tensor(float(beta)))
-        self.estimator, self.kl_penalty, self.num_train = estimator, kl_penalty, num_train
+        self.kl_penalty = kl_penalty or Constant()
+        self.estimator, self.num_train = estimator, num_train
 
     def check_model(self, model: VAE) -> None:
         super().check_model(model)
-        require_diagonal_normal(model, f"objective {type(self).__name__}")
+        require_diagonal_normal(self, model)
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         terms = elbo_terms(model, x)
         means = terms.means()
-        cost, moved = self.kl_penalty(terms.kl.new_ones(()), terms, step)
+        penalty, state = self.kl_penalty(terms.kl.new_ones(()), terms, step)
         # Own samples under the components of all processes: a mean over images, as ddp takes it.
         mu, sigma = all_gather_batch(terms.q_z.mean), all_gather_batch(terms.q_z.stddev)
         pairs = pair_log_densities(terms.z, mu, sigma)
 
         weights = LOG_WEIGHTS[self.estimator](len(mu), self.num_train, pairs)
         estimate = total_correlation(*aggregate(pairs, local_shard(weights)))
-        penalty = (self.beta - 1) * estimate
+        tc_penalty = (self.beta - 1) * estimate
         with torch.no_grad():
             weights = mss(len(mu), self.num_train, pairs)
             reported = total_correlation(*aggregate(pairs, local_shard(weights)))
         return {
-            "loss": means["reconstruction"] + cost + penalty,
+            "loss": means["reconstruction"] + penalty + tc_penalty,
             **means,
-            "penalty": penalty,
+            "total_correlation_penalty": tc_penalty,
             "total_correlation": reported,
-            "total_correlation_weight": moved["beta"] + self.beta - 1,
-            **moved,
+            "total_correlation_weight": state["beta"] + self.beta - 1,
+            **state,
         }

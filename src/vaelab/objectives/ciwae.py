@@ -4,35 +4,35 @@ import torch
 from torch import Tensor
 
 from vaelab.distributions import log_mean_weight
-from vaelab.errors import require
+from vaelab.errors import require_range
 from vaelab.models.vae import VAE
-from vaelab.objectives.base import Objective, require_samples
+from vaelab.objectives.base import Objective
 from vaelab.objectives.importance_weights import bound_terms, weighted_samples
 
 
 class CIWAE(Objective):
-    """loss = -E_x [ beta ELBO + (1 - beta) L_K ], in nats per image, with
+    """A convex combination of the ELBO and the importance-weighted bound L_K.
 
-        ELBO = 1/K sum_k log w_k,    L_K = log 1/K sum_k w_k,    z_k ~ q(z|x)
+        loss = -E_x [ beta ELBO + (1 - beta) L_K ]
+        ELBO = 1/K sum_k log w_k,    L_K = log 1/K sum_k w_k
 
-    of the same K samples; w_k = p(x|z_k) p(z_k) / q(z_k|x). The ELBO keeps the gradient of the
-    encoder from drowning in noise as K grows; beta = 0 is the IWAE.
-    Rainforth et al. 2018, "Tighter variational bounds are not necessarily better".
+    in nats per image, of the same K samples z_k ~ q(z|x), with w_k = p(x|z_k) p(z_k) / q(z_k|x).
+    The ELBO keeps the encoder's gradient from being lost in noise as K grows; beta = 0 is the IWAE.
+
+    Rainforth et al. 2018, "Tighter variational bounds are not necessarily better",
+    https://arxiv.org/abs/1802.04537.
 
     Args:
         beta: weight of the ELBO, in [0, 1]. Not the beta of a beta-VAE.
-        num_samples: K, samples of z an image, from 1 up.
+        num_samples: K, samples of z per image, at least 1.
     """
 
     beta: Tensor
 
     def __init__(self, beta: float = 0.5, num_samples: int = 5):
         super().__init__()
-        require(
-            0 <= beta <= 1,
-            f"objective.beta of a CIWAE expects a weight in [0, 1], got {beta}; try 0.5.",
-        )
-        require_samples("num_samples", num_samples)
+        require_range("beta", beta, at_least=0, at_most=1, example=0.5)
+        require_range("num_samples", num_samples, at_least=1, integer=True, example=5)
         self.register_buffer("beta", torch.tensor(float(beta)))
         self.num_samples = num_samples
 

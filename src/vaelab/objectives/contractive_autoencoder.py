@@ -4,35 +4,36 @@ import torch
 from torch import Tensor
 from torch.func import vjp
 
-from vaelab.errors import require
+from vaelab.errors import require_range
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective, require_fixed_prior
 
 
 class ContractiveAutoencoder(Objective):
-    """loss = E_x [ -E_q(z|x) log p(x|z) + weight * ||d mu(x) / d x||_F^2 ], in nats per image.
+    """The autoencoder with a penalty on the Jacobian of its encoder.
 
-    mu is the mean of q(z|x) and z - mu its noise (none with posterior=delta). The Jacobian is exact
-    for any encoder whose images do not mix: one backward pass a latent. The penalty pulls on the
-    encoder alone, and a decoder that multiplies by more can undo it; Rifai et al. tie the weights
-    of the two, which these networks do not. With ReLU the Jacobian is that of the linear piece.
+        loss = E_x [ -E_q(z|x) log p(x|z) + weight * ||d mu(x) / d x||_F^2 ]
 
-    Rifai et al. 2011, "Contractive auto-encoders: explicit invariance during feature extraction",
-    eq. 7.
+    in nats per image. mu is the mean of q(z|x), and z - mu its noise (none for the posterior
+    Delta). The Jacobian is exact for every encoder that does not mix images, by one backward pass
+    per latent; with ReLU it is that of the linear piece. The penalty constrains the encoder alone,
+    and a decoder with larger weights can undo it; Rifai et al. tie the weights of the two, which is
+    not done here.
+
+    Rifai et al. 2011, "Contractive auto-encoders: Explicit invariance during feature extraction",
+    eq. 7 (equation number not checked), https://icml.cc/2011/papers/455_icmlpaper.pdf.
+
+    Terms: `contraction`, weight * E_x ||d mu / d x||_F^2.
 
     Args:
-        weight: lambda of the paper, from 0 up.
-
-    Terms: contraction, weight * E_x ||d mu / d x||_F^2.
+        weight: lambda of the paper, at least 0.
     """
 
     weight: Tensor
 
     def __init__(self, weight: float = 0.1):
         super().__init__()
-        require(
-            weight >= 0, f"objective.weight expects a weight of at least 0, got {weight}; try 0.1."
-        )
+        require_range("weight", weight, at_least=0, example=0.1)
         self.register_buffer("weight", torch.tensor(float(weight)))
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
@@ -46,8 +47,8 @@ class ContractiveAutoencoder(Objective):
         }
 
     def check_model(self, model: VAE) -> None:
-        """Any posterior will do, since there is no KL; a prior that learns would not."""
-        require_fixed_prior(model, "objective ContractiveAutoencoder")
+        """Accept any posterior, since there is no KL, but no prior with parameters."""
+        require_fixed_prior(self, model)
 
 
 def sample_and_jacobian_norm(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,6 +61,6 @@ def sample_and_jacobian_norm(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
     # torch.func and not torch.autograd.grad, through which torch.compile does not trace.
     mu, backward, z = vjp(encode, x, has_aux=True)  # type: ignore[misc]
     rows = torch.eye(mu.shape[1], dtype=mu.dtype, device=mu.device)
-    # Image b is the only one that mu_b depends on, so all images share a backward pass.
+    # mu_b depends on image b alone, so all images share a backward pass.
     norms = [backward(row.expand_as(mu))[0].square().flatten(1).sum(1) for row in rows]
     return z, torch.stack(norms).sum(0)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from vaelab.distributed import standard_normal_noise, uniform_noise
-from vaelab.errors import nearest, require
+from vaelab.errors import require_choice, require_range
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective, require_fixed_prior
 
@@ -12,17 +12,23 @@ CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
 
 
 class DenoisingAutoencoder(Objective):
-    """loss = E_x E_C(c|x) [ -E_q(z|c) log p(x|z) ]: a corrupted c is encoded, the clean x decoded.
+    """The autoencoder that encodes a corrupted image c and decodes the clean image x.
 
-    `gaussian`: c = x + level * epsilon, epsilon ~ N(0, I), and not cut to [0, 1].
-    `masking`: each value is 0 with probability `level`, else that of x.
-    `salt_and_pepper`: each value is 0 or 1, evenly, with probability `level`, else that of x.
+        loss = E_x E_C(c|x) [ -E_q(z|c) log p(x|z) ]
 
-    The papers corrupt a fixed number of values; here each is corrupted by itself, so that `level`
-    is the expected part of them. In evaluation nothing is corrupted.
+    in nats per image, with one of the corruptions
 
-    Vincent et al. 2008, "Extracting and composing robust features with denoising autoencoders";
-    Vincent et al. 2010, "Stacked denoising autoencoders", sec. 3.3.
+        gaussian:         c = x + level * epsilon, epsilon ~ N(0, I), not clipped to [0, 1]
+        masking:          each value is 0 with probability level, else that of x
+        salt_and_pepper:  each value is 0 or 1 with probability level / 2 each, else that of x
+
+    The papers corrupt a fixed number of values; here each value is corrupted independently, so that
+    level is the expected fraction. Nothing is corrupted in evaluation.
+
+    Vincent et al. 2008, "Extracting and composing robust features with denoising autoencoders",
+    https://doi.org/10.1145/1390156.1390294. Vincent et al. 2010, "Stacked denoising autoencoders:
+    Learning useful representations in a deep network with a local denoising criterion", sec. 3.3
+    (section number not checked), https://jmlr.org/papers/v11/vincent10a.html.
 
     Args:
         corruption: one of `CORRUPTIONS`.
@@ -33,17 +39,11 @@ class DenoisingAutoencoder(Objective):
 
     def __init__(self, corruption: str = "masking", level: float = 0.25):
         super().__init__()
-        require(
-            corruption in CORRUPTIONS,
-            f"objective.corruption expects one of {', '.join(CORRUPTIONS)}, got {corruption!r}; "
-            f"nearest: {nearest(str(corruption), CORRUPTIONS) or 'none'}.",
-        )
-        most = float("inf") if corruption == "gaussian" else 1.0
-        require(
-            0 <= level <= most,
-            f"objective.level expects a {'standard deviation' if most > 1 else 'probability'} from "
-            f"0 to {most:g}, got {level}; try 0.25.",
-        )
+        require_choice("corruption", corruption, CORRUPTIONS)
+        gaussian = corruption == "gaussian"
+        unit = "standard deviation" if gaussian else "probability"
+        most = None if gaussian else 1
+        require_range("level", level, at_least=0, at_most=most, unit=unit, example=0.25)
         self.corruption = corruption
         self.register_buffer("level", torch.tensor(float(level)))
 
@@ -63,5 +63,5 @@ class DenoisingAutoencoder(Objective):
         return torch.where(noise < self.level, salt, x)
 
     def check_model(self, model: VAE) -> None:
-        """Any posterior will do, since there is no KL; a prior that learns would not."""
-        require_fixed_prior(model, "objective DenoisingAutoencoder")
+        """Accept any posterior, since there is no KL, but no prior with parameters."""
+        require_fixed_prior(self, model)

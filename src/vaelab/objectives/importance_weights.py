@@ -16,8 +16,8 @@ class WeightedSamples:
 
     Attributes:
         reconstruction: -log p(x|z_k).
-        kl: log q(z_k|x) - log p(z_k), whose mean under q is the KL. Not its closed form: a weight
-            belongs to its own z_k.
+        kl: log q(z_k|x) - log p(z_k), whose mean under q is the KL. Not its closed form, since each
+            weight depends on its own z_k.
     """
 
     reconstruction: Tensor
@@ -36,16 +36,16 @@ def weighted_samples(model: VAE, x: Tensor, num_samples: int) -> WeightedSamples
 
 
 def weigh(model: VAE, x: Tensor, z: Tensor, q_z: Distribution) -> WeightedSamples:
-    """The terms of given samples z (K, B, L), q_z being what stands in log q(z_k|x)."""
+    """The terms of given samples z (K, B, L), with log q(z_k|x) from q_z."""
     kl = q_z.log_prob(z) - model.prior().log_prob(z)
     return WeightedSamples(-model.decode(z).log_prob(x), kl)
 
 
 def bound_terms(loss: Tensor, bound: Tensor, samples: WeightedSamples) -> dict[str, Tensor]:
-    """What every tighter bound reports, all but the loss without gradient.
+    """The terms that every tighter bound reports, all without gradient except the loss.
 
-    bound: the lower bound on log p(x) of each image, (..., B), the groups of K samples it is made
-    of being the first dimensions; `effective_sample_size` is that of such a group, from 1 to K.
+    bound: the lower bound on log p(x) of each image, (..., B), where the leading dimensions number
+    the groups of K samples; `effective_sample_size` is the mean over groups, from 1 to K.
     elbo: the mean log weight, the ELBO with the KL estimated by the same samples.
     """
     reconstruction = samples.reconstruction.detach().mean()

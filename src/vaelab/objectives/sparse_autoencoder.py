@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from vaelab.distributed import all_gather_batch
-from vaelab.errors import require
+from vaelab.errors import require_choice, require_range
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective, require_fixed_prior
 
@@ -15,24 +15,32 @@ PENALTIES = ("kl", "l1")
 
 
 class SparseAutoencoder(Objective):
-    """loss = E_x [ -E_q(z|x) log p(x|z) ] + weight * penalty, in nats per image.
+    """The autoencoder with a sparsity penalty on its latents.
 
-    `kl`: sum_j KL(Bernoulli(rho) || Bernoulli(rho_j)), rho_j = mean over the batch of all processes
-    of sigmoid(z_j). Each latent should be active for a part rho of the images. Ng 2011, "Sparse
-    autoencoder", CS294A lecture notes, sec. 3; Lee et al. 2008, "Sparse deep belief net model for
-    visual area V2".
-    `l1`: E_x sum_j |z_j|, most latents near zero. Only its ratio to the scale of the decoder's
-    first layer counts, which nothing holds.
+        loss = E_x [ -E_q(z|x) log p(x|z) ] + weight * penalty
 
-    The activation of latent j is sigmoid(z_j) in the one and z_j in the other; the decoder sees z
-    in both, so an inactive latent of `kl` has z far below zero.
+    in nats per image, with one of the penalties
+
+        kl:  sum_j KL(Bernoulli(rho) || Bernoulli(rho_j)), rho_j = E_x sigmoid(z_j)
+        l1:  E_x sum_j |z_j|
+
+    `kl`: each latent should be active for a fraction rho of the images; rho_j is the mean over the
+    batch of all processes. The activation of latent j is sigmoid(z_j), but the decoder sees z, so
+    an inactive latent has z far below zero.
+    `l1`: most latents are near zero. Only the ratio of the penalty to the scale of the decoder's
+    first layer matters, and nothing constrains that scale.
+
+    Ng 2011, "Sparse autoencoder", CS294A lecture notes, sec. 3 (section number not checked),
+    https://web.stanford.edu/class/cs294a/sparseAutoencoder.pdf. Lee et al. 2008, "Sparse deep
+    belief net model for visual area V2",
+    https://papers.nips.cc/paper_files/paper/2007/hash/4daa3db355ef2b0e64b472968cb70f0d-Abstract.html.
+
+    Terms: `sparsity_kl` or `sparsity_l1`, weight * penalty.
 
     Args:
         penalty: one of `PENALTIES`.
-        weight: of the penalty, from 0 up.
-        rho: the mean activation to aim at, in (0, 1); for `kl` alone.
-
-    Terms: sparsity_kl or sparsity_l1, weight * penalty.
+        weight: of the penalty, at least 0.
+        rho: target of the mean activation, in (0, 1); used by `kl` alone.
     """
 
     weight: Tensor
@@ -40,16 +48,9 @@ class SparseAutoencoder(Objective):
 
     def __init__(self, penalty: str = "kl", weight: float = 1.0, rho: float = 0.05):
         super().__init__()
-        require(
-            penalty in PENALTIES,
-            f"objective.penalty expects one of {', '.join(PENALTIES)}, got {penalty!r}; try kl.",
-        )
-        require(
-            weight >= 0, f"objective.weight expects a weight of at least 0, got {weight}; try 1."
-        )
-        require(
-            0 < rho < 1, f"objective.rho expects a mean activation in (0, 1), got {rho}; try 0.05."
-        )
+        require_choice("penalty", penalty, PENALTIES)
+        require_range("weight", weight, at_least=0, example=1)
+        require_range("rho", rho, above=0, below=1, unit="mean activation", example=0.05)
         self.penalty = penalty
         self.register_buffer("weight", torch.tensor(float(weight)))
         self.register_buffer("rho", torch.tensor(float(rho)))
@@ -58,18 +59,18 @@ class SparseAutoencoder(Objective):
         z = model.encode(x).rsample()
         reconstruction = -model.decode(z).log_prob(x).mean()
         if self.penalty == "kl":
-            cost = self.weight * activation_kl(all_gather_batch(z), self.rho)
+            sparsity = self.weight * activation_kl(all_gather_batch(z), self.rho)
         else:
-            cost = self.weight * z.abs().sum(-1).mean()
+            sparsity = self.weight * z.abs().sum(-1).mean()
         return {
-            "loss": reconstruction + cost,
+            "loss": reconstruction + sparsity,
             "reconstruction": reconstruction,
-            f"sparsity_{self.penalty}": cost,
+            f"sparsity_{self.penalty}": sparsity,
         }
 
     def check_model(self, model: VAE) -> None:
-        """Any posterior will do, since there is no KL; a prior that learns would not."""
-        require_fixed_prior(model, "objective SparseAutoencoder")
+        """Accept any posterior, since there is no KL, but no prior with parameters."""
+        require_fixed_prior(self, model)
 
 
 def activation_kl(z: Tensor, rho: Tensor) -> Tensor:
@@ -79,6 +80,6 @@ def activation_kl(z: Tensor, rho: Tensor) -> Tensor:
     """
     log_num = math.log(len(z))
     log_active = logsigmoid(z).logsumexp(0) - log_num
-    log_idle = logsigmoid(-z).logsumexp(0) - log_num
+    log_inactive = logsigmoid(-z).logsumexp(0) - log_num
     active = rho * (rho.log() - log_active)
-    return (active + (1 - rho) * (torch.log1p(-rho) - log_idle)).sum()
+    return (active + (1 - rho) * (torch.log1p(-rho) - log_inactive)).sum()

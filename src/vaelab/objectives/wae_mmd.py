@@ -1,11 +1,11 @@
-"""Wasserstein autoencoder whose aggregate posterior is held to the prior by MMD."""
+"""The Wasserstein autoencoder with an MMD penalty on the aggregate posterior."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from vaelab.errors import require
+from vaelab.errors import require_range
 from vaelab.models.vae import VAE
 from vaelab.objectives.base import Objective
 from vaelab.objectives.mmd import (
@@ -17,32 +17,28 @@ from vaelab.objectives.mmd import (
 
 
 class WAEMMD(Objective):
-    """loss = E_x [ -E_q(z|x) log p(x|z) ] + lambda MMD^2(q(z), p(z)).
+    """Reconstruction and an MMD between the aggregate posterior q(z) and the prior.
 
-    Not a bound on log p(x): no KL, and only q(z), not each q(z|x), is drawn to the prior. So any
-    posterior will do, one without density too. Reconstruction is in nats per image; MMD^2 has no
-    unit, so lambda is in nats. Tolstikhin et al. 2018, eq. 4 and algorithm 2; their cost is
-    |x - G(z)|^2, which is likelihood=gaussian with sigma = sqrt(1/2) but for a constant. The MMD is
-    over the batch of all processes.
+        loss = E_x [ -E_q(z|x) log p(x|z) ] + lambda MMD^2(q(z), p(z))
+
+    Not a bound on log p(x): there is no KL, and only q(z), not each q(z|x), is drawn towards the
+    prior. So any posterior can be used, also one without a density. Reconstruction is in nats per
+    image; MMD^2 has no unit, so lambda is in nats. The MMD is over the batch of all processes.
+
+    Tolstikhin et al. 2018, "Wasserstein auto-encoders", eq. 4 and algorithm 2,
+    https://arxiv.org/abs/1711.01558. Their reconstruction |x - G(z)|^2 is, up to a constant, the
+    likelihood Gaussian with sigma = sqrt(1/2).
 
     Args:
-        lambda_: weight of the MMD, from 0 up.
+        lambda_: weight of the MMD, at least 0.
         kernel, scales: see `vaelab.objectives.mmd.Kernel`.
     """
 
     lambda_: Tensor
 
-    def __init__(
-        self,
-        lambda_: float,
-        kernel: str = "imq",
-        scales: Sequence[float] = SCALES,
-    ):
+    def __init__(self, lambda_: float, kernel: str = "imq", scales: Sequence[float] = SCALES):
         super().__init__()
-        require(
-            lambda_ >= 0,
-            f"objective.lambda_ expects at least 0, got {lambda_}; try 10.",
-        )
+        require_range("lambda_", lambda_, at_least=0, example=10)
         self.register_buffer("lambda_", torch.tensor(float(lambda_)))
         self.kernel = Kernel(kernel, scales)
 
@@ -57,5 +53,5 @@ class WAEMMD(Objective):
         }
 
     def check_model(self, model: VAE) -> None:
-        """Any posterior is trained; a prior that learns needs samples with a gradient."""
-        require_samples_with_gradient(model, "objective WAEMMD")
+        """Accept any posterior, and a prior with parameters only if its samples have a gradient."""
+        require_samples_with_gradient(self, model)

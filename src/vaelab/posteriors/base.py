@@ -10,13 +10,15 @@ from vaelab.errors import UserError
 
 
 class Posterior(nn.Module, ABC):
-    """Raw encoder output (B, num_params) -> q(z|x) with event (L,); built from latent_dim.
+    """The map from raw encoder output to q(z|x), a distribution over the latent_dim latents.
 
-    Raw output of 16 bits is computed with in float32.
+        raw (B, num_params)  ->  q(z|x), batch (B,), event (L,)
+
+    Built from latent_dim. Raw output in 16 bits is converted to float32.
 
     Attributes:
-        num_params: how many numbers the encoder gives for an image.
-        num_heads: how many layers of equal size these would be in a paper (2 for mean and log
+        num_params: numbers that the encoder outputs per image.
+        num_heads: how many layers of equal size would output these in a paper (2 for mean and log
             variance), for the initial weights.
         has_density: whether q(z|x) has a density, and so a KL.
     """
@@ -26,19 +28,17 @@ class Posterior(nn.Module, ABC):
     has_density: bool = True
 
     def forward(self, raw: Tensor) -> Distribution:
-        """q(z|x) from the encoder's output."""
+        """q(z|x) from raw (B, num_params)."""
         if raw.dtype in (torch.bfloat16, torch.float16):
             raw = raw.float()
         return self.distribution(raw)
 
     @abstractmethod
     def distribution(self, raw: Tensor) -> Distribution:
-        """q(z|x) from raw (B, num_params)."""
+        """q(z|x) from raw (B, num_params), at least float32."""
 
-    def require_density(self, who: str, instead: str = "use objective=autoencoder") -> None:
-        """Refuse to be used by `who` where there is no density.
-
-        instead: what else to do than change the posterior, as the end of a sentence.
+    def require_density(self, who: str) -> None:
+        """Require that q(z|x) has a density, on behalf of `who`, the subject of the message.
 
         Raises:
             UserError: there is none.
@@ -46,5 +46,5 @@ class Posterior(nn.Module, ABC):
         if not self.has_density:
             raise UserError(
                 f"{who} expects a posterior with a density, got {type(self).__name__}, whose KL is "
-                f"infinite; train with posterior=gaussian, or {instead}."
+                "infinite; use the posterior Gaussian, or the objective Autoencoder."
             )

@@ -9,7 +9,8 @@ from vaelab.posteriors.base import Posterior
 class Gaussian(Posterior):
     """q(z|x) = N(z; mu(x), diag sigma^2(x)), sampled as mu + sigma * eps.
 
-    The encoder gives mu and log sigma^2. Kingma and Welling 2014, sec. 2.4 and app. C.
+    The encoder outputs mu and log sigma^2. Kingma and Welling 2014, "Auto-encoding variational
+    Bayes", sec. 2.4 and app. C, https://arxiv.org/abs/1312.6114.
 
     Shapes: raw (B, 2L) -> batch (B,), event (L,).
     """

@@ -9,7 +9,7 @@ from torch.distributions import Transform, constraints
 from torch.nn.functional import logsigmoid
 
 from vaelab.distributions import DiagonalNormal, TransformedNormal, import_zuko, normal_points
-from vaelab.errors import require
+from vaelab.errors import require_range
 from vaelab.posteriors.base import Posterior
 
 
@@ -20,18 +20,21 @@ class IAF(Posterior):
 
     with (m_t, s_t) of latent j a network of the latents before it and of h(x); the order of the
     latents is reversed after each step. log q(z_T|x) = log q(z_0|x) - sum_t sum_j log sigma_t,j.
-    The encoder gives mu, log sigma^2 and h. The networks are zuko's.
+    The encoder outputs mu, log sigma^2 and h. The networks are zuko's.
     Kingma et al. 2016, "Improved variational inference with inverse autoregressive flow",
-    eq. 10 to 14.
+    eq. 10 to 14 (equation numbers not checked), https://arxiv.org/abs/1606.04934.
 
-    A sample and its density are computed at once, the density of another z latent by latent (see
-    `TransformedNormal`). The KL is estimated by samples.
+    A sample and its density take one pass, the density of any other z one pass per latent (see
+    `TransformedNormal`). The KL is estimated with samples.
 
     Args:
-        num_transforms: T.
+        num_transforms: T, at least 1.
         hidden: widths of the hidden layers of each step's network.
-        context_size: how many numbers h is.
-        gate_bias: added to s_t; from 1 or 2 up each step begins near the identity.
+        context_size: length of h, at least 1.
+        gate_bias: added to s_t; with 1 to 2 or more each step starts near the identity.
+
+    Raises:
+        UserError: num_transforms or context_size is out of its range.
 
     Shapes: raw (B, 2L + context_size) -> batch (B,), event (L,).
     """
@@ -48,11 +51,8 @@ class IAF(Posterior):
         gate_bias: float = 2.0,
     ):
         super().__init__()
-        for name, value in (("num_transforms", num_transforms), ("context_size", context_size)):
-            require(
-                isinstance(value, int) and value >= 1,
-                f"posterior.{name} expects an integer from 1 up, got {value}; try 4.",
-            )
+        require_range("num_transforms", num_transforms, at_least=1, integer=True, example=4)
+        require_range("context_size", context_size, at_least=1, integer=True, example=32)
         self.num_params = 2 * latent_dim + context_size
         self.sizes = [latent_dim, latent_dim, context_size]
         order = torch.arange(latent_dim)
@@ -77,7 +77,7 @@ class IAF(Posterior):
 
 
 class GatedTransform(Transform):
-    """y = sigma u + (1 - sigma) m with sigma = sigmoid(s + gate_bias), number by number."""
+    """y = sigma u + (1 - sigma) m with sigma = sigmoid(s + gate_bias), elementwise."""
 
     domain = constraints.real
     codomain = constraints.real

@@ -10,18 +10,19 @@ Encode = Callable[[Tensor], Distribution]
 
 
 class Prior(nn.Module, ABC):
-    """encode -> p(z) with event (L,), on the module's device.
+    """The module of p(z), a distribution over latents; built from latent_dim and image_shape.
 
-    Built from latent_dim and image_shape, (C, H, W). `encode`, x -> q(z|x), is for those priors
-    that are made of posteriors.
+        encode  ->  p(z), batch (), event (L,), on the module's device
+
+    `encode`, x -> q(z|x), is for the priors that are mixtures of posteriors.
     """
 
     @abstractmethod
     def forward(self, encode: Encode) -> Distribution: ...
 
     def check_posterior(self, q_z: Distribution) -> None:
-        """Refuse a kind of posterior that this prior can't be made of.
+        """Raise for a posterior that the prior cannot be made of.
 
         Raises:
-            UserError: naming those that it can.
+            UserError: naming those that it can be made of.
         """

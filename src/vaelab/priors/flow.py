@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from vaelab.distributions import TransformedNormal, import_zuko, normal_points
-from vaelab.errors import require
+from vaelab.errors import require, require_choice, require_range
 from vaelab.priors.base import Encode, Prior
 
 FLOWS = {"maf": "MAF", "nsf": "NSF", "realnvp": "RealNVP"}
@@ -16,19 +16,24 @@ FLOWS = {"maf": "MAF", "nsf": "NSF", "realnvp": "RealNVP"}
 class Flow(Prior):
     """p(z) = N(g(z); 0, I) |det dg/dz|, with g a learned invertible map, here zuko's.
 
-    maf: affine in each latent given those before it, Papamakarios et al. 2017. nsf: a monotonic
-    spline on [-5, 5] in place of the affine map, Durkan et al. 2019. realnvp: affine in every other
-    latent given the rest, Dinh et al. 2017. In maf and nsf a density is computed at once and a
-    sample latent by latent; realnvp does both at once. As prior of a VAE: Chen et al. 2017,
-    "Variational lossy autoencoder", sec. 3.2.
+    maf: affine in each latent given those before it. nsf: a monotonic spline on [-5, 5] in place of
+    the affine map. realnvp: affine in every other latent given the rest. In maf and nsf a density
+    takes one pass and a sample one pass per latent; in realnvp both take one. g starts as the
+    identity, so p(z) starts as the standard normal. The KL is estimated with samples.
 
-    g begins as the identity, so that p(z) begins as the standard normal. The KL is estimated by
-    samples.
+    maf: Papamakarios et al. 2017, "Masked autoregressive flow for density estimation",
+    https://arxiv.org/abs/1705.07057. nsf: Durkan et al. 2019, "Neural spline flows",
+    https://arxiv.org/abs/1906.04032. realnvp: Dinh et al. 2017, "Density estimation using Real
+    NVP", https://arxiv.org/abs/1605.08803. As prior of a VAE: Chen et al. 2017, "Variational lossy
+    autoencoder", sec. 3.2, https://arxiv.org/abs/1611.02731.
 
     Args:
-        flow: `maf`, `nsf` or `realnvp`.
-        num_transforms: maps one after the other, in each of which the latents change places.
+        flow: `maf`, `nsf` or `realnvp`, the last for 2 latents or more.
+        num_transforms: number of maps, at least 1; the latents are permuted from one to the next.
         hidden: widths of the hidden layers of each map's network.
+
+    Raises:
+        UserError: an unknown flow, one that needs more latents, or num_transforms out of its range.
 
     Shapes: event (L,).
     """
@@ -47,17 +52,12 @@ class Flow(Prior):
         hidden: Sequence[int] = (64, 64),
     ):
         super().__init__()
-        require(
-            flow in FLOWS, f"prior.flow expects maf, nsf or realnvp, got {flow!r}; maf is usual."
-        )
-        require(
-            isinstance(num_transforms, int) and num_transforms >= 1,
-            f"prior.num_transforms expects at least 1 map, got {num_transforms}; try 4.",
-        )
+        require_choice("flow", flow, FLOWS)
+        require_range("num_transforms", num_transforms, at_least=1, integer=True, example=4)
         require(
             flow != "realnvp" or latent_dim > 1,
-            f"prior.flow=realnvp expects at least 2 latents to couple, got latent_dim={latent_dim};"
-            " use prior.flow=nsf.",
+            f"flow expects maf or nsf for latent_dim={latent_dim}, got 'realnvp', which couples at "
+            "least 2 latents; try nsf.",
         )
         build = getattr(import_zuko().flows, FLOWS[flow])
         self.inverse = build(
@@ -76,7 +76,7 @@ class Flow(Prior):
 
 
 def _make_identity(flow: nn.Module) -> None:
-    """Zero what the networks give: then every affine map and every spline is the identity."""
+    """Make the networks output zero: then every affine map and every spline is the identity."""
     for transform in flow.transforms:  # type: ignore[union-attr]
         network = getattr(transform, "hyper", None)
         last = list(network[-1].parameters()) if network is not None else transform.phi

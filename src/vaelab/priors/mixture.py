@@ -6,29 +6,30 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from vaelab.errors import require
+from vaelab.errors import require_range
 from vaelab.priors.base import Encode, Prior
 
 
 class Mixture(Prior):
     """p(z) = sum_k w_k N(z; mu_k, diag sigma_k^2), with w, mu and sigma learned.
 
-    It begins with equal weights, sigma = 1 and means drawn from N(0, I). The KL is estimated by
-    samples. Dilokthanakul et al. 2016, "Deep unsupervised clustering with Gaussian mixture VAEs",
-    and as "MoG" in Tomczak and Welling 2018, sec. 4.
+    It starts with equal weights, sigma = 1 and means drawn from N(0, I). The KL is estimated with
+    samples. Dilokthanakul et al. 2016, "Deep unsupervised clustering with Gaussian mixture
+    variational autoencoders", https://arxiv.org/abs/1611.02648; "MoG" in Tomczak and Welling 2018,
+    "VAE with a VampPrior", sec. 4, https://arxiv.org/abs/1705.07120.
 
     Args:
-        num_components: K.
+        num_components: K, at least 1.
+
+    Raises:
+        UserError: num_components is out of its range.
 
     Shapes: event (L,).
     """
 
     def __init__(self, latent_dim: int, image_shape: Sequence[int], *, num_components: int = 10):
         super().__init__()
-        require(
-            isinstance(num_components, int) and num_components >= 1,
-            f"prior.num_components expects at least 1 component, got {num_components}; try 10.",
-        )
+        require_range("num_components", num_components, at_least=1, integer=True, example=10)
         self.logits = nn.Parameter(torch.zeros(num_components))
         self.mu = nn.Parameter(torch.randn(num_components, latent_dim))
         self.log_variance = nn.Parameter(torch.zeros(num_components, latent_dim))

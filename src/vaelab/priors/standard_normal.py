@@ -10,7 +10,10 @@ from vaelab.priors.base import Encode, Prior
 
 
 class StandardNormal(Prior):
-    """p(z) = N(0, I). Kingma and Welling 2014, app. B.
+    """p(z) = N(0, I).
+
+    Kingma and Welling 2014, "Auto-encoding variational Bayes", app. B,
+    https://arxiv.org/abs/1312.6114.
 
     Shapes: event (L,).
     """

@@ -14,7 +14,7 @@ from torch.distributions import (
 )
 
 from vaelab.distributions import is_diagonal_normal
-from vaelab.errors import UserError, require
+from vaelab.errors import UserError, require_range
 from vaelab.priors.base import Encode, Prior
 
 INITIAL_MEAN, INITIAL_STD = 0.05, 0.01  # of the pseudo-inputs, as in the authors' code
@@ -23,24 +23,25 @@ INITIAL_MEAN, INITIAL_STD = 0.05, 0.01  # of the pseudo-inputs, as in the author
 class Vamp(Prior):
     """p(z) = 1/K sum_k q(z|u_k), the pseudo-inputs u_k learned images in (0, 1).
 
-    The KL is estimated by samples. The posterior must be normal: posterior=gaussian or
-    full_covariance. Tomczak and Welling 2018, "VAE with a VampPrior", eq. 9.
+    The KL is estimated with samples. The posterior must be normal: Gaussian or FullCovariance.
+    Tomczak and Welling 2018, "VAE with a VampPrior", eq. 9 (equation number not checked),
+    https://arxiv.org/abs/1705.07120.
 
-    The pixels of u_k are sigmoids, drawn at first from N(0.05, 0.01^2) as the authors' code does;
-    its pixels are cut off to [0, 1], where one that reaches 0 has no gradient any more.
+    The initial pixels of u_k are drawn from N(0.05, 0.01^2), as in the authors' code. There they
+    are clipped to [0, 1], where one that reaches 0 loses its gradient; here they are sigmoids.
 
     Args:
-        num_components: K; each step encodes as many images more.
+        num_components: K, at least 1; each step encodes K more images.
+
+    Raises:
+        UserError: num_components is out of its range; at `check_posterior`: not a normal.
 
     Shapes: event (L,).
     """
 
     def __init__(self, latent_dim: int, image_shape: Sequence[int], *, num_components: int = 500):
         super().__init__()
-        require(
-            isinstance(num_components, int) and num_components >= 1,
-            f"prior.num_components expects at least 1 pseudo-input, got {num_components}; try 500.",
-        )
+        require_range("num_components", num_components, at_least=1, integer=True, example=500)
         pixels = INITIAL_MEAN + INITIAL_STD * torch.randn(num_components, *image_shape)
         self.pixel_logits = nn.Parameter(torch.logit(pixels, eps=1e-3))
 
@@ -59,13 +60,13 @@ class Vamp(Prior):
 
 
 def _as_components(q_z: Distribution) -> Distribution:
-    """Torch's own normals: those of the posterior draw the noise of a batch of images."""
+    """The posteriors as torch's normals: vaelab's would draw the noise of a batch of images."""
     if isinstance(q_z, MultivariateNormal):
         return MultivariateNormal(q_z.loc, scale_tril=q_z.scale_tril, validate_args=False)
     if is_diagonal_normal(q_z):
         mu, sigma = q_z.mean, q_z.stddev
         return Independent(Normal(mu, sigma, validate_args=False), 1, validate_args=False)
     raise UserError(
-        f"prior=vamp expects normal posteriors to mix, got {type(q_z).__name__}; use "
-        "posterior=gaussian or posterior=full_covariance, or prior=mixture."
+        f"Vamp expects a normal posterior, got {type(q_z).__name__}; use the posterior Gaussian or "
+        "FullCovariance, or the prior Mixture."
     )

@@ -1,4 +1,4 @@
-"""One HTML page of a run or a folder of runs that opens from disk, and a CSV of their numbers."""
+"""Reports of runs: HTML that opens from disk, the same as Markdown, and every number as CSV."""
 
 from vaelab.report.command import main, write_report
 

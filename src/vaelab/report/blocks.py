@@ -1,173 +1,168 @@
-"""What a sweep's report is made of: words, tables and pictures, as HTML and as Markdown."""
+"""What a report is made of: text and blocks, which `render` writes as HTML and as Markdown.
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+A `str` is plain text and is escaped in both; what looks different is one of its subclasses here,
+and a text of several pieces is a tuple of them.
+"""
 
-from vaelab.report.markup import details, escape, picture, section, table
-
-CODE = re.compile(r"(`[^`]*`)")
-BOLD = re.compile(r"\*\*([^*]+)\*\*")
-INTERVAL = re.compile(r" (\[[^\]]*\])")
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 
-class State(str):
-    """A run's state, which the page shows as a badge."""
+class Code(str):
+    """Literal text in a fixed-width font, such as a name, a command or an error."""
 
 
-@dataclass(frozen=True)
-class Words:
-    """A paragraph; `code` and **bold** are all its markup. kind: "", "small" or "note"."""
-
-    text: str
-    kind: str = ""
+class Bold(str):
+    """Text that stands out."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """Cells of the same markup; the first of a row names it. `folded`: a title to open it by."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
-    folded: str = ""
+class Small(str):
+    """Text beside more important text, such as a unit."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One picture; `files` are its bytes by suffix, the first for the page, ".png" for Markdown."""
+class Interval(str):
+    """The interval of a number before it; never broken into two lines."""
 
-    name: str
-    files: dict[str, bytes]
-    title: str
-    sentence: str
-    alt: str
+
+class Badge(str):
+    """The state of a run, in its colour."""
+
+
+Text = str | tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Pictures side by side."""
+class Paragraph:
+    """A paragraph; `style` is "", "small" or "note", and a note may name a state: "note failed"."""
 
-    members: Sequence[Picture]
-    wide: bool = False
+    text: Text
+    style: str = ""
 
 
 @dataclass(frozen=True)
 class Heading:
     """A heading inside a section."""
 
+    text: Text
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first text of a row names the row."""
+
+    head: Sequence[Text]
+    rows: Sequence[Sequence[Text]]
+    caption: Text = ""
+
+
+@dataclass(frozen=True)
+class KeyNumbers:
+    """(name, value) of the numbers that a reader looks for first."""
+
+    items: Sequence[tuple[Text, Text]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        name: of its files, without suffix.
+        files: suffix -> bytes; the page shows the first, Markdown ".png" where there is one.
+        title: shown below the figure, before `sentence`.
+        sentence: what to look for.
+        alt: what the figure shows, for readers who cannot see it.
+        source: a file that holds it already, to which Markdown links.
+    """
+
+    name: str
+    files: Mapping[str, bytes]
+    title: str
+    sentence: str
+    alt: str
+    source: Path | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures together; `layout` is "gallery", "curves", "pair" or "across", as in page.css."""
+
+    members: Sequence[Figure]
+    layout: str = "pair"
+
+
+@dataclass(frozen=True)
+class Preformatted:
+    """Lines as they are, such as those of a file."""
+
     text: str
 
 
 @dataclass(frozen=True)
-class OnPage:
-    """HTML that Markdown has nothing for: the explorer, the runs one by one."""
+class Details:
+    """Blocks that the page hides until their title is clicked; in Markdown a heading above them."""
+
+    title: Text
+    blocks: Sequence["Block"]
+    in_markdown: bool = True
+
+
+@dataclass(frozen=True)
+class RawHTML:
+    """HTML that is not escaped, and that Markdown leaves out: the latent explorer."""
 
     html: str
 
 
-Block = Words | Table | Pictures | Heading | OnPage
+Block = Paragraph | Heading | Table | KeyNumbers | Figures | Preformatted | Details | RawHTML
 
 
 @dataclass(frozen=True)
 class Section:
-    """Blocks under a title."""
+    """Blocks under a title; left out where there are none."""
 
     title: str
     anchor: str
     blocks: Sequence[Block]
 
 
-def quoted(value: object) -> str:
-    """Text from outside, such as an error: as code, so that it is no markup."""
-    return "`" + " ".join(str(value).replace("`", "'").split()) + "`"
+@dataclass(frozen=True)
+class Report:
+    """A whole report: the title of the page, the heading at its top, and the sections."""
+
+    title: str
+    heading: Text
+    sections: Sequence[Section] = field(default_factory=list)
+
+    def figures(self) -> Iterator[Figure]:
+        """All figures, in order."""
+        for section in self.sections:
+            yield from _find_figures(section.blocks)
 
 
-def listed(names: Sequence[str], most: int = 3) -> str:
-    """A few names, then how many more."""
-    shown = ", ".join(map(quoted, names[:most]))
-    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+def _find_figures(blocks: Iterable[Block]) -> Iterator[Figure]:
+    for block in blocks:
+        if isinstance(block, Figures):
+            yield from block.members
+        elif isinstance(block, Details):
+            yield from _find_figures(block.blocks)
 
 
-def html(sections: Iterable[Section]) -> str:
-    """The body of the page."""
-    return "".join(
-        section(escape(one.title), "".join(map(_block_html, one.blocks)), one.anchor)
-        for one in sections
-    )
+def pieces(text: Text) -> tuple[str, ...]:
+    """A text as a tuple of its pieces."""
+    return (text,) if isinstance(text, str) else text
 
 
-def words_html(text: str) -> str:
-    """The markup of `Words` as HTML."""
-    pieces = CODE.split(escape(text))
-    return "".join(
-        f"<code>{p[1:-1]}</code>" if p.startswith("`") else BOLD.sub(r"<b>\1</b>", p)
-        for p in pieces
-    )
+def join(separator: str, texts: Iterable[Text]) -> tuple[str, ...]:
+    """Texts with a separator between them."""
+    joined: tuple[str, ...] = ()
+    for i, text in enumerate(texts):
+        joined += ((separator,) if i else ()) + pieces(text)
+    return joined
 
 
-def _block_html(block: Block) -> str:
-    if isinstance(block, OnPage):
-        return block.html
-    if isinstance(block, Heading):
-        return f"<h3>{words_html(block.text)}</h3>"
-    if isinstance(block, Words):
-        kind = f' class="{block.kind}"' if block.kind else ""
-        return f"<p{kind}>{words_html(block.text)}</p>"
-    if isinstance(block, Pictures):
-        kind = "across" if block.wide else "pair"
-        return f'<div class="{kind}">{"".join(map(_picture_html, block.members))}</div>'
-    rows = [[_cell_html(cell) for cell in row] for row in block.rows]
-    text = table(list(map(words_html, block.head)), rows, words_html(block.caption))
-    return details(escape(block.folded), text) if block.folded else text
-
-
-def _cell_html(cell: str) -> str:
-    if isinstance(cell, State):
-        return f'<span class="badge {escape(cell)}">{escape(cell)}</span>'
-    return INTERVAL.sub(r' <span class="interval">\1</span>', words_html(cell))
-
-
-def _picture_html(one: Picture) -> str:
-    suffix, content = next(iter(one.files.items()))
-    return picture(content, suffix, one.alt, one.title, one.sentence)
-
-
-def markdown(title: str, sections: Iterable[Section], figures: str) -> str:
-    """The same as Markdown with tables, its pictures in the folder `figures` beside it."""
-    lines = [f"# {_plain(title)}", ""]
-    for one in sections:
-        texts = [text for text in (_block_markdown(b, figures) for b in one.blocks) if text]
-        if texts:
-            lines += [f"## {_plain(one.title)}", "", *(f"{text}\n" for text in texts)]
-    return "\n".join(lines)
-
-
-def _block_markdown(block: Block, figures: str) -> str:
-    if isinstance(block, OnPage):
-        return ""
-    if isinstance(block, Heading):
-        return f"### {_plain(block.text)}"
-    if isinstance(block, Words):
-        return f"> {_plain(block.text)}" if block.kind == "note" else _plain(block.text)
-    if isinstance(block, Pictures):
-        return "\n\n".join(
-            f"![{_plain(one.alt)}]({figures}/{one.name}.png)\n\n"
-            f"**{_plain(one.title)}.** {_plain(one.sentence)}"
-            for one in block.members
-        )
-    head = [_cell_markdown(cell) for cell in block.head]
-    lines = [head, ["---"] * len(head), *([_cell_markdown(c) for c in r] for r in block.rows)]
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    title = block.caption or block.folded
-    return f"{_plain(title)}\n\n{text}" if title else text
-
-
-def _cell_markdown(cell: str) -> str:
-    return _plain(cell).replace("|", "\\|")
-
-
-def _plain(text: str) -> str:
-    """Our markup is Markdown's; what else Markdown would read as its own is escaped."""
-    pieces = CODE.split(text)
-    return "".join(p if p.startswith("`") else re.sub(r"([<>_\[\]#])", r"\\\1", p) for p in pieces)
+def list_names(names: Sequence[str], most: int = 3) -> tuple[str, ...]:
+    """A few names as code, then how many more there are."""
+    rest = (f" and {len(names) - most:,} more",) if len(names) > most else ()
+    return join(", ", map(Code, names[:most])) + rest

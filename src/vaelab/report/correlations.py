@@ -1,108 +1,85 @@
-"""How numbers go together: rank correlations, what explains their variance, UDR beside scores."""
+"""Which metrics agree over runs, and how much of their variance options and the seed explain."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from vaelab.report import sweep_plots
-from vaelab.report.blocks import Block, Pictures, Table, Words, quoted
+from vaelab.report.blocks import Block, Code, Figures, Paragraph, Table
+from vaelab.report.formatting import MINUS, format_metric
 from vaelab.report.groups import Group
-from vaelab.report.labels import title
-from vaelab.report.markup import MINUS, number
-from vaelab.report.selection import metric_class
-from vaelab.runs.statistics import (
-    TOGETHER,
-    rank_correlation,
-    rank_correlations,
-    variance_shares,
-)
+from vaelab.report.sweep_figures import draw_correlations, draw_variance
+from vaelab.runs.statistics import TOGETHER, Share, rank_correlations, variance_shares
 
-MAX_CORRELATED, MAX_RANKED = 24, 20
-MAX_NARROW = 8  # numbers whose correlations fit into a column
-UDR = "metrics/udr_"
+MAX_CORRELATED = 24
+MAX_NARROW = 8  # metrics whose correlations fit into a column
 INTERACTIONS = "interactions"
+AllShares = Mapping[str, Mapping[str, Share]]  # of each metric, each part
 
 
-def correlations(group: Group, prefix: str) -> Iterator[Block]:
-    """How numbers rank the runs alike."""
-    chosen = _varying(group)[:MAX_CORRELATED]
+def correlate_metrics(group: Group, prefix: str) -> Iterator[Block]:
+    """The rank correlation of every pair of metrics."""
+    chosen = _find_varying(group)[:MAX_CORRELATED]
     if len(chosen) < 2:
         return
     rho, num = rank_correlations({name: group.columns[name] for name in chosen})
     counts = num[~np.eye(len(chosen), dtype=bool)]
     n = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
-    sentence = f"Spearman's, over n = {n} runs of all settings and seeds that have both numbers."
-    drawn = sweep_plots.correlations(chosen, rho, f"{prefix}correlations", sentence)
-    yield Pictures([drawn], wide=len(chosen) > MAX_NARROW)
+    sentence = f"Spearman's, over the n = {n} runs of all settings and seeds that have both."
+    drawn = draw_correlations(chosen, rho, f"{prefix}correlations", sentence)
+    yield Figures([drawn], "across" if len(chosen) > MAX_NARROW else "pair")
 
 
-def variance(group: Group, prefix: str) -> Iterator[Block]:
-    """How much of each number's variance the settings and the seed explain."""
+def explain_variance(group: Group, prefix: str) -> Iterator[Block]:
+    """The share of each metric's variance that each option and the seed explain."""
     if not group.varied:
         return
-    shares = {name: variance_shares(group.columns[name], group.varied) for name in _varying(group)}
+    shares = {
+        name: variance_shares(group.columns[name], group.varied) for name in _find_varying(group)
+    }
     known = {name: one for name, one in shares.items() if np.isfinite(one["seed"].corrected)}
     if not known:
-        yield Words(
-            "Seed and settings can't be told apart, since no cell has two finished runs; add "
-            "seeds, as by `seed=range(5)`.",
-            "small",
-        )
+        text = "Seed and options cannot be separated, since no setting has two finished runs; add "
+        yield Paragraph((text, "seeds, for example by ", Code("seed=range(5)"), "."), "small")
         return
-    parts = {
-        setting: [one[setting].corrected for one in known.values()] for setting in group.varied
-    }
-    if len(group.varied) > 1:
+    parts = _split_variance(known, list(group.varied))
+    yield Figures([draw_variance(list(known), parts, f"{prefix}variance")])
+    yield _tabulate_shares(known, list(group.varied))
+
+
+def _split_variance(shares: AllShares, options: Sequence[str]) -> dict[str, list[float]]:
+    """Part -> its corrected share in each metric: options, their interactions, and the seed."""
+
+    def collect(part: str) -> list[float]:
+        return [one[part].corrected for one in shares.values()]
+
+    parts = {option: collect(option) for option in options}
+    if len(options) > 1:
         mains = np.sum(list(parts.values()), axis=0)
-        together = [one[TOGETHER].corrected for one in known.values()]
-        parts[INTERACTIONS] = (np.array(together) - mains).tolist()
-    parts["seed"] = [one["seed"].corrected for one in known.values()]
-    yield Pictures([sweep_plots.variance(list(known), parts, f"{prefix}variance")])
-    head = ("number", *map(quoted, group.varied), "all settings", "seed")
+        parts[INTERACTIONS] = (np.array(collect(TOGETHER)) - mains).tolist()
+    return parts | {"seed": collect("seed")}
+
+
+def _tabulate_shares(shares: AllShares, options: Sequence[str]) -> Table:
+    together = {TOGETHER: "all options together"} if len(options) > 1 else {}
+    columns = {name: Code(name) for name in options} | together | {"seed": "seed"}
     rows = [
-        (title(name), *(f"{_share(s.corrected)} ({_share(s.raw)})" for s in one.values()))
-        for name, one in known.items()
+        (format_metric(name), *(_format_share(one[column]) for column in columns))
+        for name, one in shares.items()
     ]
-    caption = "Share of the variance over runs: corrected for the number of groups (raw)."
-    yield Table(head, rows, caption)
+    caption = (
+        "Share of the variance over runs that options and the seed explain, corrected for chance "
+        "(raw, without the correction). An option without effect has a corrected share of 0 on "
+        "average: a negative one, and with it one above 1 for the seed, means no effect beyond "
+        "the noise of the seeds."
+    )
+    return Table(("metric", *columns.values()), rows, caption)
 
 
-def _share(value: float) -> str:
-    return f"{value:.2f}".replace("-", MINUS)
+def _format_share(share: Share) -> str:
+    return f"{share.corrected:.2f} (raw {share.raw:.2f})".replace("-", MINUS)
 
 
-def udr(group: Group, command: str) -> Iterator[Block]:
-    """Runs ranked without labels, beside the scores that need them."""
-    found = [name for name in group.columns if name.startswith(UDR)]
-    if not found:
-        yield Words(f"No run has been ranked by UDR; `{command}` adds it.", "small")
-        return
-    others = [name for name in group.columns if "metrics/" in name and name not in found]
-    supervised = [name for name in others if _needs_factors(group, name)]
-    for name in found:
-        column = group.columns[name]
-        rhos = [(one, rank_correlation(column, group.columns[one])) for one in supervised]
-        text = ", ".join(f"{title(one)} {number(rho, 2)}" for one, rho in rhos)
-        if text:
-            n = int(np.isfinite(column).sum())
-            yield Words(f"Rank correlation of {title(name)} over {n} runs with: {text}.")
-        order = [i for i in np.argsort(-column, kind="stable") if np.isfinite(column[i])]
-        rows = [_ranked(group, i, [name, *supervised]) for i in order[:MAX_RANKED]]
-        head = ("run", *map(title, (name, *supervised)))
-        caption = f"The first {len(rows)} of {len(order)} runs by {title(name)}."
-        yield Table(head, rows, caption)
-
-
-def _varying(group: Group) -> list[str]:
-    """Numbers that three runs have and that are not the same in all."""
+def _find_varying(group: Group) -> list[str]:
+    """Metrics that at least three runs have and that are not the same in all."""
     finite = {name: column[np.isfinite(column)] for name, column in group.columns.items()}
     return [name for name, column in finite.items() if len(column) > 2 and np.ptp(column) > 0]
-
-
-def _needs_factors(group: Group, name: str) -> bool:
-    return bool(getattr(metric_class(group.records, name), "needs_factors", True))
-
-
-def _ranked(group: Group, i: int, names: Sequence[str]) -> tuple[str, ...]:
-    values = (group.columns[name][i] for name in names)
-    return quoted(group.records[i].name), *(number(float(value), 3) for value in values)

@@ -1,4 +1,4 @@
-"""The runs of a sweep as numbers: groups whose ELBOs compare, and cells that differ in the seed."""
+"""Runs as numbers: groups whose ELBOs are comparable, and in them settings over their seeds."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vaelab.report.labels import value_name
+from vaelab.report.blocks import Text
+from vaelab.report.formatting import format_interval, format_value
+from vaelab.report.options import find_varied, read_options, select_comparable
 from vaelab.report.run_record import Record
-from vaelab.report.settings import comparison, differing, settings
 from vaelab.runs.config_hash import SEED, key, without
 from vaelab.runs.statistics import bootstrap
 from vaelab.runs.status import State
@@ -19,36 +20,47 @@ from vaelab.runs.status import State
 Floats = NDArray[np.float64]
 STATISTICS: dict[str, Callable[..., Any]] = {"median": np.median, "mean": np.mean}
 MAIN = ("elbo", "reconstruction", "kl", "active_units")
+MIN_BOOTSTRAP = 4  # runs; of fewer the range is shown, which a bootstrap interval of 95 % is not
 
 
 class Spread(NamedTuple):
-    """A number over the runs of a cell: n of them have it, the interval is that of 95 %."""
+    """A number over the n runs of a setting that have it.
+
+    value:   its mean or median.
+    bounds:  the 95 % bootstrap interval; with two or three runs the smallest and largest value
+             (`is_range`); None with one run.
+    """
 
     n: int
     value: float
-    interval: tuple[float, float] | None
+    bounds: tuple[float, float] | None
+    is_range: bool
+
+    def format(self, digits: int = 4) -> Text:
+        """0.12 [0.10, 0.14], or with few runs 0.12 (0.10 to 0.14)."""
+        return format_interval(self.value, self.bounds, digits, self.is_range)
 
 
-class Cell(NamedTuple):
-    """Runs that agree in all settings but the seed.
+class Setting(NamedTuple):
+    """One combination of option values, over its seeds.
 
-    settings: those that differ between cells;  rows: of its finished runs;  num_runs: of all.
+    options: those that differ between settings;  rows: of its finished runs;  num_runs: of all.
     """
 
-    settings: dict[str, Any]
+    options: dict[str, Any]
     rows: NDArray[np.int64]
     num_runs: int
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs whose ELBOs compare: of the same images and splits, likelihood and kind of pixels.
+    """Runs whose ELBOs are comparable: the same images and splits, likelihood and pixels.
 
     Attributes:
-        label: what tells the group from others; "" where there is one.
+        label: what distinguishes the group from the others; "" where there is one group.
         records: its finished runs.
-        rows: the settings of each of these, then those of the others.
-        statistic: "median" or "mean", of the runs of a cell.
+        rows: the options of these runs, then those of the other runs.
+        statistic: "median" or "mean", over the seeds of a setting.
     """
 
     label: str
@@ -57,80 +69,82 @@ class Group:
     statistic: str
 
     @cached_property
-    def _columns_of_settings(self) -> dict[str, list[Any]]:
-        varied = differing(self.rows, but=SEED)
+    def _option_columns(self) -> dict[str, list[Any]]:
+        varied = find_varied(self.rows, ignore=SEED)
         return dict(sorted(varied.items(), key=lambda item: not item[0].endswith("beta")))
 
     @cached_property
     def varied(self) -> dict[str, list[Any]]:
-        """Settings that differ, but for the seed, in each finished run: beta first."""
+        """Option -> its value in each finished run, for options that differ; beta comes first."""
         num = len(self.records)
-        return {name: values[:num] for name, values in self._columns_of_settings.items()}
+        return {name: values[:num] for name, values in self._option_columns.items()}
 
     @cached_property
     def split(self) -> str:
-        """ "test" where all runs have been tested, else "val": numbers of one split compare."""
+        """ "test" where all runs have been tested, else "val", so that runs are comparable."""
         return "test" if all(record.split == "test" for record in self.records) else "val"
 
     @cached_property
     def columns(self) -> dict[str, Floats]:
-        """Number -> its value in each run, nan where there is none: the main ones, all metrics."""
-        measured = dict.fromkeys(key for record in self.records for key in record.measured)
-        keys = {name: f"{self.split}/{name}" for name in MAIN} | {key: key for key in measured}
+        """Metric -> its value in each run, nan where missing: the main ones, then all scores."""
+        scores = dict.fromkeys(key for record in self.records for key in record.measured)
+        keys = {name: f"{self.split}/{name}" for name in MAIN} | {key: key for key in scores}
         columns = {name: self.column(key) for name, key in keys.items()}
         return {name: values for name, values in columns.items() if not np.isnan(values).all()}
 
     def column(self, key: str) -> Floats:
-        """A number of metrics.json in each run, nan where there is none."""
+        """A number of metrics.json in each run, nan where missing."""
         return np.array([record.metrics.get(key, np.nan) for record in self.records])
 
     @cached_property
-    def cells(self) -> list[Cell]:
-        """In the order of their settings."""
+    def settings(self) -> list[Setting]:
+        """All settings, in order of their options."""
         members = defaultdict(list)
         for i, row in enumerate(self.rows):
             members[key(without(row, SEED))].append(i)
-        cells = [
-            Cell(
-                {name: values[rows[0]] for name, values in self._columns_of_settings.items()},
+        settings = [
+            Setting(
+                {name: values[rows[0]] for name, values in self._option_columns.items()},
                 np.array([row for row in rows if row < len(self.records)], np.int64),
                 len(rows),
             )
             for rows in members.values()
         ]
-        return sorted(cells, key=lambda cell: [sortable(v) for v in cell.settings.values()])
+        return sorted(settings, key=lambda one: [sort_key(v) for v in one.options.values()])
 
     def spread(self, values: Floats) -> Spread:
-        """The statistic of those values that are finite, over seeds."""
-        return spread(values, self.statistic)
+        """The statistic of the finite values of a setting, with its interval."""
+        return summarize(values, self.statistic)
 
 
-def spread(values: Floats, statistic: str) -> Spread:
-    """The statistic of those values that are finite, with its bootstrap interval."""
-    return _spread(values[np.isfinite(values)].tobytes(), statistic)
+def summarize(values: Floats, statistic: str) -> Spread:
+    """The median or mean of the finite values, with its interval over runs."""
+    return _summarize(values[np.isfinite(values)].tobytes(), statistic)
 
 
-@lru_cache(maxsize=100_000)  # tables, plots and cells.csv ask for the same
-def _spread(content: bytes, statistic: str) -> Spread:
+@lru_cache(maxsize=100_000)  # tables, figures and settings.csv ask for the same
+def _summarize(content: bytes, statistic: str) -> Spread:
     kept = np.frombuffer(content)
     function = STATISTICS[statistic]
     value = float(function(kept)) if len(kept) else float("nan")
-    return Spread(len(kept), value, bootstrap(kept, function))
+    if 2 <= len(kept) < MIN_BOOTSTRAP:
+        return Spread(len(kept), value, (float(kept.min()), float(kept.max())), True)
+    return Spread(len(kept), value, bootstrap(kept, function), False)
 
 
-def groups(records: Sequence[Record], statistic: str = "median") -> list[Group]:
-    """The runs, those together whose ELBOs compare, as far as any of them has finished."""
+def group_runs(records: Sequence[Record], statistic: str = "median") -> list[Group]:
+    """Group runs whose ELBOs are comparable; a group without a finished run is left out."""
     members = defaultdict(list)
-    # Finished ones first, as `Group.rows` has them.
+    # Finished runs first, as in `Group.rows`.
     for record in sorted(records, key=lambda record: record.state != State.FINISHED):
-        row = settings(record)
-        group = key(comparison(row))
+        row = read_options(record)
+        group = key(select_comparable(row))
         if record.state == State.FINISHED or group in members:
             members[group].append((record, row))
-    told = differing([comparison(runs[0][1]) for runs in members.values()])
+    varied = find_varied([select_comparable(runs[0][1]) for runs in members.values()])
     return [
         Group(
-            _label({name: values[i] for name, values in told.items()}),
+            _label({name: values[i] for name, values in varied.items()}),
             [record for record, _ in runs if record.state == State.FINISHED],
             [row for _, row in runs],
             statistic,
@@ -139,13 +153,13 @@ def groups(records: Sequence[Record], statistic: str = "median") -> list[Group]:
     ]
 
 
-def _label(told: dict[str, Any]) -> str:
-    """What tells a group from others; settings that it lacks only where it has none of them."""
-    given = {name: value for name, value in told.items() if value is not None} or told
-    return ", ".join(value_name(name, value) for name, value in given.items())
+def _label(options: dict[str, Any]) -> str:
+    """What distinguishes a group; options that it lacks only where it has none of them."""
+    given = {name: value for name, value in options.items() if value is not None} or options
+    return ", ".join(format_value(name, value) for name, value in given.items())
 
 
-def sortable(value: Any) -> tuple[int, float, str]:
-    """Numbers by size, then words."""
+def sort_key(value: Any) -> tuple[int, float, str]:
+    """Numbers by size, then everything else as text."""
     is_number = isinstance(value, int | float)
     return (0, float(value), "") if is_number else (1, 0.0, str(value))

@@ -1,4 +1,4 @@
-"""What a report needs of a run folder, read once."""
+"""What a report needs from a run folder, read once."""
 
 import json
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ from vaelab.metrics.collapse import USED_KL
 from vaelab.runs.folder import RunFolder
 
 Curves = dict[str, tuple[list[int], list[float]]]
-PICTURES = (".svg", ".png", ".gif")  # of one name the first is shown
+IMAGES = (".svg", ".png", ".gif")  # of figures with one name, the first is shown
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run as its folder tells it.
+    """One run, as its folder describes it.
 
     Attributes:
-        folder: where it lies.
-        name: how pages and tables call it.
+        folder: the run folder.
+        name: what reports call it.
         status: status.json.
         config: config.yaml as nested containers.
         metrics: the numbers of metrics.json by name.
-        scores: what metrics.json tells about metrics/*: interval, breakdown, settings.
-        others: what else is in metrics.json.
+        scores: name of a score -> its interval, breakdown and details in metrics.json.
+        others: everything else in metrics.json.
         curves: metric -> (steps, values) of metrics.csv.
-        provenance: provenance.json, an entry for each time the run was started.
+        provenance: provenance.json, one entry per start of the run.
         figures: name -> file.
     """
 
@@ -52,52 +52,54 @@ class Record:
 
     @property
     def split(self) -> str:
-        """What the main numbers are measured on: "test" where there is one, else "val"."""
+        """Where the main metrics were measured: "test" where there is a test set, else "val"."""
         return "test" if "test/reconstruction" in self.metrics else "val"
 
     def main(self, name: str) -> float | None:
-        """A main number, such as elbo or kl, of `split`."""
+        """A main metric, such as elbo or kl, on `split`."""
         return self.metrics.get(f"{self.split}/{name}")
 
     @property
     def kl_latent(self) -> dict[int, float]:
-        """KL of each latent in nats by its index from 0; empty where it was not measured."""
+        """Latent, counted from 0 -> its KL in nats; empty where it was not measured."""
         prefix = f"{self.split}/kl_latent/"
         found = {k: v for k, v in self.metrics.items() if k.startswith(prefix)}
         return {int(name.removeprefix(prefix)): value for name, value in found.items()}
 
     def score(self, metric: str) -> dict[str, Any]:
-        """Interval, breakdown and settings of a metric; {} where nothing is known of it."""
+        """The interval, breakdown and details of a score; {} where there are none."""
         return self.scores.get(score_key(metric) or "") or {}
 
     @property
     def measured(self) -> list[str]:
-        """The keys of evaluation's metrics."""
+        """The keys of the scores of evaluation, such as metrics/mig."""
         return [name for name in self.metrics if score_key(name)]
 
     @property
     def time(self) -> str:
-        """When the status was written, in words."""
+        """When the status was written, to the minute."""
         try:
             return datetime.fromisoformat(str(self.status["time"])).strftime("%Y-%m-%d %H:%M")
         except (KeyError, ValueError):
             return "an unknown time"
 
 
-def read(folder: RunFolder, name: str = "", with_curves: bool = True) -> Record:
-    """Read everything that a run folder has; what is not there yet is empty.
+def read_run(folder: RunFolder, name: str = "", with_curves: bool = True) -> Record:
+    """Read a run folder; what it does not have yet is empty.
 
     Args:
-        folder: the run's.
-        name: how pages and tables call it, by default as its folder is called.
-        with_curves: whether to read metrics.csv, most of a run's text.
+        folder: of the run.
+        name: what reports call it, by default the name of its folder.
+        with_curves: whether to read metrics.csv, which is most of a run's text.
 
     Raises:
-        UserError: no run lies there, or one of its files can't be read.
+        UserError: the folder holds no run, or one of its files can't be read.
     """
     status = folder.status()
     numbers = folder.read_metrics()
     _require_kind(numbers, dict, folder.metrics)
+    for part in ("scores", "evaluations"):
+        _require_kind(numbers.get(part) or {}, dict, folder.metrics)
     flat = {key: float(value) for key, value in numbers.items() if _is_number(value)}
     others = {k: v for k, v in numbers.items() if k not in flat and k != "scores"}
     return Record(
@@ -114,18 +116,18 @@ def read(folder: RunFolder, name: str = "", with_curves: bool = True) -> Record:
     )
 
 
-def read_all(folders: Sequence[RunFolder], top: Path) -> tuple[list[Record], dict[str, str]]:
-    """The runs below `top` without their curves, and of those that can't be read the reason.
+def read_runs(folders: Sequence[RunFolder], top: Path) -> tuple[list[Record], dict[str, str]]:
+    """Read runs below `top` without their curves, and say why some can't be read.
 
     Returns:
-        (records, name -> sentence).
+        (records, name of an unreadable run -> reason).
     """
     records, unreadable = [], {}
     for folder in folders:
         name = str(folder.path.relative_to(top))
         try:
-            records.append(read(folder, name, with_curves=False))
-        # Half a file raises all kinds of errors; one run must not cost the report of the others.
+            records.append(read_run(folder, name, with_curves=False))
+        # Half a file raises all kinds of errors; it must not cost the report of the other runs.
         except Exception as error:
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             unreadable[name] = f"{kind}{error}"
@@ -133,13 +135,13 @@ def read_all(folders: Sequence[RunFolder], top: Path) -> tuple[list[Record], dic
 
 
 def score_key(metric: str) -> str | None:
-    """Where `scores` has metrics/<name> or <checkpoint>/metrics/<name>; None for other numbers."""
+    """The key of metrics/<name> or <checkpoint>/metrics/<name> in `scores`; None for other keys."""
     before, found, name = metric.partition("metrics/")
     return before + name if found else None
 
 
 def is_collapsed(kl: float) -> bool:
-    """Whether a latent says next to nothing: its KL is at most 0.1 nats, as in the verdict."""
+    """Whether a latent is inactive: its KL is at most 0.1 nats, as in the verdict."""
     return not kl > USED_KL
 
 
@@ -150,11 +152,11 @@ def _config(path: Path) -> dict[str, Any]:
         content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise UserError(
-            f"expected YAML in {path}, got {error}; mend it, or move the run away."
+            f"expected YAML in {path}, got {error}; fix it, or move the run away."
         ) from error
     require(
         isinstance(content, dict),
-        f"expected settings in {path}, got a {type(content).__name__}; mend it, or move the run "
+        f"expected options in {path}, got a {type(content).__name__}; fix it, or move the run "
         "away.",
     )
     return content
@@ -171,7 +173,7 @@ def _provenance(path: Path) -> list[dict[str, Any]]:
         content = json.loads(path.read_text())
     except ValueError as error:
         raise UserError(
-            f"expected JSON in {path}, got {error}; mend it, or move it away to get a report "
+            f"expected JSON in {path}, got {error}; fix it, or move it away to get a report "
             "without provenance."
         ) from error
     _require_kind(content, list, path)
@@ -182,18 +184,18 @@ def _require_kind(content: Any, kind: type, path: Path) -> None:
     require(
         isinstance(content, kind),
         f"expected a JSON {'object' if kind is dict else 'list'} in {path}, got a "
-        f"{type(content).__name__}; mend it, or move it away.",
+        f"{type(content).__name__}; fix it, or move it away.",
     )
 
 
 def _curves(folder: RunFolder) -> Curves:
-    """All of metrics.csv, its steps in order."""
+    """All of metrics.csv, in order of steps."""
     curves = folder.read_curves().items()
     return {n: (sorted(curve), [curve[step] for step in sorted(curve)]) for n, curve in curves}
 
 
 def _figures(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for suffix in reversed(PICTURES):
+    for suffix in reversed(IMAGES):
         found |= {file.stem: file for file in sorted(folder.glob(f"*{suffix}"))}
     return found

@@ -8,7 +8,7 @@ from typing import Any
 
 from vaelab.errors import require
 from vaelab.files import write_atomically
-from vaelab.reproduction.catalogue import Target
+from vaelab.reproduction.targets import Target
 from vaelab.reproduction.verdict import Outcome
 
 NOT_MEASURED = "not measured"
@@ -49,15 +49,15 @@ def read_table(text: str) -> dict[str, Row]:
     return rows
 
 
-def record(file: Path, row: Row) -> None:
-    """Put the row of a target in the place of the one that is there.
+def replace_row(file: Path, row: Row) -> None:
+    """Replace the row of a target in the table.
 
     Raises:
-        UserError: no file, or no row of that target.
+        UserError: the file is missing, or has no row of that target.
     """
     require(
         file.exists(),
-        f"--record expects the checkout's {file}, got an installed package without it; record in a "
+        f"--record expects {file} of a checkout, got an installed package without it; run it in a "
         "checkout.",
     )
     text = file.read_text()
@@ -70,12 +70,13 @@ def record(file: Path, row: Row) -> None:
     write_atomically(file, lambda out: out.write(("\n".join(lines) + "\n").encode()))
 
 
-def row_of(outcome: Outcome, machine: Mapping[str, Any], command: str) -> Row:
-    """What is recorded of an outcome, today.
+def make_row(outcome: Outcome, machine: Mapping[str, Any], command: str) -> Row:
+    """The row for an outcome, with the date of today.
 
     Args:
-        machine: as provenance.json has it.
-        command: what was typed.
+        outcome: of a target.
+        machine: as in provenance.json.
+        command: as typed.
     """
     return Row(
         outcome.name,
@@ -88,17 +89,17 @@ def row_of(outcome: Outcome, machine: Mapping[str, Any], command: str) -> Row:
     )
 
 
-def listing(known: Mapping[str, Target], rows: Mapping[str, Row]) -> str:
-    """Every target with scale, verdict, time and what it measures."""
+def format_list(known: Mapping[str, Target], rows: Mapping[str, Row]) -> str:
+    """Every target with its scale, last verdict, title and time."""
     lines = []
     for name, target in known.items():
         row = rows.get(name)
-        word = NOT_MEASURED if row is None else row.verdict
+        verdict = NOT_MEASURED if row is None else row.verdict
         numbers = f" {row.reached}, {row.date}" if row and row.reached[:1].isdigit() else ""
         lines += [
-            f"{name:<10} {target.scale:<5} {word}{numbers}",
-            f"{'':<10} {target.what}",
-            f"{'':<10} {target.facts.get('Time', '')}",
+            f"{name:<10} {target.scale:<5} {verdict}{numbers}",
+            f"{'':<10} {target.title}",
+            f"{'':<10} {target.header.get('Time', '')}",
         ]
     return "\n".join(lines)
 

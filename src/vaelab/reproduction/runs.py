@@ -1,19 +1,23 @@
-"""The runs of a target, as jobs of a sweep: trained once, and gone on with at the next call."""
+"""The runs of a target: its own, trained as jobs of a sweep, and those of other targets."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hydra import compose
 from omegaconf import DictConfig
 
 from vaelab.errors import UserError, require
+from vaelab.reproduction.targets import make_small, smoke_overrides
 from vaelab.run import evaluate_run
-from vaelab.runs.config import to_container
+from vaelab.runs.config import load_config, to_container
+from vaelab.runs.config_hash import HARDWARE, NO_EFFECT_ON_NUMBERS, canonical, key, without
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.status import State
-from vaelab.sweep.jobs import Job, expand, lock_folder, plan
+from vaelab.sweep.jobs import Job, compose_configs, expand, lock_folder, plan, read_jobs
 from vaelab.sweep.launchers import Launcher
 from vaelab.sweep.run import SweepFailed, describe_failure, run_sweep
 
@@ -22,30 +26,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TargetRun:
-    """One finished run.
+    """A finished run.
 
     Attributes:
-        settings: those that tell it from the others, and the name of its target.
-        numbers: metrics.json, and of every curve train/ the last value.
+        settings: those in which it differs from the other runs, and the name of its target.
+        numbers: metrics.json, and the last value of every curve train/.
     """
 
     settings: dict[str, str]
     numbers: dict[str, Any] = field(repr=False)
 
 
-def own_runs(
-    cfg: DictConfig, choice: str, typed: Sequence[str], launcher: Launcher
+def train_runs(
+    cfg: DictConfig, experiment: str, overrides: Sequence[str], launcher: Launcher
 ) -> tuple[list[TargetRun], list[str]]:
     """Train and evaluate every run of `cfg.target.runs` in <output_root>/<name>/sweep.
 
-    A run that is finished there is taken as it is, one that was stopped is gone on with. So a
-    target that takes hours may be called again and again.
+    Finished runs are kept and interrupted ones are resumed, so that the command of a target that
+    takes hours can be repeated.
 
     Args:
         cfg: the config of the target.
-        choice: its experiment, such as reproduce/c2.
-        typed: overrides beside it, which hold for all runs.
-        launcher: where they run.
+        experiment: its choice of experiment, such as reproduce/c2.
+        overrides: further overrides, for all runs.
+        launcher: where the runs are executed.
 
     Returns:
         The finished runs, and a sentence for each that did not finish.
@@ -54,10 +58,10 @@ def own_runs(
         UserError: an override that the runs set themselves, or a launcher that can't work.
     """
     folder = sweep_folder(cfg)
-    lines = combinations(cfg, typed)
-    [common] = expand([f"experiment={choice}", *typed])
+    lines = expand_runs(cfg, overrides)
+    [shared] = expand([f"experiment={experiment}", *overrides])
     with lock_folder(folder):
-        jobs = plan(folder, [[*common, *words] for words in lines], common)
+        jobs = plan(folder, [[*shared, *line] for line in lines], shared)
         try:
             run_sweep(folder, jobs, launcher)
         except SweepFailed as error:
@@ -66,55 +70,128 @@ def own_runs(
     finished = [job for job in jobs if job.state() == State.FINISHED]
     for job in finished:
         try:
-            complete(job.folder, cfg)
+            add_missing_scores(job.folder, cfg)
         except UserError as error:
             failures.append(f"{job.label} ({error})")
-    return [read(job, choice.rpartition("/")[2]) for job in finished], failures
+    return [_read_run(job, experiment.rpartition("/")[2]) for job in finished], failures
+
+
+def read_runs_of_others(
+    cfg: DictConfig, *, smoke: bool = False
+) -> tuple[list[TargetRun], list[str]]:
+    """The runs of the targets `cfg.target.runs_of`, and a sentence for each that lacks some.
+
+    Only runs that the YAML file of the other target asks for are read, trained on any hardware:
+    runs in its folder with other settings or seeds are ignored.
+
+    Args:
+        cfg: the config of the target that reads.
+        smoke: read the small runs of `--scale smoke`.
+
+    Raises:
+        UserError: two runs fit one that was asked for.
+    """
+    runs, missing = [], []
+    for name in cfg.target.get("runs_of", []):
+        overrides = [f"experiment=reproduce/{name}"]
+        other = compose("train", overrides=overrides)
+        if smoke:
+            overrides += smoke_overrides(other)
+            make_small(other)
+        other.output_root = cfg.output_root
+        folder, lines = sweep_folder(other), expand_runs(other)
+        found = _read_expected_runs(name, folder, overrides, lines)
+        runs += found
+        if len(found) < len(lines):
+            missing.append(
+                f"{name.upper()}: {len(lines) - len(found)} of {len(lines)} runs are missing in "
+                f"{folder}, not finished or not evaluated; train them by reproduce.py {name}"
+                f"{' --scale smoke' if smoke else ''}"
+            )
+    return runs, missing
 
 
 def sweep_folder(cfg: DictConfig) -> Path:
-    """Where the runs of a target lie."""
+    """The folder that the runs of a target are stored in."""
     return Path(cfg.output_root) / cfg.name / "sweep"
 
 
-def combinations(cfg: DictConfig, typed: Sequence[str] = ()) -> list[list[str]]:
-    """The words of each run of a target.
+def expand_runs(cfg: DictConfig, overrides: Sequence[str] = ()) -> list[list[str]]:
+    """The overrides of each run of a target.
 
     Raises:
-        UserError: `typed` has a setting that the runs set.
+        UserError: `overrides` has a setting that the runs set.
     """
-    lines = [words for line in cfg.target.get("runs", []) for words in expand(list(line))]
-    own = {word.partition("=")[0] for words in lines for word in words}
-    twice = [word for word in typed if word.partition("=")[0] in own]
+    lines = [one for line in cfg.target.get("runs", []) for one in expand(list(line))]
+    own = {override.partition("=")[0] for line in lines for override in line}
+    twice = [override for override in overrides if override.partition("=")[0] in own]
     require(
         not twice,
-        f"a target expects overrides of what its runs have in common, got {', '.join(twice)}, "
-        "which they set themselves; leave it out, or train such runs with train.py.",
+        "KEY=VALUE expects a setting that all runs of the target share, got "
+        f"{', '.join(twice)}, which they set themselves; leave it out, or train such runs with "
+        "train.py.",
     )
     return lines
 
 
-def complete(folder: RunFolder, cfg: DictConfig) -> None:
-    """Compute those metrics of `cfg.evaluation` that a finished run lacks or has otherwise.
+def add_missing_scores(folder: RunFolder, cfg: DictConfig) -> None:
+    """Compute the metrics of `cfg.evaluation` that a finished run lacks or has with other settings.
 
-    Its job computed them after training; their settings may have changed since.
+    They were computed after training; their settings may have changed since.
 
     Args:
-        cfg: of the target: device and data root are those of this call.
+        folder: of the run.
+        cfg: the config of the target, whose device and data folder are used.
     """
-    if lacking(folder, to_container(cfg).get("evaluation") or {}):
+    if _missing_metrics(folder, to_container(cfg).get("evaluation") or {}):
         evaluate_run(folder, cfg)
 
 
-def lacking(folder: RunFolder, evaluation: Mapping[str, Any]) -> list[str]:
+def _missing_metrics(folder: RunFolder, evaluation: Mapping[str, Any]) -> list[str]:
     """The metrics of `evaluation` whose scores a run lacks, or has with other settings."""
-    there = folder.read_metrics().get("evaluations", {})
-    return [n for n, config in evaluation.items() if there.get(n, {}).get("config") != config]
+    known = folder.read_metrics().get("evaluations", {})
+    return [n for n, config in evaluation.items() if known.get(n, {}).get("config") != config]
 
 
-def read(job: Job, target: str) -> TargetRun:
-    """A finished run of a target."""
-    settings = dict(word.split("=", 1) for word in job.own_overrides)
+def _read_run(job: Job, target: str) -> TargetRun:
+    settings = dict(override.split("=", 1) for override in job.own_overrides)
     curves = {n: c for n, c in job.folder.read_curves().items() if n.startswith("train/")}
     last = {name: curve[max(curve)] for name, curve in curves.items()}
     return TargetRun({"target": target} | settings, last | job.folder.read_metrics())
+
+
+def _read_expected_runs(
+    name: str, folder: Path, overrides: list[str], lines: list[list[str]]
+) -> list[TargetRun]:
+    """The finished and evaluated runs of a target, in the order of `lines`."""
+    finished = _finished_jobs(folder)
+    if not finished:  # composing the expected configs takes seconds
+        return []
+    runs = []
+    for line, cfg in zip(lines, compose_configs([*overrides, *line] for line in lines), strict=True):
+        config = to_container(cfg)
+        metrics = config.get("evaluation") or {}
+        same = finished.get(_settings_key(config), [])
+        jobs = [job for job in same if not _missing_metrics(job.folder, metrics)]
+        require(
+            len(jobs) < 2,
+            f"{name.upper()} expects one run of {' '.join(line)}, got "
+            f"{' and '.join(job.path.name for job in jobs)} in {folder}, which differ in the "
+            "hardware only; move one of them elsewhere.",
+        )
+        runs += [_read_run(replace(job, own_overrides=tuple(line)), name) for job in jobs]
+    return runs
+
+
+def _finished_jobs(folder: Path) -> dict[str, list[Job]]:
+    """The finished jobs of a sweep by `_settings_key`."""
+    jobs = defaultdict(list)
+    for job in read_jobs(folder).values():
+        if job.state() == State.FINISHED:
+            jobs[_settings_key(to_container(load_config(job.folder.config)))].append(job)
+    return jobs
+
+
+def _settings_key(config: Mapping[str, Any]) -> str:
+    """The settings that a number may depend on, except those of the hardware."""
+    return key(without(canonical(config), NO_EFFECT_ON_NUMBERS + HARDWARE))

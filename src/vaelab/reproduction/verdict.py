@@ -1,26 +1,73 @@
-"""One measured number beside what was expected of it, and the outcome of a target."""
+"""A measured number beside its expectation, and the outcome of a target."""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from vaelab.reproduction.measurement import Interval, Number
+import numpy as np
 
-SIDES = ("at_least", "above", "at_most", "below")
+from vaelab.errors import require
+from vaelab.runs.statistics import Floats, bootstrap
+
+BOUNDS = ("at_least", "above", "at_most", "below")
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A number of one run, or the median over several.
+
+    Attributes:
+        value: NaN where it could not be measured.
+        interval: 95 %, by bootstrap over the runs, or over the images of a single run.
+        values: of each run, under the settings in which it differs, such as "seed=0".
+    """
+
+    value: float
+    interval: Interval | None = None
+    values: Mapping[str, float] = field(default_factory=dict, repr=False)
+
+    @property
+    def num_runs(self) -> int:
+        """The number of runs it was measured on; 1 for what needs none."""
+        return max(1, len(self.values))
+
+    def __sub__(self, other: Measurement) -> Measurement:
+        """The difference of two, with an interval where both have runs of the same seeds.
+
+        These are resampled in pairs, so that variation shared by a seed is not in the interval.
+        """
+        pairs = {
+            key: a - other.values[key] for key, a in self.values.items() if key in other.values
+        }
+        if self.values.keys() != other.values.keys():
+            return Measurement(self.value - other.value, None, pairs)
+        before, after = (np.array([one.values[k] for k in pairs]) for one in (other, self))
+
+        def difference(rows: Floats, axis: int) -> Floats:
+            drawn = rows.astype(int)
+            gap: Floats = np.median(after[drawn], axis) - np.median(before[drawn], axis)
+            return gap
+
+        finite = bool(np.isfinite(after - before).all())
+        interval = bootstrap(np.arange(len(pairs)), difference) if finite else None
+        return Measurement(self.value - other.value, interval, pairs)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A number and the range that counts as reached, both ends included.
+    """A measured number and the range in which it counts as reached, both ends included.
 
     Attributes:
-        name: what was measured.
-        measured: NaN where it could not be. It alone decides.
-        low, high: the range; infinite where only one side is asked for.
-        expected: the range in words.
-        interval: how far off `measured` may be by chance, where that is known.
-        num_runs: how many runs `measured` is the median of.
+        name: of the number.
+        measured: NaN where it could not be measured. The verdict depends on it only.
+        low, high: the range; infinite where one side is not restricted.
+        expected: the range as text.
+        interval: uncertainty of `measured`, where it is known.
+        num_runs: the number of runs that `measured` is the median of.
     """
 
     name: str
@@ -36,26 +83,26 @@ class Verdict:
         """Whether low <= measured <= high."""
         return self.low <= self.measured <= self.high
 
-    def line(self, word: str) -> str:
+    def format(self, word: str) -> str:
         """A line of the report, `word` first."""
-        number = shown(self.measured, self.interval)
+        number = format_number(self.measured, self.interval)
         return f"  {word:<8} {self.name:<48} {number:>28}   expected {self.expected}"
 
     def __str__(self) -> str:
-        return self.line("reached" if self.reached else "MISSED")
+        return self.format("reached" if self.reached else "MISSED")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a target.
+    """The verdicts of a target.
 
     Attributes:
         name: of the target.
-        verdicts: one a number.
-        failures: sentences about runs that did not finish; what there is was measured without.
+        verdicts: one per expected number.
+        failures: sentences about runs that did not finish; the verdicts are about the others.
         seeds: of the runs.
-        smoke: nothing is judged, since the runs were made small.
-        absent: names in the target's file that nothing was measured under.
+        smoke: the runs were made small, and so nothing is compared.
+        unmeasured: names in the YAML file of the target under which nothing was measured.
     """
 
     name: str
@@ -63,11 +110,11 @@ class Outcome:
     failures: Sequence[str] = ()
     seeds: Sequence[str] = ()
     smoke: bool = False
-    absent: Sequence[str] = ()
+    unmeasured: Sequence[str] = ()
 
     @property
     def num_reached(self) -> int:
-        """How many numbers were."""
+        """The number of numbers within their range."""
         return sum(one.reached for one in self.verdicts)
 
     @property
@@ -81,39 +128,50 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """2 if runs did not finish, 1 if numbers were missed or are no numbers at all, else 0."""
-        return 2 if self.failures else int(self.word == "NOT reached" or bool(self.absent))
+        """2 if runs did not finish, 1 if a number was missed or has an unknown name, else 0."""
+        return 2 if self.failures else int(self.word == "NOT reached" or bool(self.unmeasured))
 
     def __str__(self) -> str:
-        lines = [one.line("") if self.smoke else str(one) for one in self.verdicts]
+        lines = [one.format("") if self.smoke else str(one) for one in self.verdicts]
         lines += [f"  MISSING  {sentence}" for sentence in self.failures]
-        lines += [f"  ABSENT   {name}: nothing of that name was measured" for name in self.absent]
-        of = f"{self.num_reached} of {len(self.verdicts)} numbers"
+        lines += [f"  UNKNOWN  {name}: nothing was measured under that name"
+                  for name in self.unmeasured]  # fmt: skip
+        count = f"{self.num_reached} of {len(self.verdicts)} numbers"
         if self.smoke:
-            of = f"{len(self.verdicts)} numbers of small runs, not judged"
-        return "\n".join([*lines, f"{self.name.upper()} {self.word}: {of}"])
+            count = f"{len(self.verdicts)} numbers of small runs, not compared"
+        return "\n".join([*lines, f"{self.name.upper()} {self.word}: {count}"])
 
 
-def verdict(row: Mapping[str, Any], name: str, number: Number) -> Verdict:
-    """From a row of `target.expected`: `value` and `tolerance`, or one or two of `SIDES`.
+def compare(row: Mapping[str, Any], name: str, measurement: Measurement) -> Verdict:
+    """The verdict for a row of `target.expected`: `value` and `tolerance`, or one or two `BOUNDS`.
 
-    `above` and `below` leave out the number that they name.
+    `above` and `below` exclude the number that they name.
+
+    Raises:
+        UserError: a row without any of these.
     """
     if "value" in row:
         value, tolerance = float(row["value"]), float(row["tolerance"])
-        low, high, words = value - tolerance, value + tolerance, f"{value:,.10g} +- {tolerance:g}"
+        low, high, text = value - tolerance, value + tolerance, f"{value:,.10g} +- {tolerance:g}"
     else:
-        ends = {side: float(row[side]) for side in SIDES if side in row}
+        ends = {bound: float(row[bound]) for bound in BOUNDS if bound in row}
+        require(
+            bool(ends),
+            f"target.expected expects value and tolerance, or some of {', '.join(BOUNDS)}, got "
+            f"{dict(row)}; add what {name} should be.",
+        )
         low, high = ends.get("at_least", -math.inf), ends.get("at_most", math.inf)
         if "above" in ends:
             low = math.nextafter(ends["above"], math.inf)
         if "below" in ends:
             high = math.nextafter(ends["below"], -math.inf)
-        words = ", ".join(f"{side.replace('_', ' ')} {end:,.10g}" for side, end in ends.items())
-    return Verdict(name, number.value, low, high, words, number.interval, number.num_runs)
+        text = ", ".join(f"{bound.replace('_', ' ')} {end:,.10g}" for bound, end in ends.items())
+    return Verdict(
+        name, measurement.value, low, high, text, measurement.interval, measurement.num_runs
+    )
 
 
-def shown(value: float, interval: Interval | None = None) -> str:
+def format_number(value: float, interval: Interval | None = None) -> str:
     """A number as it is printed: 14,196,517 or 0.335 [0.315, 0.344]."""
     if interval is None:
         return f"{value:,.9g}"

@@ -46,6 +46,6 @@ def require_current(cfg: DictConfig, path: Path) -> DictConfig:
         not missing,
         f"expected the config of a run of this version, got {path}, which lacks "
         f"{', '.join(missing)}: it was written by another version of vaelab (provenance.json says "
-        "which); use that version, or train anew. Its report can still be made.",
+        "which); use that version, or train again. Its report can still be made.",
     )
     return cfg

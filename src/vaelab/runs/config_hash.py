@@ -10,6 +10,7 @@ from typing import Any
 NOT_HASHED = (
     *("name", "resume", "output_root", "data_root", "num_threads", "target", "evaluation"),
     *("trainer.enable_progress_bar", "callbacks.progress", "callbacks.pruning"),
+    "trainer.max_time",
 )
 # What is saved, drawn and logged: a different run whose numbers are the same.
 NO_EFFECT_ON_NUMBERS = (
@@ -21,6 +22,7 @@ HARDWARE = (
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.precision", "compile", "channels_last", "float32_matmul"),
 )
+GROWING = ("num_steps", "trainer.max_steps")  # what a resumed run may increase
 SEED = ("seed",)  # runs that differ in nothing else are repetitions of one setting
 DIGITS = 10
 

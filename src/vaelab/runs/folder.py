@@ -4,13 +4,32 @@ import csv
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vaelab.errors import UserError
-from vaelab.files import natural_order, not_written, write_json
-from vaelab.runs.status import STALE_AFTER_SECONDS, State, cluster_task, read_status, write_status
+from vaelab.errors import UserError, require
+from vaelab.files import (
+    locked,
+    natural_order,
+    not_written,
+    remove_partial_files,
+    write_atomically,
+    write_json,
+)
+from vaelab.runs.status import (
+    STALE_AFTER_SECONDS,
+    State,
+    cluster_task,
+    read_status,
+    require_owner,
+    take_ownership,
+    write_status,
+)
+
+TAKE_OVER_SECONDS = 20.0  # to wait for another process that is claiming or resuming the run
 
 JOB = "job.json"
 
@@ -22,9 +41,9 @@ class RunFolder:
     provenance.json  command, overrides, versions, git state, machine, data checksum
     status.json      running, finished, failed or interrupted, with the step and the error
     metrics.json     final metrics;  metrics.csv  all of them: step, metric, value
-    checkpoints/     last.ckpt, best.ckpt
+    checkpoints/     last.ckpt, the one before it as previous.ckpt, and best.ckpt
     figures/         PNG, SVG and GIF
-    codes/           what the encoder says of the images, kept by evaluation; may be deleted
+    codes/           cached encodings of the images, for evaluation; may be deleted
     job.json         of a job of a sweep: its overrides, and the trial of a search that prunes it
     and TensorBoard's event files.
     """
@@ -40,68 +59,99 @@ class RunFolder:
         self.codes = self.path / "codes"
         self.job = self.path / JOB
         self.last_checkpoint = self.path / "checkpoints" / "last.ckpt"
+        self.previous_checkpoint = self.path / "checkpoints" / "previous.ckpt"
         self.best_checkpoint = self.path / "checkpoints" / "best.ckpt"
+
+    def resume_checkpoint(self) -> Path | None:
+        """last.ckpt, or previous.ckpt where it was moved away; None where there is neither."""
+        files = (self.last_checkpoint, self.previous_checkpoint)
+        return next((file for file in files if file.exists()), None)
 
     @cached_property
     def last_step(self) -> int:
-        """The step of last.ckpt when first asked for; 0 where there is none yet."""
-        if not self.last_checkpoint.exists():
+        """The step of `resume_checkpoint` when first asked for; 0 where there is none yet."""
+        checkpoint = self.resume_checkpoint()
+        if checkpoint is None:
             return 0
-        from vaelab.runs.checkpoint import (
-            load_checkpoint,  # here, since torch takes seconds to import
-        )
+        # Imported here, since torch takes seconds to import.
+        from vaelab.runs.checkpoint import load_checkpoint
 
-        return int(load_checkpoint(self.last_checkpoint)["global_step"])
+        return int(load_checkpoint(checkpoint)["global_step"])
 
-    def claim(self) -> None:
-        """Make the folder this run's own; one that was planned for it is.
+    def claim(self, config: str) -> None:
+        """Make this process the owner of a new run, or of one that a sweep planned here.
+
+        Args:
+            config: config.yaml, which is written first: a folder with a status can be resumed.
 
         Raises:
-            UserError: it already holds a run; nothing there was touched.
+            UserError: the folder already holds a run; nothing in it was changed.
         """
-        if self.is_planned():
-            self.set_status(State.RUNNING)
-            return
+        with self._lock():
+            if self._holds_a_run():
+                raise UserError(
+                    f"a new run expects a folder of its own, got {self.path}, which already holds "
+                    f"one; resume it with resume={self.path}, or choose another name=."
+                )
+            self._take(config)
+
+    def _take(self, config: str) -> None:
+        remove_partial_files(self.path)
+        write_atomically(self.config, lambda file: file.write(config.encode()))
+        take_ownership(self.status_file)
+
+    def _holds_a_run(self) -> bool:
+        """Whether the folder is taken; not by what was planned, or was killed before its config."""
+        if not self.status_file.exists():
+            return False
+        state = read_status(self.status_file)["state"]
+        return state == State.RUNNING or (self.config.exists() and state != State.PLANNED)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Keep other processes from claiming or resuming the run at the same time."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            # Exclusive creation: of two processes that start at once, one gets the folder.
-            os.close(os.open(self.status_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            with locked(self.path / ".lock", TAKE_OVER_SECONDS) as held:
+                require(
+                    held,
+                    f"a run expects one process that works on it, got another that is starting in "
+                    f"{self.path}; wait for it or stop it first.",
+                )
+                yield
         except OSError as error:
-            if not self.status_file.exists():
-                raise not_written(self.path, error) from error
-            raise UserError(
-                f"a new run expects a folder of its own, got {self.path}, which already holds one; "
-                f"go on with it by resume={self.path}, or choose another name=."
-            ) from None
-        self.set_status(State.RUNNING)
+            raise not_written(self.path, error) from error
 
-    def is_planned(self) -> bool:
-        """Whether a sweep has laid a job here that has not begun."""
-        return self.status_file.exists() and self.status()["state"] == State.PLANNED
+    def reopen(self, config: str) -> None:
+        """Make this process the owner of a stopped run, in order to resume it.
 
-    def reopen(self) -> None:
-        """Take over a stopped run in order to resume it.
+        Args:
+            config: config.yaml from now on.
 
         Raises:
-            UserError: no run lies here, or its process is still alive.
+            UserError: this is not a run folder, or its process is still alive.
         """
-        status = self.status()
+        self.status()  # before the lock, which would leave a file where there is no run
+        with self._lock():
+            self._require_stopped(self.status())
+            self._take(config)
+
+    def _require_stopped(self, status: dict[str, Any]) -> None:
         here = status.get("host") == socket.gethostname()
         mine = here and status.get("pid") == os.getpid()
         # A cluster that starts a task again knows that the process before is gone.
-        again = status.get("task") is not None and status["task"] == cluster_task()
-        if status["state"] == State.RUNNING and not mine and (here or not again):
+        restarted = status.get("task") is not None and status["task"] == cluster_task()
+        if status["state"] == State.RUNNING and not mine and (here or not restarted):
             where = "" if here else f" of {status.get('host')}"
             raise UserError(
-                f"resume expects a run that has stopped, but process {status['pid']}{where} is "
-                f"still working on {self.path}; wait for it or stop it first"
+                f"resume expects a run that has stopped, got {self.path}, on which process "
+                f"{status['pid']}{where} is still working; wait for it or stop it first"
                 + (
                     "."
                     if here
-                    else f" ({STALE_AFTER_SECONDS:.0f} s without a sign of life count as stopped)."
+                    else f" ({STALE_AFTER_SECONDS:.0f} s without a heartbeat count as stopped)."
                 )
             )
-        self.set_status(State.RUNNING)
 
     def status(self) -> dict[str, Any]:
         """See `runs.status.read_status`.
@@ -136,7 +186,7 @@ class RunFolder:
             return json.loads(self.metrics.read_text())
         except ValueError as error:
             raise UserError(
-                f"expected JSON in {self.metrics}, got {error}; mend it, or move it away and "
+                f"expected JSON in {self.metrics}, got {error}; fix it, or move it away and "
                 "evaluate the run again."
             ) from error
 
@@ -151,7 +201,11 @@ class RunFolder:
             merged[name] = (
                 old | value if isinstance(old, dict) and isinstance(value, dict) else value
             )
-        write_json(self.metrics, merged)
+        write_json(self.metrics, merged, before_replacing=self.require_owner)
+
+    def require_owner(self) -> None:
+        """See `runs.status.require_owner`."""
+        require_owner(self.status_file)
 
     def read_job(self) -> dict[str, Any]:
         """job.json, or {} for a run that is not a job of a sweep."""
@@ -178,8 +232,8 @@ class RunFolder:
                     curve[int(row["step"])] = float(row["value"])
                 except (KeyError, TypeError, ValueError) as error:
                     raise UserError(
-                        f"expected rows step,metric,value in {self.curves}, got {dict(row)}; mend "
-                        "the file, or move it away to go on without curves."
+                        f"expected rows step,metric,value in {self.curves}, got {dict(row)}; fix "
+                        "the file, or move it away to continue without curves."
                     ) from error
         return curves
 

@@ -1,4 +1,4 @@
-"""Signs of life of a run: status.json says every few seconds that it goes on, and at which step."""
+"""The heartbeat of a run: every few seconds status.json says that it is running, and its step."""
 
 import contextlib
 import threading
@@ -7,13 +7,13 @@ from typing import Any
 
 from vaelab.errors import UserError
 from vaelab.runs.folder import RunFolder
-from vaelab.runs.status import State
+from vaelab.runs.status import LostRun, State
 
 SECONDS = 10.0
 
 
 class Heartbeat:
-    """What a run tells of itself: nothing but that it lives, until `watch`.
+    """What each heartbeat writes: the step of the trainer that it watches.
 
     Attributes:
         ending: what status.json is to say after the last beat, if no error comes.
@@ -24,8 +24,13 @@ class Heartbeat:
         self.ending: dict[str, Any] = {"state": State.FINISHED}
 
     def watch(self, trainer: Any) -> None:
-        """From now on tell the step of this trainer."""
+        """Include the step of this trainer from now on."""
         self.trainer = trainer
+
+    def stop_training(self) -> None:
+        """Have the trainer stop after its step; its save then raises `LostRun`."""
+        if self.trainer is not None:
+            self.trainer.should_stop = True
 
     def facts(self) -> dict[str, int]:
         """step and num_steps of the trainer."""
@@ -36,17 +41,21 @@ class Heartbeat:
 
 @contextlib.contextmanager
 def heartbeat(folder: RunFolder) -> Iterator[Heartbeat]:
-    """Keep status.json fresh in a thread, so that also a long evaluation shows signs of life.
+    """Keep status.json fresh in a thread, during a long evaluation too.
 
-    Another machine can't ask whether the process lives; it goes by the time in status.json.
+    Another host can't ask whether the process is alive; it relies on the time in status.json.
     """
     heart, over = Heartbeat(), threading.Event()
 
     def beat() -> None:
         while not over.wait(SECONDS):
-            # A disk that is full for a while is the run's trouble and not that of its pulse.
-            with contextlib.suppress(UserError):
+            try:
                 folder.set_status(State.RUNNING, **heart.facts())
+            except LostRun:
+                heart.stop_training()
+                return
+            except UserError:
+                pass  # a disk that is full for a while fails the run at its next save, not here
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

@@ -33,7 +33,7 @@ class MetricsCSV(Logger):
 
     def __init__(self, folder: RunFolder):
         super().__init__()
-        self.path = folder.curves
+        self.path, self.require_owner = folder.curves, folder.require_owner
         rows = [row for row in _read(self.path) if int(row[0]) <= folder.last_step]
         self.kept = {(int(step), name) for step, name, _ in rows}
         lines = [",".join(row) + "\n" for row in (HEADER, *rows)]
@@ -51,6 +51,7 @@ class MetricsCSV(Logger):
         # A run resumed at its end evaluates again; those rows are there already.
         new = {name: value for name, value in metrics.items() if (step, name) not in self.kept}
         text = "".join(f"{step},{name},{float(value)!r}\n" for name, value in new.items())
+        self.require_owner()
         try:
             # One write of whole lines: a kill leaves at most one broken line, the last.
             with self.path.open("a") as file:
@@ -80,23 +81,23 @@ def tensorboard(folder: RunFolder) -> TensorBoardLogger:
 
 def save_and_log_figure(
     name: str,
-    picture: "Figure | Animation",
+    figure: "Figure | Animation",
     folder: RunFolder,
     step: int,
     writers: Sequence[SummaryWriter],
     formats: Sequence[str] = ("png",),
 ) -> None:
-    """Write a picture into figures/ and TensorBoard's Images tab.
+    """Write a figure into figures/ and TensorBoard's Images tab.
 
     Args:
         name: of its files and tag.
-        picture: an animation becomes a GIF, a figure files in `formats` ("png", "svg").
+        figure: an animation becomes a GIF, any other files in `formats` ("png", "svg").
         writers: of TensorBoard's events.
     """
-    moves = isinstance(picture, Animation)
+    moves = isinstance(figure, Animation)
     files, shown = (("gif",), "gif") if moves else (tuple(formats), "png")
     # Drawn once a format, not once a place.
-    encoded = {f: encode(picture, f) for f in {*files, *((shown,) if writers else ())}}
+    encoded = {f: encode(figure, f) for f in {*files, *((shown,) if writers else ())}}
     for format in files:
         write_encoded(encoded[format], folder.figures / f"{name}.{format}")
     for writer in writers:

@@ -1,8 +1,10 @@
-"""This process: its place among those of a run, and how it uses memory."""
+"""This process: its rank among those of a run, its threads, memory and messages."""
 
 import ctypes
+import logging
 import os
 import platform
+import warnings
 
 # Option numbers of mallopt(3) in glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
@@ -36,3 +38,27 @@ def tune_malloc() -> bool:
         (_TOP_PAD, _PAD_BYTES),
     )
     return all(mallopt(option, value) == 1 for option, value in options)
+
+
+def prepare_process(num_threads: int | None) -> None:
+    """Set the allocator and the number of threads of torch; None keeps torch's own number."""
+    import torch
+
+    tune_malloc()
+    if num_threads:
+        torch.set_num_threads(num_threads)
+
+
+def silence_lightning(*, keep_info: bool = False) -> None:
+    """Drop Lightning's advertisements, and warnings that do not apply to data in memory.
+
+    Args:
+        keep_info: for its profilers and model summary, which are logged as information.
+    """
+    level = logging.INFO if keep_info else logging.WARNING
+    logging.getLogger("pytorch_lightning").setLevel(level)
+    rank_zero = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    rank_zero.addFilter(lambda record: "Tip:" not in record.getMessage())
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*The number of training batches.*")

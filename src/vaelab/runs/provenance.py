@@ -56,14 +56,17 @@ def _version(package: str) -> str | None:
 
 
 def _git_state() -> dict[str, Any] | None:
-    """Commit of the checkout the package lies in and what was changed since, or None."""
+    """Commit of the checkout that holds the package and the files changed since, or None."""
     here = Path(__file__).parent
     try:
         commit, changes = (
             subprocess.run(
-                ["git", *words], cwd=here, capture_output=True, text=True, check=True, timeout=10
+                ["git", *command], cwd=here, capture_output=True, text=True, check=True, timeout=10
             ).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+            for command in (
+                ["rev-parse", "HEAD"],
+                ["status", "--porcelain", "--untracked-files=no"],
+            )
         )
     except (OSError, subprocess.SubprocessError):
         return None

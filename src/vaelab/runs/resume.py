@@ -1,4 +1,4 @@
-"""Going on with a stopped run: from its folder alone, and only as the same run."""
+"""Resuming a stopped run: from its folder alone, and only as the same run."""
 
 import json
 
@@ -7,15 +7,12 @@ from omegaconf import DictConfig
 
 from vaelab.errors import UserError
 from vaelab.runs.config import load_current_config, to_container
-from vaelab.runs.config_hash import differences
+from vaelab.runs.config_hash import GROWING, differences
 from vaelab.runs.folder import RunFolder
-
-# The settings that num_steps decides; more steps are the one change a resumed run may have.
-GROWN = {"num_steps", "trainer.max_steps"}
 
 
 def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
-    """The config to go on with: the run's own, unless settings beside resume= would change it.
+    """The config to resume with: the run's own, unless settings beside resume= would change it.
 
     Args:
         folder: the run folder.
@@ -27,18 +24,21 @@ def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
     run = RunFolder(folder)
     run.status()
     saved = load_current_config(run.config)
-    typed = [word for word in overrides if not word.startswith("resume=")]
-    if typed:
+    added = [one for one in overrides if not one.startswith("resume=")]
+    if added:
         first = json.loads(run.provenance.read_text())[0]["overrides"]
-        before, after = (compose("train", overrides=words) for words in (first, first + typed))
+        before, after = (compose("train", overrides=every) for every in (first, first + added))
         changes = differences(to_container(before), to_container(after), ignore=())
-        if set(changes) == GROWN and changes["num_steps"][1] > changes["num_steps"][0]:
+        if changes.pop("trainer.max_time", None):
+            saved.trainer.max_time = after.trainer.get("max_time")
+        if set(changes) == set(GROWING) and changes["num_steps"][1] > changes["num_steps"][0]:
             saved.num_steps, saved.trainer.max_steps = after.num_steps, after.trainer.max_steps
         elif changes:
             rows = "; ".join(f"{key}: {old} -> {new}" for key, (old, new) in changes.items())
             raise UserError(
-                f"resume expects the settings the run was started with (num_steps may grow), got "
-                f"{' '.join(typed)}, which changes {rows}; leave it out, or start a new run."
+                "resume expects the settings the run was started with (num_steps may grow, "
+                "trainer.max_time may change), got "
+                f"{' '.join(added)}, which changes {rows}; leave it out, or start a new run."
             )
     saved.resume = folder
     return saved

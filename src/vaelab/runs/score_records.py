@@ -1,4 +1,4 @@
-"""Scores as metrics.json keeps them: the numbers flat, beside them what each depends on."""
+"""Scores in metrics.json: the values under flat names, beside them what each depends on."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -36,11 +36,11 @@ def record_scores(
     identity: Mapping[str, Any],
     seconds: float,
 ) -> None:
-    """Add the scores of one metric to metrics.json, which afterwards holds
+    """Add the scores of one metric to metrics.json:
 
         metrics/<score>: value
-        scores: <score>: interval, breakdown, settings
-        evaluations: <metric>: what was computed from what, and in how many seconds
+        scores: <score>: interval, breakdown, details
+        evaluations: <metric>: `identity`, step, scores, seconds
 
     Args:
         metric: its name in conf/metrics.
@@ -48,33 +48,29 @@ def record_scores(
         identity: `score_identity`, which `is_recorded` compares.
     """
     prefix = name_prefix(identity["checkpoint"])
-    known = {"step": step, "checkpoint": identity["checkpoint"]}
-    folder.add_metrics(
-        {f"{prefix}metrics/{name}": score.value for name, score in scores.items()}
-        | {
-            "scores": {
-                f"{prefix}{name}": {
-                    "interval": score.interval,
-                    "breakdown": score.breakdown,
-                    "settings": score.settings | known,
-                }
-                for name, score in scores.items()
-            },
-            "evaluations": {
-                f"{prefix}{metric}": dict(identity)
-                | {"step": step, "scores": list(scores), "seconds": round(seconds, 3)}
-            },
+    weights = {"step": step, "checkpoint": identity["checkpoint"]}
+    values = {f"{prefix}metrics/{name}": score.value for name, score in scores.items()}
+    records = {
+        f"{prefix}{name}": {
+            "interval": score.interval,
+            "breakdown": dict(score.breakdown),
+            "details": {**score.details, **weights},
         }
+        for name, score in scores.items()
+    }
+    evaluation = {**identity, "step": step, "scores": list(scores), "seconds": round(seconds, 3)}
+    folder.add_metrics(
+        {**values, "scores": records, "evaluations": {f"{prefix}{metric}": evaluation}}
     )
 
 
 def is_recorded(folder: RunFolder, metric: str, identity: Mapping[str, Any]) -> bool:
-    """Whether metrics.json has the scores of this metric, of these weights and settings."""
+    """Whether metrics.json has the scores of this metric for this `score_identity`."""
     evaluations = folder.read_metrics().get("evaluations", {})
     known = evaluations.get(name_prefix(identity["checkpoint"]) + metric, {})
     return all(known.get(name) == value for name, value in identity.items())
 
 
 def name_prefix(checkpoint: str) -> str:
-    """What stands before the names of scores of another checkpoint than the last."""
+    """The prefix of the names of scores: none for the last checkpoint, "best/" for the best."""
     return "" if checkpoint == "last" else f"{checkpoint}/"

@@ -10,7 +10,13 @@ from typing import Any, NoReturn
 
 from vaelab.runs.process import is_main_process
 
-TOLD = b"\nCtrl-C: this step is finished and saved; pressed again it ends at once, unsaved\n"
+CTRL_C_MESSAGE = (
+    b"\nCtrl-C: finishing and saving this step; press it again to stop at once, unsaved\n"
+)
+
+
+# SIGHUP, where the terminal is closed, is answered like SIGTERM.
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Terminated(SystemExit):
@@ -25,25 +31,27 @@ class Terminated(SystemExit):
         super().__init__(128 + number if is_main_process() else 0)
 
 
-def end_on_sigterm() -> None:
-    """From now on SIGTERM raises Terminated, as Ctrl-C raises KeyboardInterrupt."""
-    if _may_answer():
-        signal.signal(signal.SIGTERM, _end)
+def raise_on_sigterm() -> None:
+    """From now on SIGTERM and SIGHUP raise Terminated, as Ctrl-C raises KeyboardInterrupt."""
+    if _can_set_handlers():
+        signal.signal(signal.SIGTERM, _raise)
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # and not under nohup
+            signal.signal(signal.SIGHUP, _raise)
 
 
 @contextmanager
-def ending_on_sigterm() -> Iterator[None]:
-    """SIGTERM raises Terminated inside; afterwards it and Ctrl-C do what they did before."""
-    before = _answers()
-    end_on_sigterm()
+def terminate_on_sigterm() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise Terminated inside; afterwards all do what they did before."""
+    before = _handlers()
+    raise_on_sigterm()
     try:
         yield
     finally:
         _restore(before)
 
 
-def answer_at_step(ask: Callable[[int], Any]) -> Callable[[], None]:
-    """Have SIGTERM and the first Ctrl-C call `ask` with the signal's number, and end nothing.
+def handle_at_step(request: Callable[[int], Any]) -> Callable[[], None]:
+    """Have SIGTERM and the first Ctrl-C call `request` with the signal's number, and end nothing.
 
     A second Ctrl-C raises KeyboardInterrupt. Where Ctrl-C is ignored, as by a shell's "&", or
     another program answers it, that stays.
@@ -51,37 +59,37 @@ def answer_at_step(ask: Callable[[int], Any]) -> Callable[[], None]:
     Returns:
         What makes both as they were before.
     """
-    before = _answers()
+    before = _handlers()
 
-    def asked(number: int, _: Any) -> None:
+    def handle(number: int, _: Any) -> None:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if is_main_process():
                 # A signal may come in the middle of a log line, where another can't be written.
                 with contextlib.suppress(OSError):
-                    os.write(2, TOLD)
-        ask(number)
+                    os.write(2, CTRL_C_MESSAGE)
+        request(number)
 
-    for number, answer in before.items():
-        if number == signal.SIGTERM or answer is signal.default_int_handler:
-            signal.signal(number, asked)
+    for number, handler in before.items():
+        if number == signal.SIGTERM or handler in (signal.default_int_handler, _raise):
+            signal.signal(number, handle)
     return lambda: _restore(before)
 
 
-def _may_answer() -> bool:
+def _can_set_handlers() -> bool:
     """Python allows it in the main thread alone; in others nothing changes."""
     return threading.current_thread() is threading.main_thread()
 
 
-def _answers() -> dict[int, Any]:
-    return {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT) if _may_answer()}
+def _handlers() -> dict[int, Any]:
+    return {n: signal.getsignal(n) for n in NUMBERS if _can_set_handlers()}
 
 
-def _restore(answers: dict[int, Any]) -> None:
-    for number, answer in answers.items():
-        if answer is not None:  # of a program around this one, which Python can't name
-            signal.signal(number, answer)
+def _restore(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        if handler is not None:  # of a program around this one, which Python can't name
+            signal.signal(number, handler)
 
 
-def _end(number: int, _: Any) -> NoReturn:
+def _raise(number: int, _: Any) -> NoReturn:
     raise Terminated(number)

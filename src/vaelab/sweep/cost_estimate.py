@@ -72,8 +72,8 @@ def estimate_cost(jobs: Sequence[Job], num_at_once: int | None) -> str:
         jobs: all of them.
         num_at_once: how many run at once; None if a cluster decides.
     """
-    num_finished = sum(job.state() == State.FINISHED for job in jobs)
-    head = f"{len(jobs):,} jobs: {num_finished:,} finished, {len(jobs) - num_finished:,} to run"
+    num_done = sum(job.state().is_done for job in jobs)
+    head = f"{len(jobs):,} jobs: {num_done:,} finished, {len(jobs) - num_done:,} to run"
     groups = group_by_timing(jobs, num_at_once or 1)
     if not groups:
         return head
@@ -119,7 +119,11 @@ def group_by_timing(jobs: Sequence[Job], num_at_once: int = 1) -> list[TimingGro
         names[key] = config["objective"]["_target_"].rpartition(".")[2]
         for job in same_but_seed:
             num_steps[job.id] = config["num_steps"]
-            (finished if job.state() == State.FINISHED else to_run)[key].append(job)
+            state = job.state()
+            if state == State.FINISHED:
+                finished[key].append(job)
+            elif not state.is_done:
+                to_run[key].append(job)
     unknown = [key for key in to_run if not finished[key]][:MAX_TIMED]
     times = _time_jobs([to_run[key][0] for key in unknown], num_at_once)
     timed = dict(zip(unknown, times, strict=False))
@@ -206,16 +210,13 @@ def time_steps(folder: Path) -> dict[str, float]:
     tune_malloc()
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
-    data = build.build_data(cfg)
-    model = build.build_model(cfg, data.image_shape)
-    objective = build.build_objective(cfg, len(data.splits.train))
-    module = build.build_training_module(cfg, model, objective, data)
+    run = build.build_run(cfg)
     stopwatch = Stopwatch(skip=NUM_SKIPPED)
-    build.build_trainer(cfg, [stopwatch], []).fit(module, datamodule=data)
-    num_parameters = sum(p.numel() for p in module.parameters())
+    build.build_trainer(cfg, [stopwatch], []).fit(run.module, datamodule=run.data)
+    num_parameters = sum(p.numel() for p in run.module.parameters())
     num_bytes = num_parameters * FLOATS_PER_PARAMETER * NUM_CHECKPOINTS * FLOAT_BYTES
     if cfg.get("evaluation"):
-        num_bytes += len(data.splits.train) * model.posterior.num_params * FLOAT_BYTES
+        num_bytes += len(run.data.splits.train) * run.model.posterior.num_params * FLOAT_BYTES
     return {"seconds_per_step": 1 / stopwatch.steps_per_second, "num_bytes": num_bytes}
 
 

@@ -68,10 +68,10 @@ class Job:
     def is_complete(self) -> bool:
         """Read whether the run is trained and evaluated as its config asks, or pruned."""
         status = self.status()
-        if status["state"] != State.FINISHED:
-            return status["state"] == State.PRUNED
+        if status["state"] == State.PRUNED:
+            return True
         requested = self.folder.read_job().get("evaluation", {})
-        return requested.items() <= status.get("evaluated", {}).items()
+        return status["state"].is_done and requested.items() <= status.get("evaluated", {}).items()
 
 
 def read_jobs(folder: Path) -> dict[str, Job]:

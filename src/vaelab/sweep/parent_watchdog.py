@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from vaelab.runs.signals import Terminated, end_on_sigterm
+from vaelab.runs.signals import Terminated, raise_on_sigterm
 
 PARENT_VARIABLE = "VAELAB_SWEEP"  # in a job's environment: the process id of what started it
 GRACE_SECONDS = 60.0  # that a job has to save its state when it is asked to end
@@ -27,7 +27,7 @@ def terminate_with_parent() -> None:
         return
     is_first = "LOCAL_RANK" not in os.environ
     if is_first:
-        end_on_sigterm()
+        raise_on_sigterm()
         # The further processes of one training, which Lightning starts, end with this one.
         os.environ[PARENT_VARIABLE] = str(os.getpid())
     if os.getppid() != int(started_by):

@@ -102,11 +102,11 @@ def final_state(finished: FinishedJob) -> State:
     state, is_here = status["state"], status.get("host") == socket.gethostname()
     if state == State.RUNNING and is_here and status["pid"] != os.getpid():
         return State.RUNNING  # alive, so it is not the process that has ended
-    if state == State.FINISHED and reason and not job.is_complete():
-        # It is trained; the next sweep tries what is missing of its evaluation.
-        known = status.get("evaluated", {})
-        folder.set_status(State.FINISHED, evaluated=known, error=f"evaluation: {reason}")
     if state.is_done:
+        if reason and not job.is_complete():
+            # It is trained; the next sweep tries what is missing of its evaluation.
+            known = status.get("evaluated", {})
+            folder.set_status(state, evaluated=known, error=f"evaluation: {reason}")
         return state
     if not state.has_ended or (reason and not status.get("error")):
         state = State.KILLED if state in (State.RUNNING, State.KILLED) else State.FAILED

@@ -10,11 +10,11 @@ from vaelab.runs.status import State
 from vaelab.sweep.jobs import Job, read_jobs
 from vaelab.terminal import beside_python
 
-NOT_EVALUATED = "unevaluated"  # finished, without all the metrics that its config asks for
+UNEVALUATED = "unevaluated"  # trained, without all the metrics that its config asks for
 # In the order of the listing: what needs attention first.
 ORDER = (
-    *(State.RUNNING, State.FAILED, State.KILLED, State.INTERRUPTED, State.PRUNED),
-    *(State.PLANNED, NOT_EVALUATED, State.FINISHED),
+    *(State.RUNNING, State.FAILED, State.KILLED, State.INTERRUPTED, State.OUT_OF_TIME),
+    *(State.PRUNED, State.PLANNED, UNEVALUATED, State.STOPPED_EARLY, State.FINISHED),
 )
 MAX_LISTED = 20  # of the planned and the finished, without --all
 MAX_COMMANDS = 3
@@ -65,8 +65,8 @@ def list_jobs(jobs: Sequence[Job], *, everything: bool = False) -> Iterator[str]
     incomplete = []
     for job in jobs:
         status, is_complete = job.status(), job.is_complete()
-        is_evaluated = is_complete or status["state"] != State.FINISHED
-        by_state[status["state"] if is_evaluated else NOT_EVALUATED].append((job, status))
+        is_unevaluated = status["state"].is_done and not is_complete
+        by_state[UNEVALUATED if is_unevaluated else status["state"]].append((job, status))
         if not is_complete:
             incomplete.append(job)
     counts = [f"{len(members)} {state}" for state, members in by_state.items() if members]
@@ -77,9 +77,9 @@ def list_jobs(jobs: Sequence[Job], *, everything: bool = False) -> Iterator[str]
         is_short = state in (State.FINISHED, State.PLANNED) and not everything
         listed = members[:MAX_LISTED] if is_short else members
         for job, status in listed:
-            yield f"  {state:<11} {labels[job.id]:<{width}}  {_detail(job, status)}".rstrip()
+            yield f"  {state:<13} {labels[job.id]:<{width}}  {_detail(job, status)}".rstrip()
         if len(members) > len(listed):
-            yield f"  {state:<11} and {len(members) - len(listed)} more; --all lists them"
+            yield f"  {state:<13} and {len(members) - len(listed)} more; --all lists them"
     commands = dict.fromkeys(job.folder.read_job().get("command", "") for job in incomplete)
     for command in list(commands)[:MAX_COMMANDS]:
         yield f"resume with  {beside_python('python') + ' ' if '.py ' in command else ''}{command}"

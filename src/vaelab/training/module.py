@@ -39,7 +39,7 @@ class TrainingModule(pl.LightningModule):
         config: the resolved config as plain containers, kept in every checkpoint.
 
     Attributes:
-        last_checkpoint: the newest checkpoint and its step, in words.
+        last_checkpoint: the newest checkpoint and its step, as text.
         evaluated: split -> (step, metrics) of its newest evaluation.
     """
 

@@ -59,7 +59,7 @@ class RunningMeans:
         return {"names": list(self.names), "sums": self.sums.clone(), "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken; an empty state means from the start."""
+        """Continue where `state_dict` was taken; an empty state means from the start."""
         if state:
             self._start(list(state["names"]), state["sums"].to(self.device), state["count"])
 

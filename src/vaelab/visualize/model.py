@@ -159,7 +159,7 @@ def score_pictures(
     if encoded.splits.factors is not None:
         rng = np.random.default_rng(derive_seed("figures", "mutual_information"))
         dataset = encoded.factor_dataset("mean", rng)
-        rows = dataset.draw(NUM_INFORMED, rng)
+        rows = dataset.sample(NUM_INFORMED, rng)
         codes, factors = dataset.codes(rows), dataset.factors[rows]
         mi = mutual_information_matrix(codes, factors, NUM_BINS)
         use, measure = _use(encoded.posterior(rows), encoded.model.prior())

@@ -1,4 +1,4 @@
-"""Every decoder and every likelihood of the house, for both ways to run them outside torch."""
+"""Every decoder and every likelihood of vaelab, for both ways to run them outside torch."""
 
 from functools import partial
 
@@ -13,9 +13,7 @@ from vaelab.priors import StandardNormal
 
 LATENT_DIM = 3
 LIKELIHOODS = {
-    name: getattr(likelihoods, name)
-    for name in likelihoods.__all__
-    if name not in ("Likelihood", "bits_per_dim")
+    name: getattr(likelihoods, name) for name in likelihoods.__all__ if name != "Likelihood"
 }
 CONV = {"channels": (6, 5), "hidden": (7,)}
 PUBLISHED = {"channels": (32, 32, 64, 64), "hidden": (256,)}
@@ -53,7 +51,7 @@ def cases():
 
 
 class Mixed(nn.Sequential):
-    """Layers that no decoder of the house has: other strides, no bias; 1 x 16 x 16."""
+    """Layers that no decoder of vaelab has: other strides, no bias; 1 x 16 x 16."""
 
     def __init__(self):
         super().__init__(

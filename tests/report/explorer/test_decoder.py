@@ -1,4 +1,4 @@
-"""The exported layers say all that is needed: executed in NumPy they give torch's picture."""
+"""The exported layers say all that is needed: executed in NumPy they give torch's image."""
 
 import base64
 import math
@@ -13,7 +13,7 @@ from vaelab import likelihoods
 from vaelab.models import MLPDecoder
 from vaelab.report.explorer import decoder as decoder_module
 from vaelab.report.explorer import layers as modules
-from vaelab.report.explorer.decoder import decoder_layers, multiplications, packed
+from vaelab.report.explorer.decoder import count_multiplications, export_decoder, pack_layers
 from vaelab.report.explorer.layers import NotPortable
 
 from .networks import LATENT_DIM, LIKELIHOODS, cases, vae
@@ -104,25 +104,25 @@ def run(layers, z):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_layers_in_numpy_give_the_picture_of_torch(name):
+def test_layers_in_numpy_give_the_image_of_torch(name):
     model = MODELS[name]
-    layers = decoder_layers(model)
+    layers = export_decoder(model)
     expected = model.decode(torch.from_numpy(Z)).mean.flatten(1).numpy()
-    assert np.ptp(expected) > 0.1  # a picture and not a grey area
+    assert np.ptp(expected) > 0.1  # an image and not a grey area
     # Sums of a few hundred float32 products each; a level of 255 is 4e-3.
     tolerance = 2e-4 * max(1, np.abs(expected).max())
     for z, image in zip(Z, expected, strict=True):
         np.testing.assert_allclose(run(layers, z), image, atol=tolerance)
 
 
-def test_all_likelihoods_of_the_house_are_covered():
+def test_all_likelihoods_are_covered():
     assert set(modules.MEANS) == set(LIKELIHOODS.values())
     assert len(LIKELIHOODS) == 8
 
 
 def test_packing_keeps_every_weight():
-    layers = decoder_layers(MODELS["conv"])
-    plain, text = packed(layers)
+    layers = export_decoder(MODELS["conv"])
+    plain, text = pack_layers(layers)
     weights = np.frombuffer(base64.b64decode(text), "<f4")
     num = sum(p.numel() for p in MODELS["conv"].decoder.parameters())
     assert len(weights) == num
@@ -138,10 +138,10 @@ def test_packing_keeps_every_weight():
 def test_multiplications_of_the_published_decoder():
     # 10 latents in the papers, 3 here: linear 3 * 256 + 256 * 1024, then 16 weights at each input
     # pixel for each pair of channels.
-    layers = decoder_layers(MODELS["locatello"])
+    layers = export_decoder(MODELS["locatello"])
     expected = 3 * 256 + 256 * 1024
     expected += 16 * (16 * 64 * 64 + 64 * 64 * 32 + 256 * 32 * 32 + 1024 * 32)
-    assert sum(map(multiplications, layers)) == expected
+    assert sum(map(count_multiplications, layers)) == expected
 
 
 class Doubled(MLPDecoder):
@@ -178,10 +178,10 @@ class Laplace(likelihoods.Gaussian):
 )
 def test_why_there_is_no_explorer(model, reason):
     with pytest.raises(NotPortable, match=reason):
-        decoder_layers(model())
+        export_decoder(model())
 
 
 def test_too_many_multiplications(monkeypatch):
     monkeypatch.setattr(decoder_module, "MAX_MULTIPLICATIONS", 10)
     with pytest.raises(NotPortable, match="multiplications"):
-        decoder_layers(MODELS["conv"])
+        export_decoder(MODELS["conv"])

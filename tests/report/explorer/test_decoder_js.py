@@ -1,4 +1,4 @@
-"""decoder.js gives torch's picture: run by node, which CI has more often than a browser."""
+"""decoder.js gives torch's image: run by node, which CI has more often than a browser."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vaelab.report.explorer import decoder as decoder_module
-from vaelab.report.explorer.decoder import decoder_layers, packed
+from vaelab.report.explorer.decoder import export_decoder, pack_layers
 
 from .networks import LATENT_DIM, cases
 
@@ -27,13 +27,13 @@ console.log(JSON.stringify(images));
 
 
 @pytest.mark.skipif(NODE is None, reason="expects node on the PATH, got none")
-def test_javascript_gives_the_pictures_of_torch():
+def test_javascript_gives_the_images_of_torch():
     """Every network and likelihood in one process, since node takes longer to start than to run."""
     models = cases()
     z = 2 * torch.randn(4, LATENT_DIM, generator=torch.Generator().manual_seed(0))
     job = []
     for model in models.values():
-        layers, weights = packed(decoder_layers(model))
+        layers, weights = pack_layers(export_decoder(model))
         job.append({"layers": layers, "weights": weights, "z": z.tolist()})
     script = str(Path(decoder_module.__file__).with_name("decoder.js"))
     done = subprocess.run(

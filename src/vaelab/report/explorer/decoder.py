@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vaelab.models import VAE
-from vaelab.report.explorer.layers import DESCRIBE, Layer, NotPortable, mean_layer
+from vaelab.report.explorer.layers import DESCRIBE, Layer, NotPortable, describe_mean
 from vaelab.seeding import random_stream
 
 MAX_WEIGHTS = 5_000_000
 MAX_MULTIPLICATIONS = 200_000_000
 
 
-def decoder_layers(model: VAE) -> list[Layer]:
-    """The layers of the decoder in the order in which they run, then the likelihood's mean.
+def export_decoder(model: VAE) -> list[Layer]:
+    """The layers of the decoder in the order of execution, then the mean of the likelihood.
 
     Each is a dict with "type", shapes "in" and "out", and weights as arrays (float32, C order):
 
@@ -25,14 +25,14 @@ def decoder_layers(model: VAE) -> list[Layer]:
         conv            weight (out, in, kernel, kernel), bias; kernel, stride, padding as (y, x)
         conv_transpose  weight (in, out, kernel, kernel), bias; the same
         activation      name, and slope or alpha where it has one
-        mean            the last: name, num_values, and what the likelihood is set to
+        mean            the last: name, num_values, and the constants of the likelihood
 
-    Reshapes are left out, since arrays are flat. That running the layers one after the other is all
-    that the decoder does is checked by doing it.
+    Reshapes are left out, since arrays are flat. The decoder must do nothing else than run its
+    layers one after the other, which is checked by comparing images.
 
     Raises:
-        NotPortable: a module or a likelihood is not known, or the decoder is too large or does more
-            than run its modules in turn.
+        NotPortable: an unknown module or likelihood, a decoder that is too large, or one that does
+            more than run its modules in turn.
     """
     num_weights = sum(p.numel() for p in model.decoder.parameters())
     if num_weights > MAX_WEIGHTS:
@@ -42,8 +42,8 @@ def decoder_layers(model: VAE) -> list[Layer]:
         )
     with random_stream("report"):
         z = model.prior().sample(torch.Size([2]))
-    layers = [*_recorded(model.decoder, z), mean_layer(model)]
-    num = sum(multiplications(layer) for layer in layers)
+    layers = [*_record_layers(model.decoder, z), describe_mean(model)]
+    num = sum(map(count_multiplications, layers))
     if num > MAX_MULTIPLICATIONS:
         raise NotPortable(f"one image takes {num / 1e6:,.0f} million multiplications")
     expected = model.decode(z).mean.detach().cpu().numpy()
@@ -52,8 +52,8 @@ def decoder_layers(model: VAE) -> list[Layer]:
     return layers
 
 
-def multiplications(layer: Layer) -> int:
-    """How many a layer takes for one image; those of activations are not counted."""
+def count_multiplications(layer: Layer) -> int:
+    """Multiplications of a layer for one image, without those of activations."""
     if "weight" not in layer:
         return 0
     if layer["type"] == "linear":
@@ -62,8 +62,8 @@ def multiplications(layer: Layer) -> int:
     return layer["weight"].size * grid[1] * grid[2]
 
 
-def packed(layers: Sequence[Layer]) -> tuple[list[Layer], str]:
-    """The layers with each array as its [offset, length], and all arrays after one another.
+def pack_layers(layers: Sequence[Layer]) -> tuple[list[Layer], str]:
+    """Replace the arrays of layers by [offset, length], and put all arrays into one.
 
     Returns:
         (layers for JSON, base64 of little-endian float32).
@@ -81,16 +81,16 @@ def packed(layers: Sequence[Layer]) -> tuple[list[Layer], str]:
             else:
                 entry[key] = value
         plain.append(entry)
-    return plain, floats_as_text(np.concatenate([a.ravel() for a in arrays] or [np.zeros(0)]))
+    return plain, encode_floats(np.concatenate([a.ravel() for a in arrays] or [np.zeros(0)]))
 
 
-def floats_as_text(values: NDArray) -> str:
+def encode_floats(values: NDArray) -> str:
     """base64 of little-endian float32."""
     return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
 
 
-def _recorded(decoder: nn.Module, z: Tensor) -> list[Layer]:
-    """What each innermost module is, in the order of their calls."""
+def _record_layers(decoder: nn.Module, z: Tensor) -> list[Layer]:
+    """Each innermost module as a layer, in the order of the calls."""
     layers: list[Layer] = []
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -116,7 +116,7 @@ def _recorded(decoder: nn.Module, z: Tensor) -> list[Layer]:
 
 
 def _run_in_torch(model: VAE, layers: Sequence[Layer], z: Tensor) -> NDArray[np.float32]:
-    """The recorded modules one after the other, reshaped as recorded; drops them from the list."""
+    """Run the recorded modules one after the other, and remove them from the layers."""
     h = z
     with torch.no_grad():
         for layer in layers[:-1]:

@@ -1,9 +1,9 @@
 "use strict";
-/* The latent explorer: sliders for z, a picture of the mean of p(x|z). */
+/* The latent explorer: a slider per latent, and the mean of p(x|z) as an image. */
 (() => {
   const data = JSON.parse(document.getElementById("explorer-data").textContent);
   const [numChannels, height, width] = data.image_shape;
-  const picture = document.getElementById("decoding");
+  const decoding = document.getElementById("decoding");
   const original = document.getElementById("data-image");
   const originalFigure = original.closest("figure");
   const status = document.getElementById("explorer-status");
@@ -36,8 +36,8 @@
       weights.remove(); // megabytes of text, not needed twice
     }
     const start = performance.now();
-    paint(picture, decode(z));
-    // Of the first the time is that of the browser's compiler.
+    paint(decoding, decode(z));
+    // The first takes as long as the browser's compiler.
     if (numDrawn++) status.textContent = `decoded in ${(performance.now() - start).toFixed(1)} ms`;
   }
 

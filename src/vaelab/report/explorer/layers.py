@@ -1,4 +1,4 @@
-"""What each kind of module and likelihood is to a program that is not torch."""
+"""Modules and likelihoods as plain layers, for a program that is not torch."""
 
 import math
 from collections.abc import Callable
@@ -18,17 +18,17 @@ class NotPortable(Exception):
     """Why a decoder can't be run outside torch, as the end of a sentence."""
 
 
-def _weights(module: Any, num_out: int) -> Layer:
+def _export_weights(module: Any, num_out: int) -> Layer:
     bias = torch.zeros(num_out) if module.bias is None else module.bias
     arrays = {"weight": module.weight, "bias": bias}
     return {name: value.detach().float().cpu().numpy().copy("C") for name, value in arrays.items()}
 
 
-def _linear(module: nn.Linear) -> Layer:
-    return {"type": "linear"} | _weights(module, module.out_features)
+def _describe_linear(module: nn.Linear) -> Layer:
+    return {"type": "linear"} | _export_weights(module, module.out_features)
 
 
-def _convolution(module: nn.Conv2d | nn.ConvTranspose2d) -> Layer:
+def _describe_convolution(module: nn.Conv2d | nn.ConvTranspose2d) -> Layer:
     plain = module.groups == 1 and set(module.dilation) == {1} and module.padding_mode == "zeros"
     if not plain or isinstance(module.padding, str):
         raise NotPortable("its decoder has a convolution with groups, dilation or other padding")
@@ -38,10 +38,10 @@ def _convolution(module: nn.Conv2d | nn.ConvTranspose2d) -> Layer:
         "stride": list(module.stride),
         "padding": list(module.padding),
     }
-    return {"type": name} | sizes | _weights(module, module.out_channels)
+    return {"type": name} | sizes | _export_weights(module, module.out_channels)
 
 
-def _activation(name: str, **numbers: str) -> Callable[[Any], Layer]:
+def _describe_activation(name: str, **numbers: str) -> Callable[[Any], Layer]:
     def describe(module: Any) -> Layer:
         values = {key: float(getattr(module, attribute)) for key, attribute in numbers.items()}
         return {"type": "activation", "name": name} | values
@@ -49,32 +49,32 @@ def _activation(name: str, **numbers: str) -> Callable[[Any], Layer]:
     return describe
 
 
-def _gelu(module: nn.GELU) -> Layer:
+def _describe_gelu(module: nn.GELU) -> Layer:
     return {"type": "activation", "name": "gelu" if module.approximate == "none" else "gelu_tanh"}
 
 
-def _nothing(module: nn.Module) -> None:
+def _skip(module: nn.Module) -> None:
     return None
 
 
 DESCRIBE: dict[type[nn.Module], Callable[[Any], Layer | None]] = {
-    nn.Linear: _linear,
-    nn.Conv2d: _convolution,
-    nn.ConvTranspose2d: _convolution,
-    nn.ReLU: _activation("relu"),
-    nn.LeakyReLU: _activation("leaky_relu", slope="negative_slope"),
-    nn.ELU: _activation("elu", alpha="alpha"),
-    nn.Tanh: _activation("tanh"),
-    nn.Sigmoid: _activation("sigmoid"),
-    nn.SiLU: _activation("silu"),
-    nn.GELU: _gelu,
-    nn.Flatten: _nothing,
-    nn.Unflatten: _nothing,
-    nn.Identity: _nothing,
-    nn.Dropout: _nothing,  # in evaluation mode
+    nn.Linear: _describe_linear,
+    nn.Conv2d: _describe_convolution,
+    nn.ConvTranspose2d: _describe_convolution,
+    nn.ReLU: _describe_activation("relu"),
+    nn.LeakyReLU: _describe_activation("leaky_relu", slope="negative_slope"),
+    nn.ELU: _describe_activation("elu", alpha="alpha"),
+    nn.Tanh: _describe_activation("tanh"),
+    nn.Sigmoid: _describe_activation("sigmoid"),
+    nn.SiLU: _describe_activation("silu"),
+    nn.GELU: _describe_gelu,
+    nn.Flatten: _skip,
+    nn.Unflatten: _skip,
+    nn.Identity: _skip,
+    nn.Dropout: _skip,  # in evaluation mode
 }
 
-# The likelihoods whose mean explorer.js knows, under its names for them.
+# The likelihoods whose mean decoder.js computes, with its names for them.
 MEANS: dict[type[Likelihood], str] = {
     likelihoods.Bernoulli: "sigmoid",
     likelihoods.ContinuousBernoulli: "continuous_bernoulli",
@@ -87,7 +87,7 @@ MEANS: dict[type[Likelihood], str] = {
 }
 
 
-def mean_layer(model: VAE) -> Layer:
+def describe_mean(model: VAE) -> Layer:
     """Raw decoder output -> mean of p(x|z), the last layer."""
     likelihood = model.likelihood
     if type(likelihood) not in MEANS:

@@ -1,1 +1,1 @@
-""""""
+"""Hyperparameter search by Optuna: train.py -m hydra/sweeper=optuna."""

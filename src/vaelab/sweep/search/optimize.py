@@ -1,4 +1,4 @@
-"""Settings searched by Optuna: each trial is a job, or one for each seed, judged by its metrics."""
+"""The loop of a search: Optuna proposes trials, a launcher trains them."""
 
 import logging
 import threading
@@ -12,9 +12,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vaelab.errors import UserError
+from vaelab.runs.status import State
 from vaelab.sweep.jobs import Job, lock_folder, plan
-from vaelab.sweep.search import storage as studies
-from vaelab.sweep.search.settings import SearchSettings, check, facts, require_room
+from vaelab.sweep.search import settings, storage
 from vaelab.sweep.search.space import Space, parse
 from vaelab.sweep.search.trial import SeededTrial
 
@@ -28,186 +28,191 @@ log = logging.getLogger(__name__)
 
 def run_search(
     folder: Path,
-    typed: Sequence[str],
+    overrides: Sequence[str],
     launcher: DictConfig,
     *,
     params: Mapping[str, Any] | None = None,
-    **settings: Any,
+    **options: Any,
 ) -> None:
     """Train trials until there are num_trials of them, and print the best.
 
     Args:
         folder: of the sweep.
-        typed: the words of the command line.
+        overrides: of the command line.
         launcher: its config.
-        params, settings: see conf/hydra/sweeper/optuna.yaml.
+        params, options: see conf/hydra/sweeper/optuna.yaml.
 
     Raises:
-        UserError: a space that can't be, a setting out of range, another search in the folder, a
+        UserError: an impossible space, a setting out of range, another search in the folder, a
             launcher without a limit, or a metric that no trial has.
         SweepFailed: trials that did not finish, after all were tried.
     """
-    studies.require_optuna()
-    chosen = SearchSettings(**settings)
-    words = [word for word in typed if not word.lstrip("+~").startswith("hydra")]
-    space = parse([*(f"{key}={value}" for key, value in (params or {}).items()), *words])
-    studies.sampler(chosen.sampler, chosen.sampler_seed, 0)
-    example = check(space, chosen)
+    storage.require_optuna()
+    chosen = settings.SearchSettings(**options)
+    given = [one for one in overrides if not one.lstrip("+~").startswith("hydra")]
+    space = parse([*(f"{key}={value}" for key, value in (params or {}).items()), *given])
+    example = settings.compose_example(space, chosen)
     from vaelab.sweep.run import SweepFailed, build_launcher  # here, since torch comes with it
 
     built = build_launcher(launcher)
-    require_room(chosen, built)
+    settings.require_limit(chosen, built)
     with lock_folder(folder):
-        study = studies.open_study(folder, chosen.direction, facts(space, chosen, example))
-        search = Search(folder, space, chosen, study)
+        comparable = settings.comparable_settings(space, chosen, example)
+        study = storage.open_study(folder, chosen.direction, comparable)
+        search = Search(folder, space, chosen, study, chosen.pruning_overrides(example))
         search.run(built)
-        print(studies.best_trials(study, folder, chosen.metric))
-    if search.missing and not studies.has_values(study):
+        print(storage.best_trials(study, folder, chosen.metric))
+    if search.missing and not storage.has_values(study):
         raise search.missing
-    if search.lost:
+    if search.failures:
         raise SweepFailed(
-            f"{len(search.lost)} of {chosen.num_trials} trials did not finish, the first of them "
-            f"{search.lost[0]}; the same command goes on with them."
+            f"{len(search.failures)} of {chosen.num_trials} trials did not finish, the first of "
+            f"them {search.failures[0]}; the same command resumes them."
         )
 
 
 @dataclass
 class Search:
-    """The loop between Optuna, which says what to try, and a launcher, which has it trained.
+    """The trials of one call, between Optuna, which proposes them, and a launcher.
 
     Attributes:
-        lost: the trials of this loop that did not finish, in words.
-        missing: the sentence of the last trial that lacks the metric.
+        pruning: the overrides that add the pruning callback.
+        open: the trials that are not over.
+        started: the ids of jobs given to the launcher.
+        ended: the states of jobs that have ended, by id.
+        failures: a sentence for each trial that did not finish.
+        missing: the error of the last trial that lacks the metric.
     """
 
     folder: Path
     space: Space
-    settings: SearchSettings
+    options: settings.SearchSettings
     study: "Study"
-    lost: list[str] = field(default_factory=list)
+    pruning: list[str]
+    open: list[SeededTrial] = field(default_factory=list)
+    started: set[str] = field(default_factory=set)
+    ended: dict[str, State] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
     missing: UserError | None = None
-    waiting: dict[str, list[SeededTrial]] = field(default_factory=dict)
-    lock: Any = field(default_factory=threading.RLock)  # launchers may ask in a thread of theirs
+    lock: Any = field(default_factory=threading.RLock)  # a launcher may ask in another thread
 
     def run(self, launcher: "Launcher") -> None:
         """Train all trials that are left."""
-        from vaelab.sweep.run import describe_failure, run_jobs
+        from vaelab.sweep.run import run_jobs
 
         for job, state in run_jobs(launcher, self.jobs()):
             with self.lock:
-                for attempt in self.waiting.pop(job.id):
-                    attempt.ended[job.id] = state
-                    self._conclude(attempt)
-        # Left to processes of others.
-        left = {attempt.trial.number: id for id in self.waiting for attempt in self.waiting[id]}
-        known = {job.id: job for there in self.waiting.values() for a in there for job in a.jobs}
-        self.lost += [describe_failure(known[identity]) for identity in left.values()]
+                self.ended[job.id] = state
+                self._conclude()
+        self.failures += [str(one.failure) for one in self.open]  # which other processes run
 
     def jobs(self) -> Iterator[Job]:
-        """The next job to run, drawn when it is asked for.
+        """The next job to run, proposed when it is asked for.
 
         One that another trial or sweep has trained already is not run again.
         """
         for trial in self._trials():
-            seeds: list[int | None] = [*self.settings.seeds] if self.settings.seeds else [None]
-            attempt = SeededTrial(trial, seeds)
-            while attempt.to_lay and not attempt.is_decided:
+            seeds: list[int | None] = [*self.options.seeds] if self.options.seeds else [None]
+            one = SeededTrial(trial.number, seeds, self.ended)
+            with self.lock:
+                self.open.append(one)
+            while one.needs_job:
                 with self.lock:
-                    try:
-                        job = self._lay(attempt)
-                    except (HydraException, OmegaConfBaseException) as error:
-                        label = " ".join(self.space.words(trial.params))
-                        self._lose(attempt, f"{label} ({str(error).splitlines()[0]})")
-                        break
-                    if job.is_complete():
-                        attempt.ended[job.id] = job.state()
-                        continue
-                    waiting = self.waiting.setdefault(job.id, [])
-                    waiting.append(attempt)
-                    is_new = len(waiting) == 1
-                if is_new:
+                    job = self._next_job(trial, one)
+                if job:
                     yield job
             with self.lock:
-                self._conclude(attempt)
+                self._conclude()
 
     def _trials(self) -> "Iterator[Trial]":
-        """Those that an ended process left, those that failed, and new ones up to num_trials."""
-        import optuna
-
-        study, names = self.study, set(self.space.distributions)
-        before = study.get_trials()
-        left = [trial for trial in before if trial.state.name == "RUNNING"]
-        for trial in left:
-            if set(trial.params) != names:  # ended while it was drawn; no job came of it
-                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        left = [trial for trial in left if set(trial.params) == names]
-        again = {trial.user_attrs.get("again") for trial in before}
-        for trial in before:
-            if trial.state.name == "FAIL" and trial.number not in again and trial.params:
-                study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
-        counted = sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in before) + len(left)
-        for trial in left:
-            yield optuna.trial.Trial(study, trial._trial_id)
-        for _ in range(self.settings.num_trials - counted):
-            number = len(study.get_trials(deepcopy=False))
-            study.sampler = studies.sampler(
-                self.settings.sampler, self.settings.sampler_seed, number
-            )
-            yield study.ask(self.space.distributions)
-
-    def _lay(self, attempt: SeededTrial) -> Job:
-        """Plan the trial's job of the next seed."""
-        seed = attempt.to_lay.pop(0)
-        shared = [*self.space.fixed, *self.settings.words]
-        words = [*shared, *self.space.words(attempt.trial.params)]
-        job = plan(self.folder, [words + ([] if seed is None else [f"seed={seed}"])], shared)[0]
-        attempt.jobs.append(job)
-        attempt.trial.set_user_attr("runs", [one.path.name for one in attempt.jobs])
-        return job
-
-    def _conclude(self, attempt: SeededTrial) -> None:
-        """Tell the study how the trial ended, as soon as all its jobs have."""
+        """Those that a killed process left, those that failed, and new ones up to num_trials."""
         from optuna.trial import TrialState
 
-        if attempt.is_told or not attempt.is_over:
-            return
-        trial, metric, label = attempt.trial, self.settings.metric, attempt.jobs[0].label
-        if attempt.failure:
-            self._lose(attempt, attempt.failure)
-            return
-        try:
-            curve = attempt.curve(metric)
-            value = None if attempt.is_decided else attempt.value(metric)
-        except UserError as error:
-            self._lose(attempt, f"{label} (finished: {error})", error)
-            return
-        attempt.is_told = True
-        for step, mean in curve.items():
-            trial.report(mean, step)
-        if value is None:
-            self.study.tell(trial, state=TrialState.PRUNED)
-            log.info("trial %d: pruned: %s", trial.number, label)
-        else:
-            self.study.tell(trial, value)
-            log.info("trial %d: %s %.4f: %s", trial.number, metric, value, label)
+        from vaelab.training.callbacks.pruning import report
 
-    def _lose(self, attempt: SeededTrial, why: str, error: UserError | None = None) -> None:
-        """Tell the study of a failure; one whose process was stopped is left to go on.
+        study, options, names = self.study, self.options, self.space.distributions.keys()
+        before = study.get_trials()
+        done = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in before)
+        retried = {trial.user_attrs.get("retry_of") for trial in before}
+        resumed = []
+        for trial in before:
+            if trial.state == TrialState.RUNNING and trial.params.keys() == names:
+                resumed.append(trial.number)
+            elif trial.state == TrialState.RUNNING:  # killed while Optuna proposed it
+                study.tell(trial.number, state=TrialState.FAIL)
+            elif trial.state == TrialState.FAIL and trial.params and trial.number not in retried:
+                study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
+        for number in resumed:
+            yield report(study, number, {})
+        for _ in range(options.num_trials - done - len(resumed)):
+            number = len(study.get_trials(deepcopy=False))
+            study.sampler = storage.new_sampler(options.sampler, options.sampler_seed, number)
+            yield study.ask(self.space.distributions)
+
+    def _next_job(self, trial: "Trial", one: SeededTrial) -> Job | None:
+        """Plan the job of the next seed; None if it needs no training, or Hydra rejects it."""
+        seed = one.seeds.pop(0)
+        shared = [*self.space.fixed, *self.pruning]
+        overrides = [*shared, *self.space.overrides(trial.params)]
+        overrides += [] if seed is None else [f"seed={seed}"]
+        # Optuna knows one curve per trial: the first seed's.
+        pruned_by = {"study": f"../{storage.FILE}", "name": storage.NAME, "trial": trial.number}
+        extra = {"pruned_by": pruned_by} if self.pruning and not one.jobs else {}
+        try:
+            job = plan(self.folder, [overrides], shared, extra)[0]
+        except (HydraException, OmegaConfBaseException) as error:
+            label = " ".join(self.space.overrides(trial.params))
+            one.rejected = f"{label} ({str(error).splitlines()[0]})"
+            one.seeds.clear()
+            return None
+        one.jobs.append(job)
+        trial.set_user_attr("runs", [job.path.name for job in one.jobs])
+        if job.is_complete():
+            self.ended[job.id] = job.state()
+        is_new = job.id not in {*self.ended, *self.started}
+        self.started.add(job.id)
+        return job if is_new else None
+
+    def _conclude(self) -> None:
+        """Tell Optuna how the trials that are over have ended."""
+        from optuna.trial import TrialState
+
+        from vaelab.training.callbacks.pruning import report
+
+        metric = self.options.metric
+        for one in [one for one in self.open if one.is_over]:
+            self.open.remove(one)
+            if one.failure:
+                self._fail(one, one.failure)
+                continue
+            label = one.jobs[0].label
+            try:
+                # The job may have been trained for another trial, or without pruning.
+                report(self.study, one.number, one.jobs[0].folder.read_curve(metric))
+                value = one.value(metric)
+            except UserError as error:
+                self._fail(one, f"{label} (finished: {error})", error)
+                continue
+            state = TrialState.PRUNED if value is None else TrialState.COMPLETE
+            self.study.tell(one.number, value, state)
+            result = "pruned" if value is None else f"{metric} {value:.4f}"
+            log.info("trial %d: %s: %s", one.number, result, label)
+
+    def _fail(self, one: SeededTrial, why: str, error: UserError | None = None) -> None:
+        """Tell Optuna that a trial failed; one whose process was stopped stays to be resumed.
 
         Raises:
-            MissingMetric: no trial has shown that the metric exists, nor was this said before.
+            MissingMetric: the first trial of the search lacks the metric.
         """
         from optuna.trial import TrialState
 
-        attempt.is_told = True
-        self.lost.append(why)
-        log.info("trial %d: %s", attempt.trial.number, why)
-        if attempt.can_go_on:
+        self.failures.append(why)
+        log.info("trial %d: %s", one.number, why)
+        if one.is_resumable:
             return
-        is_news = False
-        if isinstance(error, studies.MissingMetric):
-            self.missing, is_news = error, not studies.knows_of_lack(self.study)
-            attempt.trial.set_user_attr(studies.LACKS, self.settings.metric)
-        self.study.tell(attempt.trial, state=TrialState.FAIL)
-        if error and is_news:
-            raise error
+        is_first = not any(t.state.is_finished() for t in self.study.get_trials(deepcopy=False))
+        self.study.tell(one.number, state=TrialState.FAIL)
+        if isinstance(error, storage.MissingMetric):
+            self.missing = error
+            if is_first:
+                raise error

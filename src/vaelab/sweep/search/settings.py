@@ -1,4 +1,4 @@
-"""How a search is set, and whether its space can be trained, before anything is."""
+"""The settings of a search, and what can be rejected before anything is trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,19 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import get_object
 from omegaconf import DictConfig
 
-from vaelab.errors import require
+from vaelab.errors import require, require_choice, require_range
 from vaelab.runs.config import to_container
 from vaelab.runs.config_hash import canonical
 from vaelab.sweep.launchers import Launcher
 from vaelab.sweep.launchers.slurm import Slurm
 from vaelab.sweep.search.space import Space
-from vaelab.sweep.search.storage import missing_metric
+from vaelab.sweep.search.storage import SAMPLERS, missing_metric
 
-DIRECTIONS = ("maximize", "minimize")
-PRUNERS = ("median", "halving", "none")
+PRUNERS = {
+    "median": "MedianPruner",
+    "halving": "SuccessiveHalvingPruner",
+    "hyperband": "HyperbandPruner",
+}
 
 
 @dataclass(frozen=True)
@@ -32,93 +35,90 @@ class SearchSettings:
     metric: str
     direction: Literal["maximize", "minimize"]
     num_trials: int
+    seeds: Sequence[int] | None
     sampler: str
     sampler_seed: int
-    seeds: Sequence[int] | None
     pruner: str
     n_startup_trials: int
     n_warmup_steps: int
+    reduction_factor: int
 
     def __post_init__(self) -> None:
-        for name, known in (("direction", DIRECTIONS), ("pruner", PRUNERS)):
+        require_choice("hydra.sweeper.direction", self.direction, ("maximize", "minimize"))
+        require_choice("hydra.sweeper.sampler", self.sampler, SAMPLERS)
+        require_choice("hydra.sweeper.pruner", self.pruner, (*PRUNERS, "none"))
+        least = {"num_trials": 1, "n_startup_trials": 0, "n_warmup_steps": 0, "reduction_factor": 2}
+        for name, low in least.items():
             value = getattr(self, name)
-            require(
-                value in known,
-                f"hydra.sweeper.{name} expects {', '.join(known[:-1])} or {known[-1]}, got "
-                f"{value}; choose one of them.",
-            )
-        for name, least in (("num_trials", 1), ("n_startup_trials", 0), ("n_warmup_steps", 0)):
-            value = getattr(self, name)
-            require(
-                isinstance(value, int) and value >= least,
-                f"hydra.sweeper.{name} expects a whole number of at least {least}, got {value}; "
-                "type such a one.",
-            )
+            require_range(f"hydra.sweeper.{name}", value, at_least=low, integer=True, example=low)
+        require(
+            not isinstance(self.seeds, int | str),
+            f"hydra.sweeper.seeds expects a list, got {self.seeds!r}; try [0,1,2].",
+        )
         require(
             self.pruner == "none" or self.metric.startswith("val/"),
-            f"pruning expects a metric of validations, such as val/elbo, got {self.metric}; set "
-            "hydra.sweeper.pruner=none.",
+            f"hydra.sweeper.metric expects a number of validations where a pruner is chosen, got "
+            f"{self.metric}; try val/elbo, or hydra.sweeper.pruner=none.",
         )
 
-    @property
-    def words(self) -> list[str]:
-        """What every job is told, which is part of no run's identity."""
+    def pruning_overrides(self, cfg: DictConfig) -> list[str]:
+        """The override that adds the pruning callback to a job; no part of the run's identity.
+
+        Args:
+            cfg: of a trial, for the step of its first validation.
+        """
         if self.pruner == "none":
             return []
-        # Each seed is a run to compare with.
-        startup = self.n_startup_trials * len(self.seeds or [0])
+        first = max(self.n_warmup_steps, cfg.val_every_n_steps)
+        settings = f"min_resource:{first},reduction_factor:{self.reduction_factor}"
+        if self.pruner == "median":
+            settings = (
+                f"n_startup_trials:{self.n_startup_trials},n_warmup_steps:{self.n_warmup_steps}"
+            )
         return [
             "++callbacks.pruning={_target_:vaelab.training.callbacks.Pruning,_partial_:true,"
-            f"metric:{self.metric},direction:{self.direction},pruner:{self.pruner},"
-            f"n_startup_trials:{startup},n_warmup_steps:{self.n_warmup_steps}}}"
+            f"metric:{self.metric},pruner:{PRUNERS[self.pruner]},settings:{{{settings}}}}}"
         ]
 
 
-def check(space: Space, settings: SearchSettings) -> DictConfig:
-    """Compose one trial, and every option of a group that may be chosen; returns the one config.
+def compose_example(space: Space, settings: SearchSettings) -> DictConfig:
+    """The config of one trial, after composing every option of the groups that are searched.
 
     Raises:
-        UserError: pruning without curves to compare, or an ELBO asked of a model that has none.
-        HydraException: a setting or an option that is not there.
+        UserError: the metric is an ELBO, and the model has none.
+        HydraException: a setting or an option that does not exist.
     """
     first = space.example()
-    words = [*space.fixed, *settings.words]
-    cfg = compose("train", overrides=[*words, *space.words(first)])
+    cfg = compose("train", overrides=[*space.fixed, *space.overrides(first)])
     loader = GlobalHydra.instance().config_loader()
     for key, one in space.distributions.items():
         if hasattr(one, "choices") and loader.get_group_options(key):
             for choice in one.choices[1:]:
-                compose("train", overrides=[*words, *space.words({**first, key: choice})])
-    require(
-        settings.pruner == "none" or any("MetricsCSV" in str(one) for one in cfg.logger.values()),
-        "pruning compares the curves of metrics.csv, got runs without logger=csv; add it, or set "
-        "hydra.sweeper.pruner=none.",
-    )
+                params = {**first, key: choice}
+                compose("train", overrides=[*space.fixed, *space.overrides(params)])
     if settings.metric.endswith("/elbo") and not get_object(cfg.posterior._target_).has_density:
         raise missing_metric(settings.metric, {})
     return cfg
 
 
-def require_room(settings: SearchSettings, launcher: Launcher) -> None:
-    """Refuse to draw all trials at once, before any can tell the sampler something.
+def require_limit(settings: SearchSettings, launcher: Launcher) -> None:
+    """Reject SLURM without num_jobs: it takes all trials before the sampler learns from any.
 
-    Ray without num_jobs has as many at once as there are cores.
-
-    Raises:
-        UserError: the launcher takes whatever there is.
+    Ray without num_jobs takes as many as there are cores.
     """
-    unlimited = isinstance(launcher, Slurm) and launcher.num_jobs is None
     require(
-        not unlimited or settings.sampler == "random",
-        f"a search by {settings.sampler} learns from the trials that have ended and expects a "
-        "limit of how many run at once, got hydra.launcher.num_jobs=null; set "
-        "hydra.launcher.num_jobs=4, or hydra.sweeper.sampler=random, which learns nothing.",
+        settings.sampler == "random" or not isinstance(launcher, Slurm) or bool(launcher.num_jobs),
+        f"hydra.sweeper.sampler={settings.sampler} learns from finished trials and expects a limit "
+        "on how many run at once, got hydra.launcher.num_jobs=null; set "
+        "hydra.launcher.num_jobs=4, or hydra.sweeper.sampler=random, which does not learn.",
     )
 
 
-def facts(space: Space, settings: SearchSettings, example: DictConfig) -> dict[str, Any]:
-    """What must stay for trials to be comparable: the space, the value, and all that is fixed."""
-    # Scores of other settings are other numbers; those of validations don't depend on them.
+def comparable_settings(
+    space: Space, settings: SearchSettings, example: DictConfig
+) -> dict[str, Any]:
+    """What must not change for trials to be comparable: the space, the value, all that is fixed."""
+    # Scores computed with other settings are other numbers; validations don't depend on them.
     scored = to_container(example).get("evaluation") if "metrics/" in settings.metric else None
     return {
         **{f"the space of {key}": str(one) for key, one in space.distributions.items()},

@@ -1,6 +1,6 @@
-"""What a search may choose, in the words of Hydra's sweeps."""
+"""The space of a search, from Hydra's sweep overrides."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +17,18 @@ USUAL = "use beta=tag(log, interval(1,16)), num=range(2,20) or option=a,b"
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched and what stays.
+    """What is searched and what is fixed.
 
     Attributes:
-        fixed: the words that all trials have.
-        distributions: setting -> what Optuna draws from.
+        fixed: the overrides that all trials share.
+        distributions: setting -> the distribution from which Optuna proposes it.
     """
 
     fixed: tuple[str, ...]
     distributions: "dict[str, BaseDistribution]"
 
-    def words(self, params: Mapping[str, Any]) -> list[str]:
-        """What is typed for the settings of a trial."""
+    def overrides(self, params: Mapping[str, Any]) -> list[str]:
+        """The overrides of one trial."""
         return [f"{key}={params[key]}" for key in self.distributions]
 
     def example(self) -> dict[str, Any]:
@@ -39,19 +39,19 @@ class Space:
         }
 
 
-def parse(words: Iterable[str]) -> Space:
-    """Words of the command line as a space; of a setting named twice the last counts.
+def parse(overrides: Iterable[str]) -> Space:
+    """Overrides of the command line as a space; of a setting given twice the last counts.
 
-    `a,b` and choice(a,b) are categories. range(2,20,3) are integers, or floats where one of its
-    numbers is, without the end. interval(1,16) are floats, and with tag(int, ...) integers, with
-    both ends. tag(log, ...) draws the logarithm evenly.
+    `a,b` and choice(a,b) are categories. range(2,20,3) is over integers, or floats if one of its
+    numbers is a float, without the end. interval(1,16) is over floats, with tag(int, ...) over
+    integers, with both ends. tag(log, ...) is uniform in the logarithm.
 
     Raises:
-        UserError: nothing to search, or a space that can't be.
+        UserError: nothing to search, or an impossible space.
     """
     fixed: dict[str, str] = {}
     searched: dict[str, Any] = {}
-    for override in OverridesParser.create().parse_overrides(list(words)):
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.get_key_element()
         fixed.pop(key, None)
         searched.pop(key, None)
@@ -61,7 +61,7 @@ def parse(words: Iterable[str]) -> Space:
             fixed[key] = str(override.input_line)
     require(
         "seed" not in searched,
-        "a search expects one seed, got several as something to choose from; set "
+        "seed expects one value in a search, got several to choose from; set "
         "hydra.sweeper.seeds=[0,1,2], which trains every trial with each and takes the mean.",
     )
     require(bool(searched), f"a search expects settings to choose from, got none; {USUAL}.")
@@ -69,49 +69,51 @@ def parse(words: Iterable[str]) -> Space:
 
 
 def _distribution(key: str, override: Override) -> "BaseDistribution":
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    from optuna.distributions import CategoricalDistribution
 
     value, line = override.value(), override.input_line
     tags = set(getattr(value, "tags", ()))
-    allowed = {IntervalSweep: {"log", "int", "float"}, RangeSweep: {"log"}}.get(type(value), set())
-    if not isinstance(value, ChoiceSweep | IntervalSweep | RangeSweep):
-        raise UserError(f"a search expects values, got {line}; list them as {key}=a,b.")
+    known = {IntervalSweep: {"log", "int", "float"}, RangeSweep: {"log"}}.get(type(value), set())
     require(
-        tags <= allowed,
-        f"{line}: expected {f'tags among {sorted(allowed)}' if allowed else 'no tags'}, got "
-        f"{', '.join(sorted(tags - allowed))}; {USUAL}.",
+        tags <= known,
+        f"{key} expects {f'tags among {sorted(known)}' if known else 'no tags'}, got "
+        f"{', '.join(sorted(tags - known))} in {line}; {USUAL}.",
     )
-    log = "log" in tags
     if isinstance(value, ChoiceSweep):
         return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
-    if isinstance(value, IntervalSweep):
-        assert value.start is not None
-        assert value.end is not None
-        low, high = float(value.start), float(value.end)
-        _check(line, low, high, log)
-        if "int" not in tags:
-            return FloatDistribution(low, high, log=log)
-        whole = low.is_integer() and high.is_integer()
-        require(whole, f"{line}: tag int expects whole numbers as ends, got {low} and {high}.")
-        return IntDistribution(int(low), int(high), log=log)
+    try:
+        if isinstance(value, IntervalSweep):
+            return _interval(value, tags)
+        if isinstance(value, RangeSweep):
+            return _range(value, tags)
+    except ValueError as error:
+        why = str(error).rstrip(".")
+        raise UserError(f"{key} expects a valid space, got {line}: {why}; {USUAL}.") from error
+    raise UserError(f"{key} expects values, got {line}; list them as {key}=a,b.")
+
+
+def _interval(value: IntervalSweep, tags: Set[str]) -> "BaseDistribution":
+    """Both ends are included."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    assert value.start is not None
+    assert value.end is not None
+    low, high = float(value.start), float(value.end)
+    if "int" not in tags:
+        return FloatDistribution(low, high, log="log" in tags)
+    if not (low.is_integer() and high.is_integer()):
+        raise ValueError(f"with tag int the ends must be integers, not {low} and {high}.")
+    return IntDistribution(int(low), int(high), log="log" in tags)
+
+
+def _range(value: RangeSweep, tags: Set[str]) -> "BaseDistribution":
+    """The end is excluded, in either direction."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
     numbers = list(value.range())
-    require(bool(numbers), f"{line}: expected numbers, got an empty range; swap its ends.")
+    if not numbers:
+        raise ValueError("the range is empty; swap its ends.")
     low, high, step = min(numbers), max(numbers), abs(value.step)
-    _check(line, low, high, log)
-    integers = all(isinstance(number, int) for number in numbers)
-    require(
-        not log or (integers and step == 1),
-        f"{line}: a logarithmic range expects integers in steps of 1, got a step of {step}; use "
-        f"{key}=tag(log, interval({low},{high})).",
-    )
-    if integers:
-        return IntDistribution(int(low), int(high), log=log, step=int(step))
-    return FloatDistribution(low, high, step=step)
-
-
-def _check(line: str | None, low: float, high: float, log: bool) -> None:
-    require(low <= high, f"{line}: expected the lower end first, got {low} and {high}; swap them.")
-    require(
-        not log or low > 0,
-        f"{line}: a logarithm expects numbers above 0, got {low}; raise the lower end.",
-    )
+    if all(isinstance(number, int) for number in numbers):
+        return IntDistribution(int(low), int(high), log="log" in tags, step=int(step))
+    return FloatDistribution(low, high, log="log" in tags, step=step)

@@ -1,83 +1,78 @@
-"""A trial of a search: its jobs, how each has ended, and what they say of its settings."""
+"""A trial of a search with one job per seed: whether it is over, and its value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING
 
-from vaelab.errors import UserError, require
+from vaelab.errors import require
 from vaelab.runs.status import State
 from vaelab.sweep.jobs import Job
 from vaelab.sweep.search.storage import missing_metric
 
-if TYPE_CHECKING:
-    from optuna import Trial
-
 
 @dataclass
 class SeededTrial:
-    """A trial and its jobs.
+    """The jobs of an Optuna trial, one per seed.
 
     Attributes:
-        to_lay: seeds without a job as yet; None is the seed of the config.
-        ended: the jobs that have, and in which state.
-        is_told: whether the study knows how it ended, or that it is to go on another time.
+        number: of the Optuna trial.
+        seeds: those that have no job yet; None is the seed of the config.
+        ended: the states of all jobs that have ended, by id.
+        jobs: of this trial.
+        rejected: why Hydra does not compose the settings, or None.
     """
 
-    trial: "Trial"
-    to_lay: list[int | None]
+    number: int
+    seeds: list[int | None]
+    ended: Mapping[str, State]
     jobs: list[Job] = field(default_factory=list)
-    ended: dict[str, str] = field(default_factory=dict)
-    is_told: bool = False
+    rejected: str | None = None
 
     @property
-    def is_decided(self) -> bool:
-        """Whether a job did not finish, so that those of other seeds need not begin."""
-        return any(state != State.FINISHED for state in self.ended.values())
+    def states(self) -> set[State | None]:
+        """Of the jobs; None stands for those that have not ended."""
+        return {self.ended.get(job.id) for job in self.jobs}
+
+    @property
+    def needs_job(self) -> bool:
+        """Whether a seed has no job; it needs none where another seed did not finish."""
+        trained = {None, State.FINISHED, State.STOPPED_EARLY}
+        return bool(self.seeds) and self.states <= trained
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more comes."""
-        return len(self.ended) == len(self.jobs) and (self.is_decided or not self.to_lay)
+        """Whether all jobs have ended and no further one comes."""
+        return None not in self.states and not self.needs_job
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a job was stopped or runs elsewhere, so that the trial may still finish."""
+        return any(s and (s == State.RUNNING or s.was_stopped) for s in self.states)
 
     @property
     def failure(self) -> str | None:
-        """The first job that was neither finished nor pruned, and why; None where all were."""
+        """Which job neither finished nor was pruned, and why; None if there is none."""
         from vaelab.sweep.run import describe_failure  # here, since torch comes with it
 
-        bad = [job for job in self.jobs if self.ended[job.id] not in ("finished", "pruned")]
-        return describe_failure(bad[0]) if bad else None
+        bad = [job for job in self.jobs if not self.ended.get(job.id, State.PLANNED).is_done]
+        return self.rejected or (describe_failure(bad[0]) if bad else None)
 
-    @property
-    def can_go_on(self) -> bool:
-        """Whether a process was stopped or still runs, so that the trial has failed at nothing."""
-        return bool({State.KILLED, State.INTERRUPTED, State.RUNNING} & set(self.ended.values()))
-
-    def value(self, metric: str) -> float:
-        """A number of metrics.json, the mean over the seeds.
+    def value(self, metric: str) -> float | None:
+        """A number in metrics.json, averaged over the seeds; None if a job was pruned.
 
         Raises:
-            MissingMetric: a run that did all that was asked of it lacks the number.
-            UserError: a run's evaluation did not finish, or the number is none.
+            MissingMetric: a run that was trained and evaluated lacks the number.
+            UserError: the evaluation of a run did not finish, or the mean is NaN.
         """
+        if State.PRUNED in self.states:
+            return None
         values = []
         for job in self.jobs:
             metrics = job.folder.read_metrics()
-            value = metrics.get(metric)
-            if not isinstance(value, int | float):
+            if not isinstance(metrics.get(metric), int | float):
                 require(job.is_complete(), str(job.status().get("error", "evaluation: stopped")))
                 raise missing_metric(metric, metrics)
-            values.append(float(value))
+            values.append(float(metrics[metric]))
         mean = fmean(values)
-        if mean != mean:
-            raise UserError(f"a trial expects a number as {metric}, got {mean}.")
+        require(mean == mean, f"{metric} expects a number, got {mean}.")
         return mean
-
-    def curve(self, metric: str) -> dict[int, float]:
-        """The metric by step, the mean over the seeds where all have it.
-
-        Raises:
-            UserError: a metrics.csv that can't be read.
-        """
-        curves = [job.folder.read_curve(metric) for job in self.jobs]
-        steps = sorted(set.intersection(*map(set, curves)))
-        return {step: fmean(curve[step] for curve in curves) for step in steps}

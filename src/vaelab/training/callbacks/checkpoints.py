@@ -1,35 +1,36 @@
 """Checkpoints: the last, to resume from, and the best."""
 
-import io
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from vaelab.errors import require
-from vaelab.files import write_atomically
+from vaelab.files import copy_atomically
 from vaelab.models import VAE
+from vaelab.runs.checkpoint import load_checkpoint, save_checkpoint
 from vaelab.runs.folder import RunFolder
-from vaelab.runs.signals import Terminated, answer_at_step
+from vaelab.runs.signals import Terminated, handle_at_step
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, written so that a kill or a full disk leaves the old one."""
+    """Lightning's checkpoint files, written by `save_checkpoint` and checked when they are read."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):
-        # In memory first: torch.save answers a full disk with a RuntimeError about positions.
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        write_atomically(Path(path), lambda file: file.write(buffer.getbuffer()))
+        save_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        return load_checkpoint(Path(path))
 
 
 class Checkpoints(pl.Callback):
     """Saves last.ckpt every `every_n_steps` steps and at the end, best.ckpt after a validation.
+
+    The last.ckpt before is kept as previous.ckpt.
 
     The best has the highest val/elbo; of an autoencoder, which has none, the lowest
     val/reconstruction.
@@ -53,15 +54,16 @@ class Checkpoints(pl.Callback):
     def __init__(self, folder: RunFolder, every_n_steps: int):
         require(
             every_n_steps >= 1,
-            f"callbacks.checkpoints.every_n_steps expects at least 1, got {every_n_steps}.",
+            f"every_n_steps expects at least 1, got {every_n_steps}.",
         )
         self.every_n_steps = every_n_steps
         self.last, self.best = folder.last_checkpoint, folder.best_checkpoint
+        self.previous, self.require_owner = folder.previous_checkpoint, folder.require_owner
         self.best_score, self.best_step = -float("inf"), -1
         self.monitor = "val/elbo"
-        self._asked_by: int | None = None  # the number of a signal
-        self._ends = False
-        self._answer_as_before: Callable[[], None] = lambda: None
+        self._signal: int | None = None  # the number of a signal
+        self._stopping = False
+        self._restore_handlers: Callable[[], None] = lambda: None
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         if not cast(VAE, module.model).posterior.has_density:
@@ -74,26 +76,26 @@ class Checkpoints(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         # In place of Lightning's, which would end a validation in its middle.
-        self._answer_as_before = answer_at_step(self._ask_to_end)
+        self._restore_handlers = handle_at_step(self._request_stop)
 
     def on_train_batch_start(self, *_: Any) -> None:
         # Here and not where it was saved: Lightning logs the step after on_train_batch_end.
-        if self._ends:
-            raise self._ending()
+        if self._stopping:
+            raise self._termination()
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         # The validation and the test of the final weights have nothing to save: they end at once.
-        self._answer_as_before()
-        if self._is_to_end(trainer):
-            raise self._ending()
+        self._restore_handlers()
+        if self._should_stop(trainer):
+            raise self._termination()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         step = trainer.global_step
         interval = int(trainer.val_check_batch or 1)
         validates = trainer.enable_validation and step % interval == 0
         ends = step == trainer.max_steps or trainer.should_stop
-        self._ends = self._is_to_end(trainer)
-        if (step % self.every_n_steps == 0 or ends or self._ends) and not validates:
+        self._stopping = self._should_stop(trainer)
+        if (step % self.every_n_steps == 0 or ends or self._stopping) and not validates:
             self._save(trainer, module, self.last)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -112,22 +114,25 @@ class Checkpoints(pl.Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best_score, self.best_step = state["best_score"], state["best_step"]
 
-    def _ask_to_end(self, number: int) -> None:
-        self._asked_by = number
+    def _request_stop(self, number: int) -> None:
+        self._signal = number
 
-    def _ending(self) -> Terminated:
-        return Terminated(self._asked_by or signal.SIGTERM)
+    def _termination(self) -> Terminated:
+        return Terminated(self._signal or signal.SIGTERM)
 
-    def _is_to_end(self, trainer: pl.Trainer) -> bool:
-        """Whether any of the processes was asked to: signals come at different steps to each."""
-        asked = self._asked_by is not None
+    def _should_stop(self, trainer: pl.Trainer) -> bool:
+        """Whether any process got a signal: they arrive at different steps in each."""
+        signalled = self._signal is not None
         if trainer.world_size == 1:
-            return asked
-        return trainer.strategy.reduce_boolean_decision(asked, all=False)
+            return signalled
+        return trainer.strategy.reduce_boolean_decision(signalled, all=False)
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule, path: Path) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 logger.experiment.flush()  # a resumed run writes only what comes after this step
+        if path == self.last and path.exists() and trainer.is_global_zero:
+            self.require_owner()
+            copy_atomically(path, self.previous)
         trainer.save_checkpoint(path, weights_only=False)  # with optimiser and step
         module.last_checkpoint = f"{path} (step {trainer.global_step})"  # type: ignore[assignment]

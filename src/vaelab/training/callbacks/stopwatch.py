@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 class Stopwatch(pl.Callback):
     """Measures `seconds` (the whole of fit) and `training_seconds` (its training steps alone).
 
-    Both go on where they were when a run is resumed. The first `skip` steps of a process, which
+    Both continue where they were when a run is resumed. The first `skip` steps of a process, which
     compile and fill caches, count in `seconds` only.
     """
 

@@ -1,1 +1,0 @@
-"""Speed and memory against a hand-written PyTorch loop, beside it, in the same minutes."""

@@ -1,0 +1,115 @@
+"""What the beta-VAE and FactorVAE scores share: points that show which factor was held fixed."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaelab.errors import require, require_choice
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, metric_rng, with_code_suffix
+from vaelab.metrics.encoded_dataset import CODES, EncodedDataset
+from vaelab.metrics.factor_dataset import FactorDataset
+
+ROWS_AT_ONCE = 2**17  # rows whose codes are in memory together
+
+Measure = Callable[[int, int], NDArray[np.floating]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedFactorMetric(Metric):
+    """The accuracy of a classifier that predicts which factor was held fixed in a set of images.
+
+    name: of the score and of its random stream.
+
+    Args:
+        num_train: points to fit to.
+        num_eval: points to score on.
+        batch_size: images, or pairs of images, per point.
+        codes: "mean" of q(z|x), or "sampled" from it, which ends the name of the score in
+            "_sampled_codes".
+        num_bootstrap: resamples for the interval; 0 for none.
+        seed: of the images drawn, of sampled codes and of the interval.
+    """
+
+    name: ClassVar[str]
+
+    num_train: int = 10_000
+    num_eval: int = 5_000
+    batch_size: int = 64
+    codes: str = "mean"
+    num_bootstrap: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_choice("codes", self.codes, CODES)
+
+    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
+        rng = metric_rng(self.name, self.seed)
+        score = self.score(encoded.factor_dataset(self.codes, rng), rng)
+        return with_code_suffix({self.name: score}, self.codes)
+
+    @abstractmethod
+    def score(self, dataset: FactorDataset, rng: np.random.Generator) -> Score:
+        """The score of the codes of a dataset."""
+
+
+def draw_points(
+    dataset: FactorDataset,
+    num: int,
+    rows_per_point: int,
+    measure: Measure,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+    """Points with a factor each, drawn uniformly: their features (num, L) and factors (num,).
+
+    measure(factor, m) draws the features (m, L) of m points of a factor, of as many at once as
+    memory allows.
+
+    Raises:
+        UserError: a single factor, too few points, or a value of a factor with fewer than two
+            images, which would always be paired with itself.
+    """
+    dataset.require_two_factors()
+    for name, column in zip(dataset.names, dataset.factors.T, strict=True):
+        rarest = int(np.bincount(column).min())
+        require(
+            rarest > 1,
+            f"factors expects at least 2 images of each value of a factor, got {rarest} of a "
+            f"value of {name}; give more images, or leave that value out.",
+        )
+    factors = rng.integers(dataset.num_factors, size=num)
+    counts = np.bincount(factors, minlength=dataset.num_factors)
+    require(
+        bool(counts.all()),
+        f"num_train and num_eval expect points of each of the {dataset.num_factors} factors, got "
+        f"none of some among {num}; set num_train and num_eval higher.",
+    )
+    chunk = max(1, ROWS_AT_ONCE // rows_per_point)
+    for factor, count in enumerate(counts):
+        sizes = np.diff([*range(0, count, chunk), count])
+        drawn = np.concatenate([measure(factor, int(size)) for size in sizes])
+        if factor == 0:
+            features = np.empty((num, drawn.shape[1]), drawn.dtype)
+        features[factors == factor] = drawn
+    return features, factors
+
+
+def accuracy(
+    predicted: NDArray[np.int64],
+    factor: NDArray[np.int64],
+    names: Sequence[str],
+    num_bootstrap: int,
+    rng: np.random.Generator,
+) -> Score:
+    """The share of points whose factor was predicted, of all points and of each factor's."""
+    right = predicted == factor
+    value, num = float(right.mean()), len(right)
+    interval = bootstrap_interval(
+        value, lambda counts: float(counts @ right) / num, num, rng, num_bootstrap, (0.0, 1.0)
+    )
+    breakdown = {name: float(right[factor == f].mean()) for f, name in enumerate(names)}
+    how = "bootstrap of the points scored, fit kept" if num_bootstrap else "none"
+    return Score(value, interval, breakdown, {"interval": how})
