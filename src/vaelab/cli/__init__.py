@@ -15,7 +15,7 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
     @functools.wraps(main)
     def run() -> None:
         streams, logging.raiseExceptions = (sys.stdout, sys.stderr), False
-        sys.stdout, sys.stderr = (LosableStream(stream) for stream in streams)
+        sys.stdout, sys.stderr = (LosableStream(stream or _nowhere()) for stream in streams)
         try:
             main()
         finally:
@@ -53,6 +53,11 @@ class LosableStream:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.stream.fileno())
         os.close(nowhere)
+
+
+def _nowhere() -> Any:
+    """In place of a stream that was closed before the program began."""
+    return open(os.devnull, "w")  # noqa: SIM115, open as long as the program runs
 
 
 def _say_stopped(
