@@ -35,7 +35,7 @@ def evaluate_run(folder: RunFolder, cfg: DictConfig) -> dict[str, Any]:
         UserError: a metric could not be computed; the others are in metrics.json.
     """
     chosen, state = build.build_metrics(cfg.get("evaluation")), folder.state()
-    if chosen and state != State.PRUNED:
+    if chosen and state in (State.FINISHED, State.STOPPED_EARLY):
         try:
             _evaluate(folder, cfg, chosen)
         except Exception as error:

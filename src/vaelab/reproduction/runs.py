@@ -168,7 +168,9 @@ def _read_expected_runs(
     if not finished:  # composing the expected configs takes seconds
         return []
     runs = []
-    for line, cfg in zip(lines, compose_configs([*overrides, *line] for line in lines), strict=True):
+    for line, cfg in zip(
+        lines, compose_configs([*overrides, *line] for line in lines), strict=True
+    ):
         config = to_container(cfg)
         metrics = config.get("evaluation") or {}
         same = finished.get(_settings_key(config), [])
