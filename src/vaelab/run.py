@@ -34,19 +34,17 @@ def evaluate_run(folder: RunFolder, cfg: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: a metric could not be computed; the others are in metrics.json.
     """
-    chosen = build.build_metrics(cfg.get("evaluation"))
-    if chosen and folder.status()["state"] != State.PRUNED:
+    chosen, state = build.build_metrics(cfg.get("evaluation")), folder.state()
+    if chosen and state in (State.FINISHED, State.STOPPED_EARLY):
         try:
             _evaluate(folder, cfg, chosen)
         except Exception as error:
             # Trained it is; what is missing is tried again by the same command.
             known = folder.status().get("evaluated", {})
-            folder.set_status(
-                State.FINISHED, evaluated=known, error=f"evaluation: {sentence(error)}"
-            )
+            folder.set_status(state, evaluated=known, error=f"evaluation: {sentence(error)}")
             raise
         known = folder.status().get("evaluated", {})
-        folder.set_status(State.FINISHED, evaluated=known | evaluation_hashes(to_container(cfg)))
+        folder.set_status(state, evaluated=known | evaluation_hashes(to_container(cfg)))
         shutil.rmtree(folder.codes, ignore_errors=True)  # 60 MB a run, for what is done with
     return folder.read_metrics()
 

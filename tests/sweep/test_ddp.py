@@ -16,7 +16,7 @@ def test_two_processes_give_the_numbers_of_one(tiny, tmp_path):
         [one] = plan(tmp_path / "one", [[*tiny, "eval_batch_size=10", "seed=1"]], [])
     assert [done.reason for done in Serial().launch([two])] == [None]
     assert [done.reason for done in Serial().launch([one])] == [None]
-    assert (two.state, one.state) == ("finished", "finished")
+    assert (two.state(), one.state()) == ("finished", "finished")
     for metric in ("train/loss", "train/kl", "val/elbo", "test/elbo", "val/active_units"):
         curve = one.folder.read_curve(metric)
         assert two.folder.read_curve(metric) == pytest.approx(curve, rel=1e-5), metric

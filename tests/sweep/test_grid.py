@@ -1,9 +1,9 @@
-"""Words -> the jobs of a sweep, in order."""
+"""Overrides -> the jobs of a sweep, in order."""
 
 import pytest
 
 from vaelab.errors import UserError
-from vaelab.sweep.grid import combinations, sliced
+from vaelab.sweep.grid import combine, select_slice
 from vaelab.sweep.jobs import expand
 
 
@@ -20,34 +20,34 @@ def test_of_a_setting_named_twice_the_last_counts():
     assert expand(["a=1,2", "a=3"]) == [["a=3"]]
 
 
-def test_interval_is_refused():
+def test_interval_is_rejected():
     with pytest.raises(UserError, match=r"got objective.beta=interval\(1,4\); list them"):
         expand(["objective.beta=interval(1,4)"])
 
 
-def test_lines_are_expanded_one_after_another_with_what_was_typed():
-    lines = [["experiment=a", "x=1,2"], ["experiment=b"]]
-    words = combinations(["experiment=both", "seed=0,1", "hydra/launcher=local"], {}, lines)
-    assert words == [
+def test_entries_are_expanded_one_after_another_with_the_command_line():
+    jobs = [["experiment=a", "x=1,2"], ["experiment=b"]]
+    overrides = ["experiment=both", "seed=0,1", "hydra/launcher=local"]
+    assert combine(overrides, {}, jobs) == [
         *(["experiment=a", f"x={x}", f"seed={seed}"] for x in (1, 2) for seed in (0, 1)),
         *(["experiment=b", f"seed={seed}"] for seed in (0, 1)),
     ]
 
 
-def test_typed_values_replace_those_of_the_file():
-    assert combinations(["seed=7"], {"seed": "range(50)", "x": 1}, [[]]) == [["seed=7", "x=1"]]
+def test_overrides_replace_values_of_the_file():
+    assert combine(["seed=7"], {"seed": "range(50)", "x": 1}, [[]]) == [["seed=7", "x=1"]]
 
 
 def test_slice_leaves_its_end_out():
     lines = [[str(i)] for i in range(10)]
-    assert sliced(lines, None) == lines
-    assert sliced(lines, "2:4") == [["2"], ["3"]]
-    assert sliced(lines, "8:") == sliced(lines, "8:99") == [["8"], ["9"]]
-    assert sliced(lines, ":1") == [["0"]]
-    assert sliced(lines, "3") == [["3"]]
+    assert select_slice(lines, None) == lines
+    assert select_slice(lines, "2:4") == [["2"], ["3"]]
+    assert select_slice(lines, "8:") == select_slice(lines, "8:99") == [["8"], ["9"]]
+    assert select_slice(lines, ":1") == [["0"]]
+    assert select_slice(lines, "3") == [["3"]]
 
 
 @pytest.mark.parametrize("text", ["10:12", "4:4", "5:2", "a:b", "-3:", "1:2:3"])
-def test_slice_without_jobs_is_refused(text):
+def test_slice_without_jobs_is_rejected(text):
     with pytest.raises(UserError, match=f"within the 10 jobs, got {text}"):
-        sliced([[str(i)] for i in range(10)], text)
+        select_slice([[str(i)] for i in range(10)], text)

@@ -1,4 +1,4 @@
-"""The 1,800 models of the study: in its order, of its settings, in slices that go on."""
+"""The 1,800 models of the study: in its order, with its settings, in slices that resume."""
 
 import signal
 import time
@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from vaelab.cli.hydra_app import CONF, register_resolvers
 from vaelab.runs.folder import find_runs
-from vaelab.sweep.grid import combinations
-from vaelab.sweep.jobs import recorded
+from vaelab.sweep.grid import combine
+from vaelab.sweep.jobs import read_jobs
 
 REPORT = Path(__file__).parents[2] / "scripts" / "report.py"
 
@@ -47,18 +47,18 @@ def setting(model_num):
 
 
 @pytest.fixture(scope="module")
-def words():
-    """Typed words -> the words of every job."""
+def study_jobs():
+    """Overrides -> the overrides of every job."""
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra_compose("train", ["experiment=locatello/study"], return_hydra_config=True)
     sweeper = OmegaConf.to_container(cfg.hydra.sweeper, resolve=False)
     params = sweeper["params"] | {"name": cfg.name}
-    return lambda *typed: combinations(typed, params, sweeper["jobs"])
+    return lambda *overrides: combine(overrides, params, sweeper["jobs"])
 
 
-def test_jobs_are_the_models_of_the_study_in_their_order(words):
-    jobs = [dict(word.split("=", 1) for word in line) for line in words()]
+def test_jobs_are_the_models_of_the_study_in_their_order(study_jobs):
+    jobs = [dict(one.split("=", 1) for one in overrides) for overrides in study_jobs()]
     assert len(jobs) == 1800
     for model_num, job in enumerate(jobs):
         method, key, strength, seed, steps = setting(model_num)
@@ -69,9 +69,9 @@ def test_jobs_are_the_models_of_the_study_in_their_order(words):
 
 
 @pytest.mark.parametrize("model_num", [0, 349, 600, 949, 1499, 1799])
-def test_config_of_a_model_is_the_protocol_of_the_study(words, compose, model_num):
+def test_config_of_a_model_is_the_protocol_of_the_study(study_jobs, compose, model_num):
     method, key, strength, seed, steps = setting(model_num)
-    cfg = compose(*words()[model_num])
+    cfg = compose(*study_jobs()[model_num])
     assert float(OmegaConf.select(cfg, key)) == strength
     assert cfg.objective == compose(f"experiment=locatello/{method}", f"{key}={strength}").objective
     assert (cfg.seed, cfg.num_steps, cfg.batch_size, cfg.latent_dim) == (seed, steps, 64, 10)
@@ -81,8 +81,8 @@ def test_config_of_a_model_is_the_protocol_of_the_study(words, compose, model_nu
     assert set(cfg.callbacks) == {"checkpoints"}
 
 
-def test_typed_words_hold_for_all_jobs(words, compose):
-    lines = words(*SMALL, "seed=range(2)", "experiment=locatello/study")
+def test_overrides_hold_for_all_jobs(study_jobs, compose):
+    lines = study_jobs(*SMALL, "seed=range(2)", "experiment=locatello/study")
     assert len(lines) == 72
     for line in lines[::7]:
         assert set(SMALL) <= set(line)
@@ -91,11 +91,11 @@ def test_typed_words_hold_for_all_jobs(words, compose):
     assert (cfg.num_steps, cfg.data.image_size, list(cfg.evaluation)) == (12, 16, ["mig"])
 
 
-def test_slice_that_is_killed_goes_on(command, finish, tmp_path):
+def test_slice_that_is_killed_resumes(command, finish, tmp_path):
     line = ("-m", "experiment=locatello/study", "hydra.sweeper.slice=298:302", *SMALL)
     process = command(*line, f"data_root={tmp_path}")
     sweep = tmp_path / "outputs" / "locatello_study" / "sweep"
-    while not any(job.state == "finished" for job in recorded(sweep).values()):
+    while not any(job.state() == "finished" for job in read_jobs(sweep).values()):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
@@ -104,11 +104,11 @@ def test_slice_that_is_killed_goes_on(command, finish, tmp_path):
     assert len(first) == 4
     code, _, err = finish(command(*line, f"data_root={tmp_path}"))
     assert code == 0, err
-    jobs = recorded(sweep)
-    experiments = sorted(word for job in jobs.values() for word in job.words if "seed" in word)
+    jobs = read_jobs(sweep)
+    experiments = sorted(one for job in jobs.values() for one in job.own_overrides if "seed" in one)
     assert experiments == ["seed=0", "seed=1", "seed=48", "seed=49"]
     for job in jobs.values():
-        assert job.is_complete
+        assert job.is_complete()
         assert 0 <= job.folder.read_metrics()["metrics/mig"] <= 1
         if "evaluated" in first[job.path.name]:
             assert job.folder.status() == first[job.path.name]

@@ -1,4 +1,4 @@
-"""Whole sweeps on the command line: typed twice, killed, with failures, under changed settings."""
+"""Whole sweeps on the command line: run twice, killed, with failures, with changed settings."""
 
 import json
 import os
@@ -26,14 +26,14 @@ def folder(tmp_path):
 
 @pytest.fixture
 def sweep(command, finish, tiny):
-    """Words -> (exit code, output, errors) of a sweep with them."""
-    return lambda *words: finish(command("-m", *tiny, "name=s", *words))
+    """Overrides -> (exit code, output, errors) of a sweep with them."""
+    return lambda *overrides: finish(command("-m", *tiny, "name=s", *overrides))
 
 
 @pytest.fixture
 def status(command, finish):
-    """Words -> (exit code, output, errors) of scripts/sweep.py."""
-    return lambda *words: finish(command("status", *map(str, words), script=SWEEP))
+    """Arguments -> (exit code, output, errors) of scripts/sweep.py."""
+    return lambda *arguments: finish(command("status", *map(str, arguments), script=SWEEP))
 
 
 def times(folder):
@@ -45,23 +45,23 @@ def weights(run):
     return run.last_checkpoint.read_bytes()
 
 
-def test_typed_twice_trains_once_and_what_is_new(sweep, folder):
+def test_run_twice_trains_once_and_what_is_new(sweep, folder):
     assert sweep("objective.beta=1,4", "seed=0,1")[0] == 0
     first = times(folder)
     assert len(first) == 4
     code, _, err = sweep("objective.beta=1.0,4,8", "seed=0,1")
     assert code == 0
-    assert "6 jobs: 4 finished, 2 missing" in err
+    assert "6 jobs: 4 finished, 2 planned" in err
     second = times(folder)
     assert len(second) == 6
     assert {name: second[name] for name in first} == first
 
 
-def test_killed_sweep_goes_on_where_it_was(sweep, command, tiny, folder, tmp_path, status):
+def test_killed_sweep_resumes_where_it_was(sweep, command, tiny, folder, tmp_path, status):
     """The uninterrupted sweep's weights and curves, bit for bit; nothing twice."""
-    words = ["objective.beta=1,4", "seed=0,1", "num_steps=400", "val_every_n_steps=100"]
-    words += ["callbacks.checkpoints.every_n_steps=20", "trainer.log_every_n_steps=50"]
-    process = command("-m", *tiny, "name=s", *words)
+    overrides = ["objective.beta=1,4", "seed=0,1", "num_steps=400", "val_every_n_steps=100"]
+    overrides += ["callbacks.checkpoints.every_n_steps=20", "trainer.log_every_n_steps=50"]
+    process = command("-m", *tiny, "name=s", *overrides)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         begun = sorted(folder.glob("*/checkpoints/last.ckpt")) if folder.exists() else []
@@ -74,12 +74,12 @@ def test_killed_sweep_goes_on_where_it_was(sweep, command, tiny, folder, tmp_pat
     assert sorted(states) == ["finished", "killed", "planned", "planned"]
     code, out, _ = status(folder)
     assert code == 1
-    assert "4 jobs: 1 killed, 2 missing, 1 finished" in out
-    assert sweep(*words)[0] == 0
+    assert "4 jobs: 1 killed, 2 planned, 1 finished" in out
+    assert sweep(*overrides)[0] == 0
     assert status(folder)[0] == 0
     starts = [len(json.loads(run.provenance.read_text())) for run in find_runs(folder)]
     assert sorted(starts) == [1, 1, 1, 2]
-    whole = command("-m", *tiny, "name=s", f"output_root={tmp_path / 'whole'}", *words)
+    whole = command("-m", *tiny, "name=s", f"output_root={tmp_path / 'whole'}", *overrides)
     assert whole.wait(timeout=120) == 0
     for run in find_runs(folder):
         other = RunFolder(tmp_path / "whole" / "s" / "sweep" / run.path.name)
@@ -100,20 +100,21 @@ def test_failing_job_does_not_stop_the_sweep(sweep, status, folder):
     assert sorted(states) == ["failed", "finished", "finished"]
     code, out, _ = status(folder.parent)
     assert code == 1
-    assert "failed      objective.beta=-1  objective.beta expects a number" in out
-    assert "go on with" in out
+    assert "failed        objective.beta=-1  objective.beta expects a number" in out
+    assert "resume with" in out
 
 
-def test_changed_settings_are_run_anew_and_said(command, finish, tiny, folder, tmp_path):
-    """The same words mean other settings, since a config file was changed meanwhile."""
+def test_changed_settings_are_run_again_and_named(command, finish, tiny, folder, tmp_path):
+    """The same overrides mean other settings, since a config file was changed meanwhile."""
     file = tmp_path / "conf" / "experiment" / "mine.yaml"
     file.parent.mkdir(parents=True)
-    words = ("-m", "--config-dir", "conf", *tiny, "name=s", "experiment=mine", "seed=0,1")
+    arguments = ("-m", "--config-dir", "conf", *tiny, "name=s", "experiment=mine", "seed=0,1")
     for lr in ("0.001", "0.002"):
         file.write_text(f"# @package _global_\noptimizer:\n  lr: {lr}\n")
-        code, _, err = finish(command(*words))
+        code, _, err = finish(command(*arguments))
         assert code == 0
-    assert "changed since it was begun (optimizer.lr: 0.001 -> 0.002): 2 jobs are run anew" in err
+    assert "changed since it was started (optimizer.lr: 0.001 -> 0.002)" in err
+    assert "2 jobs are run again" in err
     runs = find_runs(folder)
     assert [run.status()["state"] for run in runs] == ["finished"] * 4
     assert len({weights(run) for run in runs}) == 4
@@ -138,16 +139,16 @@ def test_config_changed_under_a_job(compose, tiny, folder):
         UserError, match=r"expects the config it was planned with, got .*config\.yaml"
     ):
         run_job(job.path)
-    assert job.state == "planned"
+    assert job.state() == "planned"
 
 
 def test_status_of_no_sweep(status, tmp_path):
     code, _, err = status(tmp_path)
     assert code == 2
-    assert err.startswith(f"error: expected the folder of a sweep, got {tmp_path}")
+    assert err.startswith(f"error: status expects the folder of a sweep, got {tmp_path}")
 
 
-def test_launcher_of_hydra_is_refused(sweep):
+def test_launcher_of_hydra_is_rejected(sweep):
     code, _, err = sweep("seed=0,1", "hydra/launcher=basic")
     assert code == 2
     assert "expects a launcher of vaelab" in err

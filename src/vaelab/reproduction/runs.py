@@ -17,9 +17,9 @@ from vaelab.runs.config import load_config, to_container
 from vaelab.runs.config_hash import HARDWARE, NO_EFFECT_ON_NUMBERS, canonical, key, without
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.status import State
-from vaelab.sweep.jobs import Job, configs, expand, lock_folder, plan, recorded
+from vaelab.sweep.jobs import Job, compose_configs, expand, lock_folder, plan, read_jobs
 from vaelab.sweep.launchers import Launcher
-from vaelab.sweep.run import SweepFailed, failure, run_sweep
+from vaelab.sweep.run import SweepFailed, describe_failure, run_sweep
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ def train_runs(
             run_sweep(folder, jobs, launcher)
         except SweepFailed as error:
             log.error(error)
-    failures = [failure(job) for job in jobs if job.state != State.FINISHED]
-    finished = [job for job in jobs if job.state == State.FINISHED]
+    failures = [describe_failure(job) for job in jobs if job.state() != State.FINISHED]
+    finished = [job for job in jobs if job.state() == State.FINISHED]
     for job in finished:
         try:
             add_missing_scores(job.folder, cfg)
@@ -154,7 +154,7 @@ def _missing_metrics(folder: RunFolder, evaluation: Mapping[str, Any]) -> list[s
 
 
 def _read_run(job: Job, target: str) -> TargetRun:
-    settings = dict(override.split("=", 1) for override in job.words)
+    settings = dict(override.split("=", 1) for override in job.own_overrides)
     curves = {n: c for n, c in job.folder.read_curves().items() if n.startswith("train/")}
     last = {name: curve[max(curve)] for name, curve in curves.items()}
     return TargetRun({"target": target} | settings, last | job.folder.read_metrics())
@@ -168,7 +168,9 @@ def _read_expected_runs(
     if not finished:  # composing the expected configs takes seconds
         return []
     runs = []
-    for line, cfg in zip(lines, configs([*overrides, *line] for line in lines), strict=True):
+    for line, cfg in zip(
+        lines, compose_configs([*overrides, *line] for line in lines), strict=True
+    ):
         config = to_container(cfg)
         metrics = config.get("evaluation") or {}
         same = finished.get(_settings_key(config), [])
@@ -179,15 +181,15 @@ def _read_expected_runs(
             f"{' and '.join(job.path.name for job in jobs)} in {folder}, which differ in the "
             "hardware only; move one of them elsewhere.",
         )
-        runs += [_read_run(replace(job, words=tuple(line)), name) for job in jobs]
+        runs += [_read_run(replace(job, own_overrides=tuple(line)), name) for job in jobs]
     return runs
 
 
 def _finished_jobs(folder: Path) -> dict[str, list[Job]]:
     """The finished jobs of a sweep by `_settings_key`."""
     jobs = defaultdict(list)
-    for job in recorded(folder).values():
-        if job.state == State.FINISHED:
+    for job in read_jobs(folder).values():
+        if job.state() == State.FINISHED:
             jobs[_settings_key(to_container(load_config(job.folder.config)))].append(job)
     return jobs
 

@@ -1,1 +1,1 @@
-"""Many runs from one command: planned, told apart by their configs, and gone on with."""
+"""Many runs from one command: planned, identified by the hashes of their configs, and resumed."""

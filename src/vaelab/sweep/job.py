@@ -14,7 +14,6 @@ from vaelab.runs.config import load_current_config, to_container
 from vaelab.runs.config_hash import config_hash
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.status import State
-from vaelab.sweep.jobs import id_of, overrides_of
 from vaelab.sweep.parent_watchdog import terminate_with_parent
 
 log = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:
 
 
 def run_job(path: str | os.PathLike) -> dict[str, Any]:
-    """Train what the job's config.yaml says, or go on with it, and evaluate if it asks for that.
+    """Train what the job's config.yaml says, or resume it, and evaluate if it asks for that.
 
     Returns:
         The run's final metrics.
@@ -33,23 +32,24 @@ def run_job(path: str | os.PathLike) -> dict[str, Any]:
             says failed.
     """
     folder = RunFolder(path)
-    state = folder.status()["state"]
+    state = folder.state()
     cfg = load_current_config(folder.config)
-    with _logged(folder.path / "train.log"):
-        if state in (State.FINISHED, State.PRUNED):
+    with _log_to(folder.path / "train.log"):
+        if state.is_done:
             return evaluate_run(folder, cfg)
+        record = folder.read_job()
         require(
-            config_hash(to_container(cfg)) == id_of(folder.path),
+            config_hash(to_container(cfg)) == record["id"],
             f"a job expects the config it was planned with, got {folder.config}, which was "
             "changed since; type the command of the sweep again, which plans what is new.",
         )
         cfg.resume = None if state == State.PLANNED else str(folder.path)
-        return train_and_evaluate(cfg, folder.path, overrides_of(folder.path))
+        return train_and_evaluate(cfg, folder.path, record["overrides"])
 
 
 @contextmanager
-def _logged(path: Path) -> Iterator[None]:
-    """What is logged goes to `path` too."""
+def _log_to(path: Path) -> Iterator[None]:
+    """Write what is logged to `path` too."""
     handler = logging.FileHandler(path)
     handler.setFormatter(FORMAT)
     logging.getLogger().addHandler(handler)
@@ -60,18 +60,23 @@ def _logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def tell(error: Exception) -> None:
-    """Log a failure: as a sentence where the user can mend it, else with its trace."""
+def log_to_terminal() -> None:
+    """Write what is logged to standard error, for a job that is a process."""
+    console = logging.StreamHandler()
+    console.setFormatter(FORMAT)
+    logging.basicConfig(level=logging.INFO, handlers=[console])
+
+
+def log_error(error: Exception) -> None:
+    """Log a failure: as a sentence where the user can fix it, else with its traceback."""
     log.error(sentence(error), exc_info=None if known_cause(error) else error)
 
 
 def main() -> None:
-    """A job as a process of its own."""
+    """Run a job in this process."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m vaelab.sweep.job FOLDER")
-    console = logging.StreamHandler()
-    console.setFormatter(FORMAT)
-    logging.basicConfig(level=logging.INFO, handlers=[console])
+    log_to_terminal()
     os.environ.setdefault("POSSIBLE_USER_WARNINGS", "off")
     try:
         terminate_with_parent()
@@ -79,7 +84,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        tell(error)
+        log_error(error)
         sys.exit(2)
 
 

@@ -1,9 +1,8 @@
-"""The jobs of a sweep: their settings, their folders, and what has become of each."""
+"""The jobs of a sweep: their settings, their folders, and the state of each."""
 
 import errno
 import fcntl
 import itertools
-import json
 import logging
 import os
 import re
@@ -29,7 +28,7 @@ from vaelab.runs.status import State
 log = logging.getLogger(__name__)
 
 LOCK = ".sweep.lock"
-LONGEST_LABEL = 100  # characters; file systems allow 255
+MAX_LABEL_LENGTH = 100  # characters; file systems allow 255
 
 
 @dataclass(frozen=True)
@@ -39,46 +38,53 @@ class Job:
     Attributes:
         id: the hash of its canonical config.
         path: its run folder.
-        words: the overrides that tell it from the others.
+        own_overrides: those that distinguish it from the other jobs of its sweep.
     """
 
     id: str
     path: Path
-    words: tuple[str, ...]
+    own_overrides: tuple[str, ...]
 
     @property
     def label(self) -> str:
-        """The words as a reader names the job."""
-        return " ".join(self.words) or self.id
+        """The job as messages name it: its own overrides, or its id."""
+        return " ".join(self.own_overrides) or self.id
 
     @property
     def folder(self) -> RunFolder:
         """Its run folder."""
         return RunFolder(self.path)
 
-    @property
-    def state(self) -> str:
-        """planned, running, finished, failed, interrupted, killed or pruned."""
-        return str(self.status()["state"])
-
     def status(self) -> dict[str, Any]:
-        """What its status.json says; planned where a kill came before it was written."""
+        """Read status.json; planned where a kill came before all files of the plan were written."""
         folder = self.folder
-        laid = folder.status_file.exists() and folder.config.exists()
-        return folder.status() if laid else {"state": State.PLANNED}
+        is_written = folder.status_file.exists() and folder.config.exists()
+        return folder.status() if is_written else {"state": State.PLANNED}
 
-    @property
+    def state(self) -> State:
+        """Read the state of the run."""
+        return self.status()["state"]
+
     def is_complete(self) -> bool:
-        """Whether nothing is left to do: trained and evaluated as its config asks, or pruned."""
+        """Read whether the run is trained and evaluated as its config asks, or pruned."""
         status = self.status()
-        if status["state"] != State.FINISHED:
-            return bool(status["state"] == State.PRUNED)
-        asked = _record(self.path).get("evaluation", {})
-        return asked.items() <= status.get("evaluated", {}).items()
+        if status["state"] == State.PRUNED:
+            return True
+        requested = self.folder.read_job().get("evaluation", {})
+        return status["state"].is_done and requested.items() <= status.get("evaluated", {}).items()
 
 
-def expand(words: Iterable[str]) -> list[list[str]]:
-    """Every combination, the last word moving fastest; of a setting named twice the last counts.
+def read_jobs(folder: Path) -> dict[str, Job]:
+    """The jobs stored in a sweep's folder, by their ids."""
+    jobs = {}
+    for file in sorted(folder.glob(f"*/{JOB}"), key=natural_order):
+        record = RunFolder(file.parent).read_job()
+        jobs[record["id"]] = Job(record["id"], file.parent, tuple(record["own_overrides"]))
+    return jobs
+
+
+def expand(overrides: Iterable[str]) -> list[list[str]]:
+    """Every combination, the last override varying fastest; a setting's last override counts.
 
     ["seed=0,1", "x=2"] -> [["seed=0", "x=2"], ["seed=1", "x=2"]].
 
@@ -86,7 +92,7 @@ def expand(words: Iterable[str]) -> list[list[str]]:
         UserError: an interval, which has no list of values.
     """
     choices = {}
-    for override in OverridesParser.create().parse_overrides(list(words)):
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.get_key_element()
         if not override.is_sweep_override():
             choices[key] = [f"{key}={override.get_value_element_as_str()}"]
@@ -100,15 +106,15 @@ def expand(words: Iterable[str]) -> list[list[str]]:
     return [list(combination) for combination in itertools.product(*choices.values())]
 
 
-def configs(combinations: Iterable[Sequence[str]]) -> Iterator[DictConfig]:
-    """The config of each combination of words.
+def compose_configs(combinations: Iterable[Sequence[str]]) -> Iterator[DictConfig]:
+    """Compose the config of each combination of overrides.
 
     Hydra takes a tenth of a second for one; those that differ in the seed alone are composed once.
     """
     composed: dict[tuple[str, ...], DictConfig] = {}
-    for words in combinations:
-        seeds = [word for word in words if word.startswith("seed=")]
-        rest = tuple(word for word in words if word not in seeds)
+    for overrides in combinations:
+        seeds = [override for override in overrides if override.startswith("seed=")]
+        rest = tuple(override for override in overrides if override not in seeds)
         if rest not in composed:
             composed[rest] = compose("train", overrides=list(rest))
         cfg = composed[rest].copy()
@@ -116,11 +122,11 @@ def configs(combinations: Iterable[Sequence[str]]) -> Iterator[DictConfig]:
         yield cfg
 
 
-class Planned(NamedTuple):
-    """A job, all words that make it, and its config."""
+class PlannedJob(NamedTuple):
+    """A job, all its overrides, and its config."""
 
     job: Job
-    words: list[str]
+    overrides: list[str]
     cfg: DictConfig
 
 
@@ -130,136 +136,112 @@ def plan(
     shared: Sequence[str],
     extra: Mapping[str, Any] | None = None,
 ) -> list[Job]:
-    """`composed`, then `lay`; `extra` are further fields of job.json."""
-    planned = composed(folder, combinations, shared)
-    lay(planned, extra)
+    """Compose the jobs and write their folders; see `compose_jobs` and `write_job`."""
+    planned = compose_jobs(folder, combinations, shared)
+    for one in planned:
+        write_job(one, extra)
     return [one.job for one in planned]
 
 
-def composed(
+def compose_jobs(
     folder: Path, combinations: Sequence[Sequence[str]], shared: Sequence[str]
-) -> list[Planned]:
-    """Give every combination of words its job in `folder`, where nothing is written yet.
+) -> list[PlannedJob]:
+    """Give every combination of overrides its job in `folder`, without writing anything.
 
-    A job that is there already keeps its folder, whichever words led to it.
+    A job that exists already keeps its folder, whichever overrides led to it.
 
     Args:
         folder: of the sweep.
-        combinations: the words of each job, Hydra's choices among them.
-        shared: the words that all jobs have, which need not be in their names.
+        combinations: the overrides of each job, Hydra's choices among them.
+        shared: the overrides that all jobs have, which are left out of their names.
 
     Raises:
         UserError: settings that can't be composed.
     """
     planned: dict[str, tuple[list[str], DictConfig]] = {}
-    for words, cfg in zip(combinations, configs(combinations), strict=True):
-        identity = config_hash(to_container(cfg))
-        if identity in planned:
-            log.warning("%s is the same run as %s", " ".join(words), " ".join(planned[identity][0]))
-        planned.setdefault(identity, (list(words), cfg))
-    there = recorded(folder)
-    _warn_of_changes(folder, planned, there)
+    for overrides, cfg in zip(combinations, compose_configs(combinations), strict=True):
+        id = config_hash(to_container(cfg))
+        if id in planned:
+            log.warning("%s is the same run as %s", " ".join(overrides), " ".join(planned[id][0]))
+        planned.setdefault(id, (list(overrides), cfg))
+    known = read_jobs(folder)
+    _warn_of_changes(folder, planned, known)
     found = []
-    for identity, (words, cfg) in planned.items():
-        own = tuple(word for word in words if word not in shared)
-        path = there[identity].path if identity in there else folder / _name(own, identity)
-        found.append(Planned(Job(identity, path, own), words, cfg))
+    for id, (overrides, cfg) in planned.items():
+        own = tuple(override for override in overrides if override not in shared)
+        path = known[id].path if id in known else folder / _folder_name(own, id)
+        found.append(PlannedJob(Job(id, path, own), overrides, cfg))
     return found
 
 
-def lay(planned: Iterable[Planned], extra: Mapping[str, Any] | None = None) -> None:
-    """Write the folders of jobs that are new, and what has changed in those of others."""
-    for job, words, cfg in planned:
-        _lay(job, words, cfg, extra or {})
+def write_job(planned: PlannedJob, extra: Mapping[str, Any] | None = None) -> None:
+    """Write the folder of a new job; of one that has started, update only what may change.
 
+    What may change are the settings that are not part of its id, such as its evaluation. job.json
+    has the id; overrides, all of them; own_overrides; evaluation, the metrics to compute, each
+    with the hash of its settings; command, which planned the job last.
 
-def recorded(folder: Path) -> dict[str, Job]:
-    """The jobs that lie in a sweep's folder by their ids."""
-    jobs = {}
-    for record in sorted(folder.glob(f"*/{JOB}"), key=natural_order):
-        facts = _record(record.parent)
-        jobs[facts["id"]] = Job(facts["id"], record.parent, tuple(facts["words"]))
-    return jobs
-
-
-def overrides_of(path: Path) -> list[str]:
-    """All words that a job was made from."""
-    return list(_record(path)["overrides"])
-
-
-def id_of(path: Path) -> str:
-    """The id that a job was planned with."""
-    return str(_record(path)["id"])
-
-
-def command_of(path: Path) -> str:
-    """What was typed when the job was planned last."""
-    return str(_record(path).get("command", ""))
-
-
-def _record(path: Path) -> dict[str, Any]:
-    return json.loads((path / JOB).read_text())
-
-
-def _lay(job: Job, words: Sequence[str], cfg: DictConfig, extra: Mapping[str, Any]) -> None:
-    """Write what the job needs; of one that has begun only the settings of the machine change."""
+    Args:
+        extra: further fields of job.json, such as those of a search.
+    """
+    job, overrides, cfg = planned
     folder = job.folder
-    begun = folder.status_file.exists()
-    if begun and job.state == State.RUNNING:
+    is_new = not folder.status_file.exists()
+    if not is_new and job.state() == State.RUNNING:
         return
     text = OmegaConf.to_yaml(cfg, resolve=True)
     record = {
         "id": job.id,
-        "words": list(job.words),
-        "overrides": list(words),
+        "own_overrides": list(job.own_overrides),
+        "overrides": list(overrides),
         "evaluation": evaluation_hashes(to_container(cfg)),
-        "command": shlex.join(w for w in sys.argv if not w.startswith("hydra.sweeper.plan_only")),
-        **extra,
+        "command": shlex.join(a for a in sys.argv if not a.startswith("hydra.sweeper.plan_only")),
+        **(extra or {}),
     }
-    same = begun and folder.config.exists() and folder.config.read_text() == text
-    if same and (job.is_complete or _record(job.path) == record):
+    has_config = not is_new and folder.config.exists() and folder.config.read_text() == text
+    if has_config and (job.is_complete() or folder.read_job() == record):
         return
-    write_json(job.path / JOB, record)
-    # Settings last: a kill in between leaves them different, and the next plan writes both.
-    if not same:
+    write_json(folder.job, record)
+    # The config last: a kill in between leaves it different, and the next plan writes both.
+    if not has_config:
         write_atomically(folder.config, lambda file: file.write(text.encode()))
-    if not begun:
+    if is_new:
         folder.set_status(State.PLANNED)
 
 
-def _name(words: Sequence[str], identity: str) -> str:
+def _folder_name(overrides: Sequence[str], id: str) -> str:
     # Without "=" and ",", which Hydra would read as its own in resume=<path>.
-    label = "_".join(re.sub(r"[^\w.+-]+", "-", word).strip("-") for word in words)
-    return f"{label[:LONGEST_LABEL]}-{identity}" if label else identity
+    label = "_".join(re.sub(r"[^\w.+-]+", "-", override).strip("-") for override in overrides)
+    return f"{label[:MAX_LABEL_LENGTH]}-{id}" if label else id
 
 
 def _warn_of_changes(
-    folder: Path, planned: dict[str, tuple[list[str], DictConfig]], there: dict[str, Job]
+    folder: Path, planned: dict[str, tuple[list[str], DictConfig]], known: dict[str, Job]
 ) -> None:
-    """Say so where the same words now make other runs than those that lie there."""
-    before = {tuple(overrides_of(job.path)): job for job in there.values()}
+    """Warn where the same overrides now make other runs than those stored in the folder."""
+    before = {tuple(job.folder.read_job()["overrides"]): job for job in known.values()}
     changed: dict[str, list[str]] = {}
-    for identity, (words, cfg) in planned.items():
-        old = before.get(tuple(words))
-        if old is None or identity in there or not old.folder.config.exists():
+    for id, (overrides, cfg) in planned.items():
+        old = before.get(tuple(overrides))
+        if old is None or id in known or not old.folder.config.exists():
             continue
         saved = to_container(load_config(old.folder.config))
         rows = [f"{k}: {a} -> {b}" for k, (a, b) in differences(saved, to_container(cfg)).items()]
         changed.setdefault("; ".join(rows), []).append(old.path.name)
     for change, names in changed.items():
         log.warning(
-            "the settings of this sweep have changed since it was begun (%s): %d jobs are run "
-            "anew, and what lies in %s, such as %s, stays as it is",
+            "the settings of this sweep have changed since it was started (%s): %d jobs are run "
+            "again, and the runs stored in %s, such as %s, stay as they are",
             change, len(names), folder, names[0],
         )  # fmt: skip
 
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold the folder of a sweep; the system lets go of it when this process ends, however it does.
+    """Lock the folder of a sweep; the system releases it when this process ends, however it does.
 
     Raises:
-        UserError: another sweep has it.
+        UserError: another sweep holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+") as file:
@@ -267,7 +249,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                log.warning("%s has no locks: see that no other sweep works there", folder)
+                log.warning("%s has no locks: make sure that no other sweep uses it", folder)
                 yield
                 return
             file.seek(0)

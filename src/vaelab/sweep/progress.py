@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a view of its jobs on a terminal, else a line a job."""
+"""What a sweep shows while it runs: a live view on a terminal, else one log line per job."""
 
 import contextlib
 import logging
@@ -20,10 +20,10 @@ from vaelab.sweep.jobs import Job
 
 log = logging.getLogger(__name__)
 
-REDRAW_EVERY = 1.0  # seconds
-MOST_LINES = 12
-TAIL = 8192  # bytes of metrics.csv, some hundred rows
-JUDGED_BY = ("val/elbo", "val/reconstruction")  # the second where there is no density
+REDRAW_SECONDS = 1.0
+MAX_LINES = 12
+TAIL_BYTES = 8192  # of metrics.csv, some hundred rows
+SCORES = ("val/elbo", "val/reconstruction")  # the second where there is no density
 
 
 class Progress:
@@ -39,17 +39,17 @@ class Progress:
         self.live = live and self.stream.isatty()
         self.states: Counter[str] = Counter()
         self.running: dict[str, Job] = {}
-        self._begun: dict[str, tuple[float, int]] = {}  # id -> time and step, when first seen
+        self._first_seen: dict[str, tuple[float, int]] = {}  # id -> time and step, when first seen
 
-    def starting(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        """The jobs as a launcher takes them, each told."""
+    def track(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """Pass the jobs on to a launcher, logging each and counting it as running."""
         for job in jobs:
             self.running[job.id] = job
             log.info("start: %s", job.label)
             yield job
 
-    def ended(self, job: Job, state: str) -> None:
-        """Tell how a job has ended."""
+    def finish(self, job: Job, state: State) -> None:
+        """Count and log a job that has ended."""
         self.running.pop(job.id, None)
         self.states[state] += 1
         error = str(job.folder.status().get("error", "")).splitlines()[:1]
@@ -57,29 +57,29 @@ class Progress:
         log.info("%s %s: %s", count, state, ": ".join([job.label, *error]))
 
     @contextlib.contextmanager
-    def shown(self) -> Iterator[None]:
-        """Draw the view meanwhile."""
+    def display(self) -> Iterator[None]:
+        """Draw the view for as long as the context lasts."""
         if not self.live:
             yield
             return
-        over = threading.Event()
-        thread = threading.Thread(target=self._draw, args=[over], daemon=True)
+        closing = threading.Event()
+        thread = threading.Thread(target=self._draw, args=[closing], daemon=True)
         # What is logged comes above the view.
         with logging_redirect_tqdm():
             thread.start()
             try:
                 yield
             finally:
-                over.set()
+                closing.set()
                 thread.join()
 
     def lines(self, now: float) -> list[str]:
-        """The view at a time: one line of counts, then one for each job that runs."""
+        """The view at time `now`: one line of counts, then one per running job."""
         jobs = list(self.running.values())
         counts = [f"{num} {state}" for state, num in self.states.items()]
-        done = f"{self.states.total()} of {self.total or '?'} jobs"
-        head = ", ".join([done, *counts, f"{len(jobs)} running"])
-        shown = jobs[: MOST_LINES - 2] if len(jobs) >= MOST_LINES else jobs
+        ended = f"{self.states.total()} of {self.total or '?'} jobs"
+        head = ", ".join([ended, *counts, f"{len(jobs)} running"])
+        shown = jobs[: MAX_LINES - 2] if len(jobs) >= MAX_LINES else jobs
         rest = [f"  and {len(jobs) - len(shown)} more"] if len(jobs) > len(shown) else []
         return [head, *(f"  {self._line(job, now)}" for job in shown), *rest]
 
@@ -91,16 +91,16 @@ class Progress:
         step, num_steps = status.get("step"), status.get("num_steps")
         if status["state"] != State.RUNNING or step is None:
             return f"{job.label}   {status['state']}"
-        begun, first = self._begun.setdefault(job.id, (now, step))
-        words = [job.label, f"step {step:,} of {num_steps:,}", *judged(job.folder)]
+        since, first = self._first_seen.setdefault(job.id, (now, step))
+        fields = [job.label, f"step {step:,} of {num_steps:,}", *latest_score(job.folder)]
         if step > first:
-            seconds = (num_steps - step) * (now - begun) / (step - first)
-            words.append(f"{timedelta(seconds=round(seconds))} left")
-        return "   ".join(words)
+            seconds = (num_steps - step) * (now - since) / (step - first)
+            fields.append(f"{timedelta(seconds=round(seconds))} left")
+        return "   ".join(fields)
 
-    def _draw(self, over: threading.Event) -> None:
+    def _draw(self, closing: threading.Event) -> None:
         bars: list[tqdm] = []
-        while not over.wait(REDRAW_EVERY):
+        while not closing.wait(REDRAW_SECONDS):
             lines = self.lines(time.monotonic())
             while len(bars) < len(lines):
                 bar = tqdm(
@@ -114,15 +114,15 @@ class Progress:
             bar.close()
 
 
-def judged(folder: RunFolder) -> list[str]:
-    """["val/elbo -12.34"] as far as metrics.csv has come; its end is enough."""
+def latest_score(folder: RunFolder) -> list[str]:
+    """["val/elbo -12.34"] from the end of metrics.csv, or [] where it has none."""
     if not folder.curves.exists():
         return []
     with folder.curves.open("rb") as file:
-        file.seek(-min(TAIL, folder.curves.stat().st_size), 2)
+        file.seek(-min(TAIL_BYTES, folder.curves.stat().st_size), 2)
         rows = [line.split(",") for line in file.read().decode(errors="replace").split("\n")[:-1]]
     last = {row[1]: row[2] for row in rows if len(row) == 3}
-    for metric in JUDGED_BY:
+    for metric in SCORES:
         with contextlib.suppress(KeyError, ValueError):
             return [f"{metric} {float(last[metric]):.2f}"]
     return []

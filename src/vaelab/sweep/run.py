@@ -1,4 +1,4 @@
-"""A sweep: all its jobs through a launcher, whatever becomes of one of them."""
+"""Running a sweep: all its jobs through a launcher, whether or not one of them fails."""
 
 import logging
 import os
@@ -14,14 +14,11 @@ from vaelab import build
 from vaelab.errors import UserError, require
 from vaelab.runs.status import State
 from vaelab.sweep.jobs import Job
-from vaelab.sweep.launchers.base import Done, Launcher
+from vaelab.sweep.launchers.base import FinishedJob, Launcher
 from vaelab.sweep.progress import Progress
-from vaelab.sweep.status import WORDS
 from vaelab.terminal import sibling_program
 
 log = logging.getLogger(__name__)
-
-ENDED = (State.FINISHED, State.FAILED, State.INTERRUPTED, State.KILLED, State.PRUNED)
 
 
 class SweepFailed(UserError):
@@ -29,28 +26,30 @@ class SweepFailed(UserError):
 
 
 def run_sweep(folder: Path, jobs: Sequence[Job], launcher: Launcher) -> None:
-    """Run the jobs that are not finished; the folder must be held by `lock_folder`.
+    """Run the jobs that are not finished; `lock_folder` must hold the folder.
 
     Raises:
         SweepFailed: jobs that did not finish, after all were tried.
     """
-    open_jobs = [job for job in jobs if not job.is_complete]
-    log.info("%s: %s", folder, counted(jobs))
-    for _ in ended(launcher, open_jobs, len(open_jobs)):
+    open_jobs = [job for job in jobs if not job.is_complete()]
+    states = Counter(job.state() for job in jobs)
+    counts = ", ".join(f"{num} {state}" for state, num in states.items())
+    log.info("%s: %d jobs: %s", folder, len(jobs), counts)
+    for _ in run_jobs(launcher, open_jobs, len(open_jobs)):
         pass
-    unfinished = [job for job in jobs if not job.is_complete]
+    unfinished = [job for job in jobs if not job.is_complete()]
     if unfinished:
         raise SweepFailed(
             f"{len(unfinished)} of {len(jobs)} jobs did not finish, the first of them "
-            f"{failure(unfinished[0])}; {sibling_program('sweep')} status {folder} shows them all, "
-            "and the same command goes on with them."
+            f"{describe_failure(unfinished[0])}; {sibling_program('sweep')} status {folder} lists "
+            "them all, and the same command resumes them."
         )
 
 
-def ended(
+def run_jobs(
     launcher: Launcher, jobs: Iterable[Job], total: int | None = None
-) -> Iterator[tuple[Job, str]]:
-    """Every job with its state as soon as it has ended, shown on the way.
+) -> Iterator[tuple[Job, State]]:
+    """Run the jobs and show their progress; yield each with its state as soon as it has ended.
 
     A job that a process runs already, such as one on another machine, is left to that.
 
@@ -62,20 +61,20 @@ def ended(
     progress = Progress(total, live=launcher.in_background)
     # For as long as the jobs show themselves; the last log lines come after the view.
     try:
-        with progress.shown():
-            for done in launcher.launch(progress.starting(_idle(launcher, jobs))):
-                state = settle(done)
-                progress.ended(done.job, state)
-                yield done.job, state
+        with progress.display():
+            for finished in launcher.launch(progress.track(_skip_running(launcher, jobs))):
+                state = final_state(finished)
+                progress.finish(finished.job, state)
+                yield finished.job, state
     except (KeyboardInterrupt, SystemExit):
         # Lightning makes an exit of the Ctrl-C that comes while it trains in this process.
-        log.warning("the sweep was stopped; the same command goes on with it")
+        log.warning("the sweep was stopped; the same command resumes it")
         sys.exit(130)
 
 
-def _idle(launcher: Launcher, jobs: Iterable[Job]) -> Iterator[Job]:
+def _skip_running(launcher: Launcher, jobs: Iterable[Job]) -> Iterator[Job]:
     for job in jobs:
-        if job.state == State.RUNNING and not launcher.finds_running:
+        if job.state() == State.RUNNING and not launcher.can_reattach:
             log.warning("%s is left to the process that runs it", job.label)
         else:
             yield job
@@ -96,34 +95,27 @@ def build_launcher(cfg: DictConfig) -> Launcher:
     return build.build(cfg)
 
 
-def settle(done: Done) -> str:
-    """The state in which a job has ended, recorded where its process could not."""
-    folder = done.job.folder
-    status = done.job.status()
-    state, here = status["state"], status.get("host") == socket.gethostname()
-    if state == State.RUNNING and here and status["pid"] != os.getpid():
+def final_state(finished: FinishedJob) -> State:
+    """The state in which a job has ended, recorded here where its process could not."""
+    job, reason = finished
+    folder, status = job.folder, job.status()
+    state, is_here = status["state"], status.get("host") == socket.gethostname()
+    if state == State.RUNNING and is_here and status["pid"] != os.getpid():
         return State.RUNNING  # alive, so it is not the process that has ended
-    if state == State.FINISHED and done.reason and not done.job.is_complete:
-        # Trained it is; what its evaluation ended of is for the next call to know.
-        known = status.get("evaluated", {})
-        folder.set_status(State.FINISHED, evaluated=known, error=f"evaluation: {done.reason}")
-    if state in (State.FINISHED, State.PRUNED):
-        return str(state)
-    if state not in ENDED or (done.reason and not status.get("error")):
+    if state.is_done:
+        if reason and not job.is_complete():
+            # It is trained; the next sweep tries what is missing of its evaluation.
+            known = status.get("evaluated", {})
+            folder.set_status(state, evaluated=known, error=f"evaluation: {reason}")
+        return state
+    if not state.has_ended or (reason and not status.get("error")):
         state = State.KILLED if state in (State.RUNNING, State.KILLED) else State.FAILED
-        folder.set_status(state, error=done.reason or "its process ended without a word")
-    return str(state)
+        folder.set_status(state, error=reason or "its process ended without a word")
+    return state
 
 
-def failure(job: Job) -> str:
+def describe_failure(job: Job) -> str:
     """A job that did not finish, and why, in one line."""
     status = job.status()
     error = str(status.get("error", "")).splitlines()
     return f"{job.label} ({status['state']}{': ' + error[0] if error else ''})"
-
-
-def counted(jobs: Sequence[Job]) -> str:
-    """How many jobs are in which state: "9 jobs: 4 finished, 5 planned"."""
-    states = Counter(job.state for job in jobs)
-    counts = (f"{num} {WORDS.get(state, state)}" for state, num in states.items())
-    return f"{len(jobs)} jobs: {', '.join(counts)}"

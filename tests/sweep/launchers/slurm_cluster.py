@@ -73,16 +73,16 @@ def cluster(folder):
     os.environ["SLURM_CONF"] = str(conf)
     started = []
     try:
-        for words in (
+        for arguments in (
             ["munged", "--foreground", "--force", f"--key-file={key}", "--num-threads=2"]
             + [f"--{name}={folder}/munge.{name.partition('-')[0]}" for name in
                ("socket", "pid-file", "log-file", "seed-file")],
             ["slurmctld", "-D", "-f", str(conf)],
             ["slurmd", "-D", "-f", str(conf)],
         ):  # fmt: skip
-            with (folder / f"{words[0]}.out").open("w") as out:
-                words[0] = _program(words[0])
-                started.append(subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT))
+            with (folder / f"{arguments[0]}.out").open("w") as out:
+                arguments[0] = _program(arguments[0])
+                started.append(subprocess.Popen(arguments, stdout=out, stderr=subprocess.STDOUT))
         _wait_for_idle(started, folder)
         yield conf
     finally:
@@ -100,9 +100,9 @@ def cluster(folder):
             os.environ["SLURM_CONF"] = before
 
 
-def asked(*words):
+def asked(*arguments):
     """What a program of SLURM answers."""
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
     return done.stdout.strip()
 
 

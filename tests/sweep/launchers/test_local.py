@@ -18,15 +18,15 @@ from vaelab.files import write_json
 from vaelab.runs.folder import find_runs
 from vaelab.runs.status import start_time
 from vaelab.sweep.jobs import Job, plan
-from vaelab.sweep.launchers import Done, Local, Serial
-from vaelab.sweep.launchers import memory as memory_module
+from vaelab.sweep.launchers import FinishedJob, Local, Serial, resources
+from vaelab.sweep.launchers import local as local_module
 from vaelab.sweep.launchers import processes as processes_module
-from vaelab.sweep.launchers.devices import wants_gpu
-from vaelab.sweep.run import ended, settle
+from vaelab.sweep.launchers.devices import uses_gpu
+from vaelab.sweep.run import final_state, run_jobs
 
 ALIVE = {"state": "running", "pid": os.getppid(), "began": start_time(os.getppid())}
 
-# Instead of a training: prints its environment, then does what the job's words say.
+# Instead of a training: does what job.json says, then writes its environment and times.
 FAKE = """
     import json, os, sys, time
     from pathlib import Path
@@ -43,7 +43,8 @@ FAKE = """
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(processes_module, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(processes_module, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(local_module, "POLL_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -87,12 +88,12 @@ def test_a_job_is_taken_when_the_result_before_was_dealt_with(jobs):
     for done in Local(num_jobs=2).launch(taken()):
         assert done.reason is None
         time.sleep(0.1)
-        events.append("told")
-    assert events[:4] == ["take", "take", "told", "take"]
+        events.append("yield")
+    assert events[:4] == ["take", "take", "yield", "take"]
     for end in range(len(events)):
         so_far = events[:end]
-        assert so_far.count("take") - so_far.count("told") <= 2
-    assert events.count("told") == 6
+        assert so_far.count("take") - so_far.count("yield") <= 2
+    assert events.count("yield") == 6
     assert most_at_once(made) == 2
 
 
@@ -102,7 +103,7 @@ def test_death_of_one_leaves_the_others(jobs):
         "time.sleep(0.5)", "pass",
     )  # fmt: skip
     done = {one.job.id: one for one in Local(num_jobs=2).launch(made)}
-    states = [settle(done[job.id]) for job in made]
+    states = [final_state(done[job.id]) for job in made]
     assert states == ["failed", "failed", "failed", "finished", "finished"]
     errors = [str(job.folder.status().get("error")) for job in made]
     assert "killed by signal 9, probably since memory ran out" in errors[0]
@@ -135,14 +136,14 @@ def test_jobs_that_take_a_gpu_by_themselves_get_their_own(jobs, monkeypatch):
     assert facts(two)["CUDA_VISIBLE_DEVICES"] == ""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert list(Local(num_jobs=1).launch([two])) == [(two, None)]
-    assert not wants_gpu(two, there=False)
-    assert wants_gpu(two, there=True)
+    assert not uses_gpu(two, available=False)
+    assert uses_gpu(two, available=True)
 
 
 @pytest.mark.parametrize("chosen", [3, [0, 0], [0, 2], -1])
-def test_gpus_that_are_hidden_or_named_twice_are_refused(chosen, monkeypatch):
+def test_gpus_that_are_hidden_or_named_twice_are_rejected(chosen, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    with pytest.raises(UserError, match=r"hydra\.launcher\.gpus expects"):
+    with pytest.raises(UserError, match="gpus expects"):
         Local(gpus=chosen)
     assert Local(gpus=1).gpus.names == ["0"]
     assert Local(gpus=[1, "0"]).gpus.names == ["1", "0"]
@@ -159,7 +160,7 @@ def test_gpus_of_a_list_are_lent_by_devices(jobs, monkeypatch):
 
 def test_threads_are_shared_out(jobs, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("vaelab.sweep.launchers.local.joblib.cpu_count", lambda: 8)
+    monkeypatch.setattr(local_module, "num_cores", lambda: 8)
     [job] = jobs("pass")
 
     seen = []
@@ -172,7 +173,7 @@ def test_threads_are_shared_out(jobs, monkeypatch):
     assert [*seen, facts(job)["OMP_NUM_THREADS"]] == ["1", "4", "3", "2"]
 
 
-def test_zero_jobs_are_refused():
+def test_zero_jobs_are_rejected():
     with pytest.raises(UserError, match="num_jobs expects 1 or more"):
         Local(num_jobs=0)
 
@@ -193,15 +194,15 @@ def test_jobs_wait_for_room_in_memory(jobs, monkeypatch):
 
 
 def test_growth_to_come_counts(monkeypatch):
-    processes = processes_module.Processes()
+    processes = processes_module.JobProcesses()
     processes.largest, processes.needed = 5e9, {1: 1e9}
-    waited = []
-    monkeypatch.setattr(processes_module.time, "sleep", waited.append)
-    monkeypatch.setattr(
-        processes_module, "available_bytes", lambda: 8.9e9 if len(waited) < 3 else 9e9
-    )
-    processes.wait_for_room()
-    assert len(waited) == 3
+    for available, rooms in ((8.9e9, [False, False]), (9e9, [True, False])):
+        monkeypatch.setattr(processes_module, "available_bytes", lambda free=available: free)
+        # The second job has no process yet, so that all of its memory is still to come.
+        assert [processes.has_room(num_jobs) for num_jobs in (1, 2)] == rooms
+    processes.needed = {}
+    monkeypatch.setattr(processes_module, "available_bytes", lambda: 0.0)
+    assert processes.has_room(0)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -212,7 +213,7 @@ def test_free_memory_is_that_of_the_container(tmp_path, version):
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert memory_module.available_bytes(tmp_path) == 8_000_000 * 1024
+    assert resources.available_bytes(tmp_path) == 8_000_000 * 1024
     names = {
         1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         2: ("memory.max", "memory.current", "inactive_file"),
@@ -223,13 +224,33 @@ def test_free_memory_is_that_of_the_container(tmp_path, version):
         (folder / names[0]).write_text(limit)
         (folder / names[1]).write_text("3000000000")
         (folder / "memory.stat").write_text(f"anon 5\n{names[2]} 500000000\n")
-    assert memory_module.available_bytes(tmp_path) == 1.5e9
+    assert resources.available_bytes(tmp_path) == 1.5e9
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_cores_are_those_of_the_container(tmp_path, version, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert resources.num_cores(tmp_path) == 8
+    group = tmp_path / "proc/self/cgroup"
+    group.parent.mkdir(parents=True)
+    group.write_text("0::/a/b\n" if version == 2 else "3:cpu:/a/b\n4:memory:/x\n")
+    top = tmp_path / "sys/fs/cgroup" / ("cpu" if version == 1 else "")
+    # Quotas in microseconds of each period: none, 2.5 cores, 12 cores.
+    for folder, quota in (("a/b", None), ("a", 250_000), (".", 1_200_000)):
+        (top / folder).mkdir(parents=True, exist_ok=True)
+        (top / folder / "cpu.max").write_text(f"{quota or 'max'} 100000\n")
+        (top / folder / "cpu.cfs_quota_us").write_text(f"{quota or -1}\n")
+        (top / folder / "cpu.cfs_period_us").write_text("100000\n")
+    assert resources.num_cores(tmp_path) == 3
+    (top / "a/b/cpu.max").write_text("10000 100000\n")
+    (top / "a/b/cpu.cfs_quota_us").write_text("10000\n")
+    assert resources.num_cores(tmp_path) == 1
 
 
 def test_what_a_process_group_needed_is_known():
     held = bytearray(50_000_000)
-    assert memory_module.needed_bytes(os.getpgid(0)) > len(held)
-    assert memory_module.needed_bytes(2**30) == 0
+    assert resources.needed_bytes(os.getpgid(0)) > len(held)
+    assert resources.needed_bytes(2**30) == 0
 
 
 def wait_until(condition, seconds=60.0):
@@ -242,12 +263,12 @@ def wait_until(condition, seconds=60.0):
 def test_a_job_of_another_process_is_left_to_it(jobs, caplog):
     made = jobs("pass", "pass")
     write_json(made[0].folder.status_file, made[0].folder.status() | ALIVE)
-    assert list(ended(Local(num_jobs=2), made)) == [(made[1], "finished")]
+    assert list(run_jobs(Local(num_jobs=2), made)) == [(made[1], "finished")]
     assert made[0].folder.status()["pid"] == ALIVE["pid"]
     assert "seed=0 is left to the process that runs it" in caplog.text
     # Also where it was begun elsewhere after it was taken here.
-    assert settle(Done(made[0], "ended with exit code 2")) == "running"
-    assert made[0].state == "running"
+    assert final_state(FinishedJob(made[0], "ended with exit code 2")) == "running"
+    assert made[0].state() == "running"
 
 
 def test_a_job_of_several_devices_leaves_this_process(jobs):
@@ -258,18 +279,19 @@ def test_a_job_of_several_devices_leaves_this_process(jobs):
 
 @pytest.fixture
 def planned(tiny, tmp_path):
-    """Lists of words -> the jobs of tiny trainings with them."""
+    """Lists of overrides -> the jobs of tiny trainings with them."""
 
-    def make(*lines):
+    def make(*combinations):
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return plan(tmp_path / "sweep", [[*tiny, *words] for words in lines], tiny)
+            combinations = [[*tiny, *overrides] for overrides in combinations]
+            return plan(tmp_path / "sweep", combinations, tiny)
 
     return make
 
 
 def test_memory_limit_stops_one_job_with_a_sentence(planned):
     small, large = planned(["seed=1"], ["model.hidden=[30000,30000]"])
-    states = {d.job.id: settle(d) for d in Local(2, memory_gb=1.5).launch([large, small])}
+    states = {d.job.id: final_state(d) for d in Local(2, memory_gb=1.5).launch([large, small])}
     assert states == {small.id: "finished", large.id: "failed"}
     error = large.folder.status()["error"]
     assert "expected memory enough for this run" in error
@@ -299,7 +321,7 @@ def test_killed_sweep_takes_its_jobs_along(planned):
     finally:
         sweep.kill()
         sweep.wait()
-    wait_until(lambda: job.state == "interrupted")
+    wait_until(lambda: job.state() == "interrupted")
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
     assert job.folder.last_step >= max(job.folder.read_curve("train/loss"))
 
@@ -307,9 +329,9 @@ def test_killed_sweep_takes_its_jobs_along(planned):
 JOB = """
 import subprocess, sys, time
 from pathlib import Path
-from vaelab.sweep import parent_watchdog as lifeline
-lifeline.LOOK_EVERY, lifeline.PATIENCE = 0.05, 0.5
-lifeline.terminate_with_parent()
+from vaelab.sweep import parent_watchdog
+parent_watchdog.POLL_SECONDS, parent_watchdog.GRACE_SECONDS = 0.05, 0.5
+parent_watchdog.terminate_with_parent()
 further = subprocess.Popen(["sleep", "1000"])
 Path(sys.argv[1]).write_text(str(further.pid))
 asked = Path(sys.argv[1] + ".asked")
@@ -335,8 +357,8 @@ def test_no_job_outlives_a_killed_sweep_whatever_it_is_at(kind, tmp_path):
     """Asked first, as in an evaluation; then killed, with the processes that it has started."""
     (tmp_path / "job.py").write_text(JOB)
     record = tmp_path / "further"
-    words = [str(tmp_path / "job.py"), str(record), kind]
-    sweep = subprocess.Popen([sys.executable, "-c", PARENT, *words])
+    arguments = [str(tmp_path / "job.py"), str(record), kind]
+    sweep = subprocess.Popen([sys.executable, "-c", PARENT, *arguments])
     try:
         wait_until(lambda: record.exists() and record.read_text())
     finally:
@@ -353,15 +375,15 @@ def state_of(pid):
 
 def test_control_c_interrupts_the_jobs(command, finish, tiny, tmp_path):
     folder = tmp_path / "outputs" / "s" / "sweep"
-    words = ("hydra/launcher=local", "hydra.launcher.num_jobs=2", "name=s", "seed=0,1")
-    sweep = command("-m", *tiny, *words, *UNSAVED)
+    overrides = ("hydra/launcher=local", "hydra.launcher.num_jobs=2", "name=s", "seed=0,1")
+    sweep = command("-m", *tiny, *overrides, *UNSAVED)
     wait_until(lambda: len(list(folder.glob("*/metrics.csv"))) == 2)
     wait_until(lambda: all(run.read_curve("train/loss") for run in find_runs(folder)))
     pids = [run.status()["pid"] for run in find_runs(folder)]
     sweep.send_signal(signal.SIGINT)
     code, _, err = finish(sweep)
     assert code == 130
-    assert "the same command goes on with it" in err
+    assert "the same command resumes it" in err
     assert "Traceback" not in err
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     for run in find_runs(folder):

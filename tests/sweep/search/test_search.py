@@ -19,7 +19,7 @@ from vaelab.files import write_json
 from vaelab.runs.config import load_config, to_container
 from vaelab.runs.config_hash import evaluation_hashes
 from vaelab.runs.folder import RunFolder, find_runs
-from vaelab.sweep.launchers import Done, Launcher, Local, Serial
+from vaelab.sweep.launchers import FinishedJob, Launcher, Local, Serial
 from vaelab.sweep.launchers.slurm import Slurm
 from vaelab.sweep.run import SweepFailed
 from vaelab.sweep.search.optimize import run_search
@@ -71,14 +71,14 @@ class Pretend(Launcher):
     def end(self, job):
         if len(self.launched) in self.fail:
             job.folder.set_status("failed", error="NaN")
-            return Done(job)
+            return FinishedJob(job)
         value = self.value(load_config(job.folder.config))
         if value is None:
             job.folder.set_status("pruned")
         else:
             job.folder.add_metrics({"val/elbo": value, "num_steps": 3})
             job.folder.set_status("finished")
-        return Done(job)
+        return FinishedJob(job)
 
 
 class Scores(Pretend):
@@ -97,7 +97,7 @@ class Scores(Pretend):
         job.folder.set_status(
             "finished", evaluated=evaluation_hashes(to_container(load_config(job.folder.config)))
         )
-        return Done(job)
+        return FinishedJob(job)
 
 
 MIG = {"metric": "metrics/mig", "num_trials": 3}

@@ -1,4 +1,4 @@
-"""What a launcher is: it runs jobs somewhere, and tells when each has ended."""
+"""What a launcher does: it runs jobs somewhere, and yields each when it has ended."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from vaelab.sweep.jobs import Job
 
 
-class Done(NamedTuple):
+class FinishedJob(NamedTuple):
     """A job that has ended, well or not; its run folder says how.
 
     reason: what the folder can't know, such as the signal that killed the process.
@@ -24,15 +24,15 @@ class Launcher(ABC):
 
     Attributes:
         in_background: whether the jobs leave the terminal to the sweep, which then shows them.
-        finds_running: whether its jobs outlive the sweep's process, so that it is given those too
-            that are running, to wait for them.
+        can_reattach: whether its jobs outlive the sweep's process, so that a later sweep hands it
+            those that are running too, to wait for them.
     """
 
     in_background: bool = True
-    finds_running = False
+    can_reattach: bool = False
 
     @abstractmethod
-    def launch(self, jobs: Iterable[Job]) -> Iterator[Done]:
+    def launch(self, jobs: Iterable[Job]) -> Iterator[FinishedJob]:
         """Run the jobs; yield each as soon as it has ended.
 
         A job that fails stops no other.

@@ -1,7 +1,6 @@
 """What a job computes on: how many devices, which GPUs, how many threads."""
 
 import os
-import threading
 from collections.abc import Sequence
 from typing import Literal
 
@@ -20,20 +19,22 @@ def num_devices(job: Job) -> int:
     return len(devices)
 
 
-def wants_gpu(job: Job, *, there: bool) -> bool:
-    """Whether the job's config names a GPU, or takes one by itself where there is one."""
+def uses_gpu(job: Job, *, available: bool) -> bool:
+    """Whether the job's config names a GPU, or uses one by itself where one is available."""
     accelerator = str(load_config(job.folder.config).trainer.get("accelerator", "auto"))
-    return accelerator in ("gpu", "cuda") or (accelerator == "auto" and there)
+    return accelerator in ("gpu", "cuda") or (accelerator == "auto" and available)
 
 
-def thread_settings(num_cores: int, num_threads: int | None, num_processes: int) -> dict[str, str]:
-    """The environment of a job that may use `num_cores`.
+def thread_environment(
+    num_cores: int, num_threads: int | None, num_processes: int
+) -> dict[str, str]:
+    """The environment variables of a job that may use `num_cores`.
 
     Two processes of torch that each use all cores slow each other down many times over.
 
     Args:
-        num_cores: of this machine, divided by the jobs that run at once.
-        num_threads: what was asked for; None for what the environment says, or else the cores.
+        num_cores: of this machine, divided by the number of jobs that run at once.
+        num_threads: as set by the user; None for what the environment says, or else the cores.
         num_processes: of the job.
     """
     if num_threads is None and "OMP_NUM_THREADS" in os.environ:
@@ -41,36 +42,34 @@ def thread_settings(num_cores: int, num_threads: int | None, num_processes: int)
     return {"OMP_NUM_THREADS": str(num_threads or max(1, num_cores // num_processes))}
 
 
-class GPUs:
-    """The GPUs of this machine, lent to jobs.
+class GPUPool:
+    """The GPUs of this machine, each lent to one job at a time.
 
     Args:
-        chosen: "auto" (those there are, for jobs that use a GPU), how many, or their names as in
+        gpus: "auto" (those visible, for jobs that use a GPU), how many, or their names as in
             CUDA_VISIBLE_DEVICES; the last two are lent to every job.
 
     Raises:
         UserError: more than this process sees, or one of them twice.
     """
 
-    def __init__(self, chosen: Literal["auto"] | int | Sequence[int | str] = "auto"):
-        self.for_all = chosen != "auto"
-        if isinstance(chosen, str):
-            self.names = _visible()
-        elif isinstance(chosen, int):
-            self.names = _first(chosen)
+    def __init__(self, gpus: Literal["auto"] | int | Sequence[int | str] = "auto"):
+        self.for_all = gpus != "auto"
+        if isinstance(gpus, str):
+            self.names = _visible_gpus()
+        elif isinstance(gpus, int):
+            self.names = _first_gpus(gpus)
         else:
-            self.names = _named([str(name) for name in chosen])
+            self.names = _check_names([str(name) for name in gpus])
         self._free = list(self.names)
-        self._changed = threading.Condition()
-        self._closed = False
 
-    def take(self, job: Job) -> list[str]:
-        """As many as the job has devices, as soon as they are free; [] for a job without.
+    def acquire(self, job: Job) -> list[str] | None:
+        """As many GPUs as the job has devices, or None until so many are free; [] for no GPU.
 
         Raises:
             LookupError: there are fewer.
         """
-        if not (self.for_all and self.names) and not wants_gpu(job, there=bool(self.names)):
+        if not (self.for_all and self.names) and not uses_gpu(job, available=bool(self.names)):
             return []
         num = num_devices(job)
         if num > len(self.names):
@@ -78,60 +77,52 @@ class GPUs:
                 f"a job of trainer.devices={num} expects as many GPUs, got {len(self.names)}; set "
                 "trainer.devices or hydra.launcher.gpus"
             )
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._free) >= num)
-            taken, self._free = self._free[:num], self._free[num:]
-            return taken
+        if num > len(self._free):
+            return None
+        acquired, self._free = self._free[:num], self._free[num:]
+        return acquired
 
-    def give_back(self, names: list[str]) -> None:
-        """They are free again."""
-        with self._changed:
-            self._free += names
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Let nobody wait any longer."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+    def release(self, names: list[str]) -> None:
+        """Make the GPUs of a job free again."""
+        self._free += names
 
 
-def _first(number: int) -> list[str]:
-    visible = _visible()
+def _first_gpus(number: int) -> list[str]:
+    visible = _visible_gpus()
     require(
         0 <= number <= len(visible),
-        f"hydra.launcher.gpus expects as many as this process sees, which is {len(visible)}, got "
-        f"{number}; use gpus=auto, or let CUDA_VISIBLE_DEVICES show more.",
+        f"gpus expects as many as this process sees, which is {len(visible)}, got {number}; use "
+        "gpus=auto, or let CUDA_VISIBLE_DEVICES show more.",
     )
     return visible[:number]
 
 
-def _named(names: list[str]) -> list[str]:
+def _check_names(names: list[str]) -> list[str]:
     require(
         len(set(names)) == len(names),
-        f"hydra.launcher.gpus expects every GPU once, got [{','.join(names)}]; no GPU is lent to "
-        "two jobs at once.",
+        f"gpus expects every GPU once, got [{','.join(names)}]; no GPU is lent to two jobs at "
+        "once.",
     )
-    shown = _shown()
+    shown = _cuda_visible_devices()
     require(
         shown is None or set(names) <= set(shown),
-        f"hydra.launcher.gpus expects GPUs that CUDA_VISIBLE_DEVICES={','.join(shown or ())} "
-        f"shows, got [{','.join(names)}]; name those, or let it show more.",
+        f"gpus expects GPUs that CUDA_VISIBLE_DEVICES={','.join(shown or ())} shows, got "
+        f"[{','.join(names)}]; name those, or let it show more.",
     )
     return names
 
 
-def _shown() -> list[str] | None:
-    """What CUDA_VISIBLE_DEVICES names; None where it is not set."""
+def _cuda_visible_devices() -> list[str] | None:
+    """The GPUs that the environment variable names; None where it is not set."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return None
     return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
 
 
-def _visible() -> list[str]:
+def _visible_gpus() -> list[str]:
     """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes."""
-    shown = _shown()
+    shown = _cuda_visible_devices()
     if shown is not None:
         return shown
     import torch

@@ -98,11 +98,11 @@ class Search:
 
     def run(self, launcher: "Launcher") -> None:
         """Train all trials that are left."""
-        from vaelab.sweep.run import ended
+        from vaelab.sweep.run import run_jobs
 
-        for job, state in ended(launcher, self.jobs()):
+        for job, state in run_jobs(launcher, self.jobs()):
             with self.lock:
-                self.ended[job.id] = State(state)
+                self.ended[job.id] = state
                 self._conclude()
         self.failures += [str(one.failure) for one in self.open]  # which other processes run
 
@@ -167,8 +167,8 @@ class Search:
             return None
         one.jobs.append(job)
         trial.set_user_attr("runs", [job.path.name for job in one.jobs])
-        if job.is_complete:
-            self.ended[job.id] = State(job.state)
+        if job.is_complete():
+            self.ended[job.id] = job.state()
         is_new = job.id not in {*self.ended, *self.started}
         self.started.add(job.id)
         return job if is_new else None

@@ -36,7 +36,8 @@ class SeededTrial:
     @property
     def needs_job(self) -> bool:
         """Whether a seed has no job; it needs none where another seed did not finish."""
-        return bool(self.seeds) and self.states <= {None, State.FINISHED}
+        trained = {None, State.FINISHED, State.STOPPED_EARLY}
+        return bool(self.seeds) and self.states <= trained
 
     @property
     def is_over(self) -> bool:
@@ -46,16 +47,15 @@ class SeededTrial:
     @property
     def is_resumable(self) -> bool:
         """Whether a job was stopped or runs elsewhere, so that the trial may still finish."""
-        return bool(self.states & {State.KILLED, State.INTERRUPTED, State.RUNNING})
+        return any(s and (s == State.RUNNING or s.was_stopped) for s in self.states)
 
     @property
     def failure(self) -> str | None:
         """Which job neither finished nor was pruned, and why; None if there is none."""
-        from vaelab.sweep.run import failure  # here, since torch comes with it
+        from vaelab.sweep.run import describe_failure  # here, since torch comes with it
 
-        done = {State.FINISHED, State.PRUNED}
-        bad = [job for job in self.jobs if self.ended.get(job.id) not in done]
-        return self.rejected or (failure(bad[0]) if bad else None)
+        bad = [job for job in self.jobs if not self.ended.get(job.id, State.PLANNED).is_done]
+        return self.rejected or (describe_failure(bad[0]) if bad else None)
 
     def value(self, metric: str) -> float | None:
         """A number in metrics.json, averaged over the seeds; None if a job was pruned.
@@ -70,7 +70,7 @@ class SeededTrial:
         for job in self.jobs:
             metrics = job.folder.read_metrics()
             if not isinstance(metrics.get(metric), int | float):
-                require(job.is_complete, str(job.status().get("error", "evaluation: stopped")))
+                require(job.is_complete(), str(job.status().get("error", "evaluation: stopped")))
                 raise missing_metric(metric, metrics)
             values.append(float(metrics[metric]))
         mean = fmean(values)
