@@ -10,6 +10,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from vaelab.errors import UserError
+
 
 class VaelabSweeper(Sweeper):
     """Base class: settings as in conf/hydra/sweeper/, and a launcher of vaelab."""
@@ -23,6 +25,11 @@ class VaelabSweeper(Sweeper):
         self.hydra = config.hydra
 
     def sweep(self, arguments: list[str]) -> None:
+        if any(one.startswith("resume=") for one in arguments):
+            raise UserError(
+                "resume expects one run, got a sweep (-m); leave out -m, or leave out resume=: the "
+                "same sweep command resumes its own jobs."
+            )
         configure_log(self.hydra.hydra_logging, self.hydra.verbose)
         folder = Path(self.hydra.sweep.dir)
         self.runner()(folder, arguments, self.hydra.launcher, **self.settings)

@@ -61,6 +61,26 @@ def write_json(path: Path, value: Any, before_replacing: Callable[[], Any] = lam
     write_atomically(path, lambda f: f.write(text.encode()), before_replacing=before_replacing)
 
 
+def read_json(path: Path, kind: type, advice: str) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        kind: dict or list, which the content has to be.
+        advice: what to do about a damaged file, for the end of the message.
+
+    Raises:
+        UserError: no JSON, or another kind.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # a UnicodeDecodeError is one too
+        raise UserError(f"{path} expects JSON, got {error}; {advice}.") from error
+    if not isinstance(content, kind):
+        found = type(content).__name__
+        raise UserError(f"{path} expects a {kind.__name__} in JSON, got {found}; {advice}.")
+    return content
+
+
 def copy_atomically(source: Path, path: Path) -> None:
     """Give `source` the second name `path`: a hard link, or a copy where there are none.
 

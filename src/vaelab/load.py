@@ -181,7 +181,14 @@ def load_run(
         shape = tuple(content["image_shape"])
         model = build.build_model(config, shape)
     weights = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} expects the weights of its config, got others: {reason}; use another "
+            "checkpoint of the run."
+        ) from error
     model = model.to(device).eval().requires_grad_(False)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)  # twice as fast, as in training

@@ -56,7 +56,7 @@ def _evaluate(folder: RunFolder, cfg: DictConfig, chosen: Mapping[str, Any]) -> 
         chosen,
         to_container(cfg)["evaluation"],
         device="cuda" if has_gpu else "cpu",
-        data_root=cfg.data_root if cfg.data.root == cfg.data_root else None,
+        data_root=cfg.data_root if cfg.data.get("root") == cfg.data_root else None,
         skip_inapplicable=True,
         figures=False,
     )

@@ -1,6 +1,5 @@
 """Training, from a config to a run folder: prepare, build, fit, evaluate, record."""
 
-import json
 import logging
 import math
 import os
@@ -16,7 +15,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from vaelab import build, config_checks
 from vaelab.errors import UserError, require, sentence
-from vaelab.files import write_json
+from vaelab.files import read_json, write_json
 from vaelab.runs.checkpoint import load_checkpoint
 from vaelab.runs.config_hash import GROWING, NOT_HASHED, differences
 from vaelab.runs.folder import RunFolder
@@ -218,7 +217,13 @@ def _final_status(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def _add_provenance(folder: RunFolder, overrides: list[str], checksum: str) -> None:
-    history = json.loads(folder.provenance.read_text()) if folder.provenance.exists() else []
+    history: list[Any] = []
+    if folder.provenance.exists():
+        try:
+            history = read_json(folder.provenance, list, "it is kept as provenance.damaged")
+        except UserError as error:  # no reason to end the run
+            log.warning(error)
+            folder.provenance.replace(folder.provenance.with_suffix(".damaged"))
     write_json(folder.provenance, [*history, provenance(overrides, checksum)])
 
 

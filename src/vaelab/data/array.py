@@ -1,6 +1,8 @@
 """Images in a NumPy file."""
 
+import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -77,15 +79,35 @@ def _read(path: Path, key: str | None) -> NDArray:
     try:
         if not zipfile.is_zipfile(path):
             return np.lib.format.open_memmap(path, mode="c")
+        _require_room(path)
         with np.load(path, allow_pickle=False) as content:
             return content[_choose_key(list(content.files), key, path)]
     except UserError:
         raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, EOFError, ValueError, OverflowError),
+        *(RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+    ) as error:
         raise UserError(
             f"root expects an array of numbers, got {path}: {error}; save it with numpy.save, as "
             "uint8, bool or float32."
         ) from error
+
+
+def _require_room(path: Path) -> None:
+    """Require that what a .npz file says it holds fits into memory, before it is unpacked.
+
+    Raises:
+        UserError: it does not.
+    """
+    with zipfile.ZipFile(path) as archive:
+        declared = sum(member.file_size for member in archive.infolist())
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    require(
+        declared <= available,
+        f"root expects arrays that fit into memory, got {declared / 2**30:,.1f} GiB in {path} with "
+        f"{available / 2**30:,.1f} GiB free; save the images as .npy, which is read as needed.",
+    )
 
 
 def _choose_key(keys: list[str], key: str | None, path: Path) -> str:
@@ -102,7 +124,7 @@ def _choose_key(keys: list[str], key: str | None, path: Path) -> str:
 
 def _channels_first(array: NDArray, path: Path) -> NDArray:
     """Any of the accepted layouts as (N, C, H, W)."""
-    if array.ndim == 3:
+    if array.ndim == 3 and 0 not in array.shape:
         return array[:, None]
     first = array.ndim == 4 and array.shape[1] in (1, 3)
     last = array.ndim == 4 and array.shape[3] in (1, 3)

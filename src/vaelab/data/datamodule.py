@@ -105,6 +105,13 @@ class ImageDataModule(pl.LightningDataModule):
         )
         if trainer is None:
             return
+        for name, part in (("val", self.splits.val), ("test", self.splits.test)):
+            num_batches = 0 if part is None else -(-len(part) // self.eval_batch_size)
+            require(
+                part is None or num_batches >= world_size,
+                f"eval_batch_size expects at least one batch of {name} images per process, got "
+                f"{num_batches} for {world_size} processes; lower it.",
+            )
         self._splits = self.splits.to(trainer.strategy.root_device)
 
     def train_batch(self, step: int, rank: int = 0, world_size: int = 1) -> Tensor:

@@ -1,11 +1,12 @@
 """Resolved configs: as plain containers, flat, and read back from a run folder."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
-from vaelab.errors import require
+from vaelab.errors import UserError, require
 
 # What a run is built from. A folder whose config lacks one was written by an older version.
 REQUIRED_KEYS = (
@@ -25,9 +26,20 @@ def to_container(cfg: DictConfig) -> dict[str, Any]:
 
 def load_config(path: Path) -> DictConfig:
     """A resolved config from a run folder, of whichever version."""
-    cfg = OmegaConf.load(path)
-    assert isinstance(cfg, DictConfig)
-    return cfg
+    try:
+        cfg = OmegaConf.load(path)
+    except (YAMLError, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} expects a config in YAML, got {reason}; put it back as it was (each "
+            "checkpoint holds a copy), or start a new run."
+        ) from error
+    require(
+        isinstance(cfg, DictConfig),
+        f"{path} expects a mapping in YAML, got another kind; put it back as it was (each "
+        "checkpoint holds a copy), or start a new run.",
+    )
+    return cast(DictConfig, cfg)
 
 
 def load_current_config(path: Path) -> DictConfig:

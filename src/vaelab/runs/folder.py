@@ -1,7 +1,6 @@
 """The folder that a run leaves behind: everything later works from it alone."""
 
 import csv
-import json
 import os
 import socket
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from vaelab.files import (
     locked,
     natural_order,
     not_written,
+    read_json,
     remove_partial_files,
     write_atomically,
     write_json,
@@ -182,13 +182,8 @@ class RunFolder:
         """
         if not self.metrics.exists():
             return {}
-        try:
-            return json.loads(self.metrics.read_text())
-        except ValueError as error:
-            raise UserError(
-                f"expected JSON in {self.metrics}, got {error}; fix it, or move it away and "
-                "evaluate the run again."
-            ) from error
+        advice = "fix it, or move it away and evaluate the run again"
+        return read_json(self.metrics, dict, advice)
 
     def add_metrics(self, values: dict[str, Any]) -> None:
         """Put `values` into metrics.json, keeping the others that are there.
@@ -209,7 +204,9 @@ class RunFolder:
 
     def read_job(self) -> dict[str, Any]:
         """job.json, or {} for a run that is not a job of a sweep."""
-        return json.loads(self.job.read_text()) if self.job.exists() else {}
+        if not self.job.exists():
+            return {}
+        return read_json(self.job, dict, "run the command of the sweep again, which plans its jobs")
 
     def read_curve(self, metric: str) -> dict[int, float]:
         """{step: value} of one metric from metrics.csv."""
@@ -224,9 +221,10 @@ class RunFolder:
         curves: dict[str, dict[int, float]] = {}
         if not self.curves.exists():
             return curves
-        with self.curves.open(newline="") as file:
+        with self.curves.open(newline="", encoding="utf-8", errors="replace") as file:
             # A kill may cut the last line short, and half a number is a number.
-            for row in csv.DictReader(line for line in file if line.endswith("\n")):
+            whole = (line.replace("\0", "") for line in file if line.endswith("\n"))
+            for row in csv.DictReader(whole):
                 try:
                     curve = curves.setdefault(row["metric"], {})
                     curve[int(row["step"])] = float(row["value"])

@@ -1,11 +1,10 @@
 """Resuming a stopped run: from its folder alone, and only as the same run."""
 
-import json
-
 from hydra import compose
 from omegaconf import DictConfig
 
-from vaelab.errors import UserError
+from vaelab.errors import UserError, require
+from vaelab.files import read_json
 from vaelab.runs.config import load_current_config, to_container
 from vaelab.runs.config_hash import GROWING, differences
 from vaelab.runs.folder import RunFolder
@@ -26,7 +25,7 @@ def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
     saved = load_current_config(run.config)
     added = [one for one in overrides if not one.startswith("resume=")]
     if added:
-        first = json.loads(run.provenance.read_text())[0]["overrides"]
+        first = _first_overrides(run)
         before, after = (compose("train", overrides=every) for every in (first, first + added))
         changes = differences(to_container(before), to_container(after), ignore=())
         if changes.pop("trainer.max_time", None):
@@ -42,3 +41,14 @@ def resumed_config(folder: str, overrides: list[str]) -> DictConfig:
             )
     saved.resume = folder
     return saved
+
+
+def _first_overrides(run: RunFolder) -> list[str]:
+    """The command line that the run was started with."""
+    advice = "move it away, and resume without other settings"
+    history = read_json(run.provenance, list, advice)
+    require(
+        bool(history) and isinstance(history[0], dict) and "overrides" in history[0],
+        f"{run.provenance} expects the starts of the run, got none; {advice}.",
+    )
+    return history[0]["overrides"]

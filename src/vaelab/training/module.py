@@ -26,9 +26,8 @@ class TrainingModule(pl.LightningModule):
 
     Logged: `train/<term>`, every `trainer.log_every_n_steps`, is the mean over the steps since the
     last log of a term of the objective or of the likelihood's state (sigma); with a scheduler,
-    `train/lr` is the rate of the last of them. `val/` and `test/` hold
-    `vaelab.metrics.ElboStatistics`, in float32 whatever the precision of training, with noise that
-    is the same at every evaluation.
+    `train/lr` is the rate of the last of them. `val/` and `test/` hold `ElboStatistics`, in float32
+    whatever the precision of training, with noise that is the same at every evaluation.
 
     Args:
         model: the VAE.
