@@ -26,7 +26,7 @@ RANGES: dict[str, dict[str, Any]] = {
     "val_every_n_steps": COUNT | {"unit": "steps", "example": 500},
     "metrics_every_n_steps": COUNT | {"unit": "steps", "example": 1000},
     "num_threads": COUNT | {"example": 1},
-    "optimizer.lr": {"above": 0, "example": 1e-3},
+    "optimizer.lr": {"at_least": 0, "example": 1e-3},
     "optimizer.eps": {"at_least": 0, "example": 1e-8},
     "optimizer.weight_decay": {"at_least": 0, "example": 0},
     "lr_scheduler.T_max": COUNT | {"unit": "steps", "example": 2500},

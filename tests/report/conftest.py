@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from vaelab import build
+from vaelab.runs.checkpoint import save_checkpoint
 from vaelab.runs.config import to_container
 from vaelab.runs.folder import RunFolder
 
@@ -92,8 +93,7 @@ def write_run(compose, image_file, tmp_path):
         file = image_file(channels, size)
         cfg = compose("data=array", f"data.root={file}", "latent_dim=3", "init=pytorch", *overrides)
         folder = RunFolder(tmp_path / name)
-        folder.claim()
-        folder.config.write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        folder.claim(OmegaConf.to_yaml(cfg, resolve=True))
         folder.set_status(state, **facts)
         folder.add_metrics(final_metrics() if metrics is None else metrics)
         folder.curves.write_text(CURVES)
@@ -119,7 +119,7 @@ def _write_checkpoint(folder, cfg, image_shape):
         "global_step": 10,
         "image_shape": image_shape,
     }
-    torch.save(content, folder.last_checkpoint)
+    save_checkpoint(content, folder.last_checkpoint)
 
 
 @pytest.fixture

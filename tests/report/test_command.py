@@ -72,8 +72,8 @@ def test_rows_of_several_runs_carry_what_differs(write_run, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "sentence"),
     [
-        ("metrics.json", "{", "expected JSON in .*metrics.json"),
-        ("metrics.json", "[1]", "expected a JSON object in .*metrics.json, got a list"),
+        ("metrics.json", "{", "metrics.json expects JSON"),
+        ("metrics.json", "[1]", "metrics.json expects a dict in JSON, got list"),
         ("provenance.json", "nothing", "expected JSON in .*provenance.json"),
         ("metrics.csv", "step,metric,value\n5,loss,high\n", "expected rows step,metric,value"),
     ],

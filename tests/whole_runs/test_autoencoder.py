@@ -132,7 +132,7 @@ def test_loaded_codes_have_no_spread(finished):
     assert (code.std == 0).all()
 
 
-def test_a_vae_that_lost_its_numbers_is_not_taken_for_an_autoencoder(run, monkeypatch):
+def test_a_vae_that_lost_its_numbers_is_not_taken_for_an_autoencoder(run, monkeypatch, tmp_path):
     """A NaN of a model with a density is reported as NaN, and is never the best."""
     from vaelab.elbo_statistics import ElboStatistics
 
@@ -143,7 +143,8 @@ def test_a_vae_that_lost_its_numbers_is_not_taken_for_an_autoencoder(run, monkey
         self.sums[2] = float("nan")
 
     monkeypatch.setattr(ElboStatistics, "update", spoiled)
-    folder = run()
-    metrics = folder.read_metrics()
+    with pytest.raises(UserError, match="finite final metrics, got val/elbo = nan"):
+        run()
+    metrics = RunFolder(tmp_path / "run").read_metrics()
     assert metrics["val/elbo"] != metrics["val/elbo"]
     assert "best/step" not in metrics

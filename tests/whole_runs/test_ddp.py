@@ -44,5 +44,5 @@ def test_two_processes_follow_the_same_controller(run, tiny, tmp_path, command, 
 def test_batch_that_processes_cannot_share_is_refused(tiny, command, finish):
     code, _, err = finish(command(*tiny, *TWO, "batch_size=15"))
     assert code != 0
-    assert "batch_size is that of all processes together" in err
+    assert "batch_size expects a multiple of the number of processes" in err
     assert "got 15 images for 2 processes" in err

@@ -212,9 +212,9 @@ def test_a_damaged_run_does_not_stop_the_others(with_factors, tmp_path):
     folders = [with_factors(f"seed={seed}", name=f"sweep/{seed}") for seed in (0, 1)]
     folders[0].last_checkpoint.write_bytes(b"nothing")
     first, second = scores(tmp_path / "sweep", {"count": Count()})
-    assert "expected a vaelab checkpoint" in first.failed["the run"]
+    assert "expected a whole checkpoint" in first.failed["the run"]
     assert list(second.scores) == ["count"]
-    with pytest.raises(UserError, match="expected a vaelab checkpoint"):
+    with pytest.raises(UserError, match="expected a whole checkpoint"):
         scores(folders[0].path, {"count": Count()})
 
 

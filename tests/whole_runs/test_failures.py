@@ -94,7 +94,7 @@ def test_control_c_is_an_interruption(failed, at_step):
         ("trainer.precision=16-mixed", "trainer.precision=16-mixed expects a GPU"),
         ("trainer.precision=bf16-mixed trainer.gradient_clip_val=1", "optimizer.fused=false"),
         ("+trainer.accumulate_grad_batches=2", "use a larger batch_size"),
-        ("data.root=nowhere.npy", "Set data.root to the file"),
+        ("data.root=nowhere.npy", "data.root expects a .npy or .npz file of images"),
     ],
 )
 def test_wrong_setting_is_refused_before_training(failed, words, sentence):

@@ -74,7 +74,7 @@ def test_wrong_shapes_and_folders_are_rejected(loaded, tmp_path):
 def test_a_damaged_checkpoint_is_named(loaded):
     file = loaded.folder.last_checkpoint
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"expected a vaelab checkpoint, got .*last\.ckpt"):
+    with pytest.raises(UserError, match=r"expected a whole checkpoint, got .*last\.ckpt"):
         vaelab.load_run(loaded.folder.path)
 
 
