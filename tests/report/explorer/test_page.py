@@ -7,10 +7,10 @@ import re
 import pytest
 import torch
 
-from vaelab.runs.checkpoint import save_checkpoint
 from vaelab.report.blocks import Paragraph
 from vaelab.report.explorer.page import show_explorer
 from vaelab.report.run_record import read_run
+from vaelab.runs.checkpoint import save_checkpoint
 
 
 @pytest.fixture
