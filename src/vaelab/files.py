@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import re
 import secrets
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from vaelab.errors import UserError
+
+log = logging.getLogger(__name__)
 
 RUN_ADVICE = (
     "What was written before is whole: free some space, then resume with resume=<the run folder>."
@@ -140,7 +143,11 @@ def _try_lock(file: IO[Any]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        log.warning(
+            "%s can't be locked: make sure that no other process uses its folder", file.name
+        )
     return True
 
 

@@ -23,6 +23,7 @@ from vaelab.distributions import log_mean_weight
 from vaelab.errors import require_choice
 from vaelab.load import load_run
 from vaelab.metrics import Elbo, Score, beta_vae_score, factor_vae_score, mig, modularity, sap
+from vaelab.metrics.elbo import pixel_mean_distortion
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.models import VAE
 from vaelab.objectives import Objective
@@ -188,7 +189,7 @@ def parameter_counts(cfg: DictConfig, models: Sequence[str]) -> dict[str, float]
 def losses_without_training(cfg: DictConfig) -> dict[str, float]:
     """Reconstruction with initial weights, and with every pixel at its mean over the data.
 
-    The latter is the entropy of independent pixels, -sum p ln p + (1 - p) ln(1 - p), in nats.
+    The latter is `pixel_mean_distortion`, the entropy of independent pixels, in nats.
     """
     data = build.build_data(cfg)
     train = data.splits.train
@@ -196,14 +197,9 @@ def losses_without_training(cfg: DictConfig) -> dict[str, float]:
         model = build.build_model(cfg, data.image_shape)
         objective = build.build_objective(cfg, len(train))
         terms = objective(model, data.train_batch(0), 0)
-    total = torch.zeros(data.image_shape, dtype=torch.float64)
-    for x in _batches(train):
-        total += x.sum(0)
-    p = total / len(train)
-    entropy = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).sum()
     return {
         "initial/reconstruction": float(terms["reconstruction"]),
-        "pixel_mean/reconstruction": float(entropy),
+        "pixel_mean/reconstruction": pixel_mean_distortion(_batches(train)),
     }
 
 

@@ -1,7 +1,5 @@
 """The jobs of a sweep: their settings, their folders, and the state of each."""
 
-import errno
-import fcntl
 import itertools
 import logging
 import os
@@ -19,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from vaelab.errors import UserError
-from vaelab.files import natural_order, write_atomically, write_json
+from vaelab.files import locked, natural_order, write_atomically, write_json
 from vaelab.runs.config import load_config, to_container
 from vaelab.runs.config_hash import config_hash, differences, evaluation_hashes
 from vaelab.runs.folder import JOB, RunFolder
@@ -244,21 +242,12 @@ def lock_folder(folder: Path) -> Iterator[None]:
         UserError: another sweep holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                log.warning("%s has no locks: make sure that no other sweep uses it", folder)
-                yield
-                return
-            file.seek(0)
+    with locked(folder / LOCK) as held:
+        if not held:
+            owner = (folder / LOCK).read_text().strip() or "unknown"
             raise UserError(
-                f"a sweep expects a folder to itself, got {folder}, on which process "
-                f"{file.read().strip() or 'unknown'} is working; wait for it, or choose another "
-                "name=."
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+                f"a sweep expects a folder to itself, got {folder}, on which process {owner} is "
+                "working; wait for it, or choose another name=."
+            )
+        (folder / LOCK).write_text(str(os.getpid()))
         yield
