@@ -12,7 +12,6 @@ from omegaconf import OmegaConf
 from vaelab import build
 from vaelab.cli.error_messages import error_message
 from vaelab.cli.hydra_app import CONF, register_resolvers
-from vaelab.runs.config_hash import canonical
 from vaelab.runs.folder import RunFolder
 
 NUM_EXAMPLES = 120  # beside the 190 values below
@@ -60,10 +59,19 @@ def attempt(overrides, folder):
     return True, None, None
 
 
+def flatten(tree, prefix=""):
+    """{dotted name: value}, which keeps 10.0 a float."""
+    flat = {}
+    for name, value in tree.items():
+        inner = isinstance(value, dict) and value
+        flat |= flatten(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return flat
+
+
 @functools.cache
 def leaves(*overrides):
     """{setting: value} that an override may change."""
-    flat = canonical(OmegaConf.to_container(config(list(overrides)), resolve=True), ignore=())
+    flat = flatten(OmegaConf.to_container(config(list(overrides)), resolve=True))
     return {
         name: value
         for name, value in flat.items()

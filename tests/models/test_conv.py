@@ -67,13 +67,13 @@ def test_too_small_images_are_rejected(network, shape, num_layers, least):
 @pytest.mark.parametrize("override", ["model.kernel_size=3", "model.kernel_size=[4,4]"])
 def test_kernels_that_are_odd_or_too_few_are_rejected(compose, override):
     with pytest.raises(
-        UserError, match="kernel_sizes expects even numbers, one for all or one per"
+        UserError, match=r"^model\.kernel_size expects even numbers, one for all or one per"
     ):
         build_model(compose("model=conv", override), (1, 32, 32))
 
 
 def test_no_layers_are_rejected(compose):
-    with pytest.raises(UserError, match=r"^channels expects a positive number per layer"):
+    with pytest.raises(UserError, match=r"^model\.channels expects a positive number per layer"):
         build_model(compose("model=conv", "model.channels=[]"), (1, 32, 32))
 
 

@@ -24,7 +24,8 @@ from vaelab.sweep.launchers import processes as processes_module
 from vaelab.sweep.launchers.devices import uses_gpu
 from vaelab.sweep.run import final_state, run_jobs
 
-ALIVE = {"state": "running", "pid": os.getppid(), "began": start_time(os.getppid())}
+ALIVE = {"state": "running", "pid": os.getppid()}
+ALIVE["process_start"] = start_time(os.getppid())
 
 # Instead of a training: does what job.json says, then writes its environment and times.
 FAKE = """

@@ -80,7 +80,7 @@ def test_a_lost_node_and_a_failure_leave_the_other_jobs(cluster, tiny, tmp_path)
         over.set()
         thread.join()
     assert ended[missing.id] == "failed"
-    assert "Set data.root to the file" in missing.folder.status()["error"]
+    assert "data.root expects a .npy or .npz file of images" in missing.folder.status()["error"]
     assert ended[long.id] == ended[short.id] == "finished"
     assert len(killed) == 1
     assert set.union(*seen.values()) == {"1", "2", None}
