@@ -6,21 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vaelab import metrics
-from vaelab.metrics import Metric
-from vaelab.metrics.encoded_dataset import EncodedDataset
-from vaelab.metrics.factor_dataset import FactorDataset
+from vaelab.metrics import PrecomputedCodes, RepeatedMetric
 
 from .measure import Row
 from .peer import load_peer
 
 SIZES, NAMES = (3, 6, 40, 32, 32), ("shape", "scale", "orientation", "posX", "posY")
-METRICS: dict[str, Callable[..., Metric]] = {
+METRICS: dict[str, Callable[..., RepeatedMetric]] = {
     "beta_vae_score": metrics.BetaVAEScore,
     "factor_vae_score": metrics.FactorVAEScore,
     "mig": metrics.MIG,
@@ -34,22 +30,7 @@ METRICS: dict[str, Callable[..., Metric]] = {
 FIRST = {"dci": "dci_disentanglement", "unsupervised": "gaussian_total_correlation"}
 
 
-class GivenCodes:
-    """An encoded dataset with codes from a table instead of an encoder."""
-
-    def __init__(self, codes: NDArray[np.float32], factors: NDArray[np.int64]):
-        self.table, self.images = codes, range(len(codes))
-        self.all = FactorDataset.of(codes, factors, NAMES)
-        self.factors, self.factor_names = factors, NAMES
-
-    def factor_dataset(self, codes: str, rng: np.random.Generator) -> FactorDataset:
-        return self.all
-
-    def codes(self, rows: NDArray[np.int64], codes: str, rng: np.random.Generator) -> Any:
-        return self.table[rows]
-
-
-def make_entangled_codes() -> GivenCodes:
+def make_entangled_codes() -> PrecomputedCodes:
     """Ten codes on the grid of dSprites: seven mix the factors with noise, three are inactive.
 
     They are about as entangled as those of a beta-VAE, so that fitting classifiers takes as long.
@@ -61,7 +42,9 @@ def make_entangled_codes() -> GivenCodes:
     codes = np.tanh(1.5 * known @ rng.normal(0, 0.7, (5, 7)))
     codes += 0.1 * rng.standard_normal(codes.shape)
     inactive = 0.01 * rng.standard_normal((len(codes), 3))
-    return GivenCodes(np.concatenate([codes, inactive], axis=1).astype(np.float32), factors)
+    return PrecomputedCodes(
+        np.concatenate([codes, inactive], axis=1).astype(np.float32), factors, NAMES
+    )
 
 
 def time_metrics(peer: Path | None, repeats: int, names: Sequence[str] = ()) -> list[Row]:
@@ -80,10 +63,9 @@ def time_metrics(peer: Path | None, repeats: int, names: Sequence[str] = ()) -> 
     for name, metric in METRICS.items():
         if names and name not in names:
             continue
-        bare = {"num_bootstrap": 0} | ({"num_blocks": 0} if name == "dci" else {})
         calls: dict[str, Callable[[], float]] = {
             "": partial(_score, name, metric(), given),
-            "bare_": partial(_score, name, metric(**bare), given),
+            "bare_": partial(_score, name, metric(num_repeats=0), given),
             "peer_": peers.get(name, lambda: math.nan),
         }
         times: dict[str, list[float]] = {who: [] for who in calls}
@@ -98,5 +80,5 @@ def time_metrics(peer: Path | None, repeats: int, names: Sequence[str] = ()) -> 
     return rows
 
 
-def _score(name: str, metric: Metric, given: GivenCodes) -> float:
-    return float(metric(cast(EncodedDataset, given))[FIRST.get(name, name)])
+def _score(name: str, metric: RepeatedMetric, given: PrecomputedCodes) -> float:
+    return float(metric(given)[FIRST.get(name, name)])

@@ -1,11 +1,10 @@
 """Hand-made codes of dSprites' factors, whose scores are known (oracles)."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from vaelab.data.rendering import FACTORS, SIZES
+from vaelab.metrics import PrecomputedCodes
 from vaelab.metrics.factor_dataset import FactorDataset
 from vaelab.reproduction.checks import factor_grid, oracle_codes
 
@@ -35,13 +34,8 @@ def small(draw_factors, oracle):
 
 @pytest.fixture
 def encoded_table():
-    """Codes, factors and their names -> what a `CodesMetric` asks of an EncodedDataset."""
-    return lambda table, factors=None, names=(): SimpleNamespace(
-        images=range(len(table)),
-        codes=lambda rows, codes, rng: table[rows],
-        factors=factors,
-        factor_names=names,
-    )
+    """Codes, factors and their names, as metrics see them."""
+    return PrecomputedCodes
 
 
 @pytest.fixture

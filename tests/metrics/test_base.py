@@ -11,12 +11,31 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from vaelab import metrics
-from vaelab.metrics import MIG, CodesMetric, ImagesMetric, MultiRunMetric, Score, TrainTestMetric
-from vaelab.metrics.base import Metric, mean_over_factors, metric_rng
-from vaelab.metrics.fixed_factor import FixedFactorMetric
+from vaelab.errors import UserError
+from vaelab.metrics import (
+    IRS,
+    MIG,
+    CodesMetric,
+    Decomposition,
+    Modularity,
+    MultiRunMetric,
+    PrecomputedCodes,
+    Score,
+    Unsupervised,
+)
+from vaelab.metrics.base import (
+    Metric,
+    bootstrap_interval,
+    mean_interval,
+    mean_over_factors,
+    metric_rng,
+    repeat_interval,
+    without_intervals,
+)
+from vaelab.reproduction.coverage import coverage_of_repeats
 
 ROOT = Path(__file__).parents[2]
-ABSTRACT = (Metric, CodesMetric, TrainTestMetric, ImagesMetric, MultiRunMetric, FixedFactorMetric)
+ABSTRACT = [cls for cls in vars(metrics).values() if inspect.isabstract(cls)]
 CLASSES = [
     thing
     for thing in vars(metrics).values()
@@ -35,7 +54,7 @@ def test_configured_metrics_are_frozen_dataclasses(cls):
     metric = cls()
     assert cls(**dataclasses.asdict(metric)) == metric
     with pytest.raises(dataclasses.FrozenInstanceError):
-        metric.num_bootstrap = 3
+        metric.seed = 3
 
 
 @pytest.mark.parametrize(("name", "node"), YAMLS, ids=lambda value: str(value)[:20])
@@ -64,11 +83,11 @@ def test_a_new_metric_as_the_docs_write_it(encoded_table):
     encoded = encoded_table(codes, np.arange(300)[:, None] % 3, ("a",))
     scores = names["NumVarying"](num_samples=200)(encoded)
     assert {name: score.value for name, score in scores.items()} == {"num_varying": 2}
-    assert scores["num_varying"].details == {"codes": "mean"}
+    assert scores["num_varying"].interval == (2, 2)
 
 
 def test_images_are_drawn_from_the_stream_of_the_metric(encoded_table):
-    """First the rows, then what samples codes, then the bootstrap: numbers depend on this order."""
+    """First the rows, then sampled codes, then the metric's own: numbers depend on this order."""
     asked = []
 
     @dataclasses.dataclass(frozen=True)
@@ -76,38 +95,106 @@ def test_images_are_drawn_from_the_stream_of_the_metric(encoded_table):
         name = "rows"
         num_samples: int = 7
 
-        def scores(self, codes, factors, *, num_bootstrap, rng, names):
-            asked.append((codes[:, 0], factors, num_bootstrap, rng.random(), names))
+        def scores(self, codes, factors, *, rng, names):
+            asked.append((codes[:, 0], factors, rng.random(), names))
             return {"rows": Score(0.0)}
 
     factors = np.arange(100)[:, None] % 5
     encoded = encoded_table(np.arange(100.0)[:, None], factors, ("five",))
     encoded.codes = lambda rows, codes, rng: rows[:, None] + 0 * rng.random()
-    assert list(Rows(codes="sampled", num_bootstrap=3, seed=4)(encoded)) == ["rows_sampled_codes"]
-    ((rows, drawn, num_bootstrap, uniform, names),) = asked
+    assert list(Rows(codes="sampled", num_repeats=0, seed=4)(encoded)) == ["rows_sampled_codes"]
+    ((rows, drawn, uniform, names),) = asked
     rng = metric_rng("rows", 4)
     np.testing.assert_array_equal(rows, rng.integers(100, size=7))
     np.testing.assert_array_equal(drawn, factors[rows.astype(int)])
-    assert (num_bootstrap, names) == (3, ("five",))
+    assert names == ("five",)
     rng.random()  # of the codes
     assert uniform == rng.random()
     assert metric_rng("rows", 4).random() != metric_rng("mig", 4).random()
 
 
-def test_mean_over_factors_is_the_mean_and_its_bootstrap():
-    x = np.random.default_rng(0).normal([1, 3], 1, (400, 2))
-    score = mean_over_factors(
-        lambda counts: counts @ x / counts.sum(),
-        400,
-        ("a", "b"),
-        np.random.default_rng(1),
-        1000,
-        (-np.inf, np.inf),
-    )
-    assert list(score.breakdown.values()) == pytest.approx(x.mean(0).tolist(), rel=1e-12)
-    assert score.value == pytest.approx(x.mean(), rel=1e-12)
-    half = 1.96 * x.mean(1).std() / 400**0.5
-    assert (score.interval[1] - score.interval[0]) / 2 == pytest.approx(half, rel=0.1)
+def test_mean_over_factors_is_the_mean():
+    score = mean_over_factors(np.array([1.0, 4.0]), ("a", "b"))
+    assert score == Score(2.5, None, {"a": 1.0, "b": 4.0})
+
+
+@pytest.mark.parametrize(("num_repeats", "share"), [(2, 1.0), (10, 1.0), (10, 0.1)])
+def test_interval_of_repeats_covers_95_percent(num_repeats, share):
+    """Exactly, for normal scores; draws of a share of the images vary by 1 / sqrt(share)."""
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(2000):
+        draws = rng.normal(0.5, 0.02 / share**0.5, num_repeats)
+        low, high = repeat_interval(rng.normal(0.5, 0.02), draws, share=share)
+        hits += low <= 0.5 <= high
+    assert hits / 2000 == pytest.approx(0.95, abs=3.5 * (0.95 * 0.05 / 2000) ** 0.5)
+
+
+def test_interval_of_repeats_by_hand():
+    # The standard deviation of 1, 2, 3 is 1, Student's t with two degrees of freedom 4.303.
+    assert repeat_interval(2.0, [1, 2, 3]) == pytest.approx((2 - 4.3027, 2 + 4.3027), abs=1e-4)
+    assert repeat_interval(2.0, [1, 2, 3], (0, 3)) == (0, 3)
+    assert repeat_interval(2.0, []) is None
+    assert repeat_interval(2.0, [1, np.inf]) is None
+    with pytest.raises(UserError, match=r"num_repeats expects 0 \(no interval\) or at least 2"):
+        MIG(num_repeats=1)
+
+
+def test_interval_of_a_mean_covers_95_percent():
+    """Of few and of skewed values, and of the sum of two means of different sizes."""
+    rng, hits = np.random.default_rng(0), np.zeros(3)
+    for _ in range(2000):
+        few, many = rng.normal(1, 1, 5), rng.exponential(1, 100)
+        for i, samples in enumerate([(few,), (many,), (few, rng.normal(1, 0.1, 50))]):
+            low, high = mean_interval(*samples)
+            hits[i] += low <= len(samples) <= high
+    assert hits[0] / 2000 == pytest.approx(0.95, abs=0.016)
+    assert hits[1] / 2000 > 0.93
+    assert hits[2] / 2000 > 0.94
+    assert mean_interval(np.ones(1)) is None
+
+
+def test_bootstrap_interval_is_centred_and_holds_the_value():
+    draws = np.array([0.0, 0.0, 0.0, 1.0])
+    assert bootstrap_interval(0.9, draws, bounds=(0, 1)) == pytest.approx((0.65, 1))
+    low, high = bootstrap_interval(0.0, np.array([5.0, 5.0, 5.0]))
+    assert low <= 0.0 <= high
+    assert bootstrap_interval(0.5, np.array([])) is None
+    with pytest.raises(UserError, match="num_bootstrap expects 0"):
+        bootstrap_interval(0.5, np.array([1.0]))
+
+
+@pytest.mark.parametrize("metric", [MIG(1000), IRS(1000)], ids=lambda m: m.name)
+def test_intervals_cover_on_codes_whose_extremes_decide(metric):
+    """Edges of bins and largest deviations hang on few images; all metrics: target E7."""
+    rng = np.random.default_rng(0)
+    factors = rng.integers((3, 4), size=(50_000, 2))
+    noise = rng.standard_normal((50_000, 3)) * np.exp(1.5 * rng.standard_normal((50_000, 3)))
+    codes = 0.2 * noise + np.pad(factors, ((0, 0), (0, 1)))
+    found = coverage_of_repeats(metric, PrecomputedCodes(codes, factors), 200)
+    assert min(found.values()) > 0.92
+    assert max(found.values()) < 0.99
+
+
+def test_without_intervals_values_are_the_same():
+    rng = np.random.default_rng(0)
+    codes = rng.standard_normal((500, 3))
+    given = PrecomputedCodes(codes, (codes[:, :2] > 0).astype(int), ("a", "b"))
+    metric = Modularity(200, 100, num_repeats=2)
+    bare = without_intervals(metric)
+    assert bare == Modularity(200, 100, num_repeats=0)
+    full, fast = metric(given), bare(given)
+    assert [s.value for s in full.values()] == [s.value for s in fast.values()]
+    assert all(score.interval for score in full.values())
+    assert [score.interval for score in fast.values()] == [None, None]
+    assert {score.details["interval"] for score in fast.values()} == {"none"}
+    assert without_intervals(Decomposition()) == Decomposition()
+
+
+def test_codes_without_factors():
+    given = PrecomputedCodes(np.random.default_rng(0).standard_normal((300, 2)))
+    assert Unsupervised(100)(given)["wasserstein_correlation"].value >= 0
+    with pytest.raises(UserError, match="expects the factors of the images, got none"):
+        MIG()(given)
 
 
 def test_equal_settings_are_equal_metrics():

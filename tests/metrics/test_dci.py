@@ -7,10 +7,11 @@ import torch
 from scipy.stats import entropy
 
 from vaelab.errors import UserError
+from vaelab.metrics import PrecomputedCodes
 from vaelab.metrics.dci import DCI, completeness, dci, disentanglement
 
 REQUIRED_KEYS = ("disentanglement", "completeness", "informativeness_train", "informativeness_test")
-ALONE = {"num_jobs": 1, "num_blocks": 0, "num_bootstrap": 0}
+ALONE = {"num_jobs": 1}
 SIZES = np.array([3, 4, 5])
 
 
@@ -124,44 +125,30 @@ def test_changes_of_codes(few):
     assert duplicated["disentanglement"].value == pytest.approx(reference[0], abs=0.05)
 
 
-def test_intervals(few):
+def test_intervals_come_from_draws_of_a_tenth(few):
     codes, factors = few
     codes = codes + 0.3 * np.random.default_rng(1).standard_normal(codes.shape)
-    scores = dci(codes, factors, num_jobs=1, learner="lasso")
+    metric = DCI(400, 200, learner="lasso", num_jobs=1)
+    smaller, share = metric.smaller()
+    assert (smaller.num_train, smaller.num_test, share) == (40, 20, 0.1)
+    scores = metric(PrecomputedCodes(codes, factors))
     for part in REQUIRED_KEYS:
-        low, high = scores[part].interval
-        assert low <= scores[part].value <= high
+        score = scores[f"dci_lasso_{part}"]
+        low, high = score.interval
+        assert low <= score.value <= high
         assert 0 < high - low < 0.2
-    assert "10 disjoint blocks" in scores["completeness"].details["interval"]
-    without = dci(codes, factors, learner="lasso", **ALONE)
-    assert all(score.interval is None for score in without.values())
-    assert without["completeness"].details["interval"] == "none"
+        assert "10 further draws of 0.1 times as many" in score.details["interval"]
 
 
-def test_interval_of_accuracy_is_that_of_independent_images(few):
-    codes, factors = few
-    codes = codes + np.random.default_rng(1).standard_normal(codes.shape)
-    score = dci(codes, factors, num_jobs=1, num_blocks=0)["informativeness_test"]
-    p = np.array(list(score.breakdown.values()))
-    # 200 test images; the errors of three factors, whose codes are independent.
-    width = 2 * 1.96 * np.sqrt((p * (1 - p)).sum() / 9 / 200)
-    assert score.interval[1] - score.interval[0] == pytest.approx(width, rel=0.25)
-
-
-@pytest.mark.parametrize("learner", ["gradient_boosting", "random_forest", "lasso"])
-def test_blocks_that_lack_classes(few, learner):
-    """4 blocks of two images each: most have one class of some factor."""
-    codes, factors = few
-    scores = dci(
-        codes[:12], factors[:12], learner=learner, num_jobs=1, num_blocks=4, num_bootstrap=0
-    )
-    assert scores["disentanglement"].interval[0] <= scores["disentanglement"].value
+def test_too_few_images_for_an_interval(few):
+    with pytest.raises(UserError, match=r"interval of dci expects .* Or set num_repeats=0"):
+        DCI(10, 10, learner="lasso", num_jobs=1)(PrecomputedCodes(*few))
 
 
 def test_processes_change_nothing(few):
     codes, factors = few
     noisy = codes + 0.5 * np.random.default_rng(1).standard_normal(codes.shape)
-    one, two = (dci(noisy[:150], factors[:150], num_jobs=jobs, num_blocks=2) for jobs in (1, 2))
+    one, two = (dci(noisy[:150], factors[:150], num_jobs=jobs) for jobs in (1, 2))
     assert one == two
 
 
@@ -176,7 +163,7 @@ def test_as_many_processes_as_threads(few, monkeypatch):
 
     monkeypatch.setattr(joblib, "Parallel", Parallel)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    options = {"learner": "lasso", "num_blocks": 0, "num_bootstrap": 0}
+    options = {"learner": "lasso"}
     by_threads, by_choice = (dci(*few, **options, num_jobs=jobs) for jobs in (None, 2))
     assert asked == [3, 2]
     assert values(by_threads) == values(by_choice)
@@ -205,7 +192,7 @@ def test_lasso_is_told_by_r_squared(few):
 def test_of_a_run(few, encoded_table):
     codes, factors = few
     encoded = encoded_table(codes, factors, ("a", "b", "c"))
-    sizes = {"num_train": 200, "num_test": 100, "num_blocks": 0, "num_bootstrap": 0, "num_jobs": 1}
+    sizes = {"num_train": 200, "num_test": 100, "num_repeats": 0, "num_jobs": 1}
     scores = DCI(**sizes)(encoded)
     assert set(scores) == {f"dci_{part}" for part in REQUIRED_KEYS}
     details = scores["dci_disentanglement"].details
@@ -229,7 +216,5 @@ def test_what_it_rejects(few):
         dci(codes, factors[:, :1], **ALONE)
     with pytest.raises(UserError, match=r"learner expects one of gradient_boosting, .* got 'svm'"):
         dci(codes, factors, learner="svm")
-    with pytest.raises(UserError, match="num_blocks expects 0, or from 2 to half the 8 images"):
-        dci(codes[:12], factors[:12])
     with pytest.raises(UserError, match="num_train expects"):
         dci(codes, factors, num_train=600)

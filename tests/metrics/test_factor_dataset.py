@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from vaelab.errors import UserError
-from vaelab.metrics.base import bootstrap_interval, centred_interval
 from vaelab.metrics.factor_dataset import FactorDataset, require_codes, split_train_test
 
 NUM = 4000
@@ -76,22 +75,3 @@ def test_split_is_a_partition_in_random_order():
     assert not np.array_equal(train, np.sort(train))
     with pytest.raises(UserError, match=r"below 300 \(images\), got 300"):
         split_train_test(300, 300, np.random.default_rng(0))
-
-
-def test_bootstrap_interval_of_a_mean_is_the_known_one():
-    """For a mean: value +- 1.96 s / sqrt(n), to the error of 2.5 % quantiles of 4,000 draws."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(3, 2, size=500)
-    interval = bootstrap_interval(x.mean(), lambda n: n @ x / n.sum(), len(x), rng, 4000)
-    half = 1.96 * x.std() / np.sqrt(len(x))
-    np.testing.assert_allclose(interval, [x.mean() - half, x.mean() + half], atol=0.08 * half)
-
-
-def test_interval_is_cut_at_bounds_and_holds_the_value():
-    draws = np.array([0.0, 0.0, 0.0, 1.0])
-    assert centred_interval(0.9, draws, bounds=(0, 1)) == pytest.approx((0.65, 1))
-    low, high = centred_interval(0.0, np.array([5.0, 5.0, 5.0]))
-    assert low <= 0.0 <= high
-    assert centred_interval(0.5, np.array([])) is None
-    with pytest.raises(UserError, match="num_bootstrap expects 0"):
-        centred_interval(0.5, np.array([1.0]))

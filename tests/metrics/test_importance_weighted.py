@@ -93,7 +93,7 @@ def test_score(encoded):
 def test_score_equals_the_function_on_all_images(encoded):
     rows = np.arange(30)
     value = float(
-        ImportanceWeightedBound(num_samples=100, num_images=None, num_bootstrap=0)(encoded)[
+        ImportanceWeightedBound(num_samples=100, num_images=None)(encoded)[
             "importance_weighted_bound"
         ]
     )
@@ -114,12 +114,12 @@ def test_more_images_than_there_are_are_all_of_them(encoded):
 
 def test_some_images_estimate_the_mean_of_all_better_than_their_own_mean(encoded):
     """Over seeds of the chosen images: unbiased, and a smaller spread than that of their mean."""
-    every = ImportanceWeightedBound(num_samples=200, num_images=None, num_bootstrap=0)(encoded)[
+    every = ImportanceWeightedBound(num_samples=200, num_images=None)(encoded)[
         "importance_weighted_bound"
     ]
     estimates, plain = [], []
     for seed in range(40):
-        metric = ImportanceWeightedBound(num_samples=200, num_images=6, seed=seed, num_bootstrap=0)
+        metric = ImportanceWeightedBound(num_samples=200, num_images=6, seed=seed)
         estimates.append(float(metric(encoded)["importance_weighted_bound"]))
         rows = evaluation_images(encoded, 6, seed)
         plain.append(float(importance_weighted_bound(encoded.model, encoded.x(rows), 200).mean()))

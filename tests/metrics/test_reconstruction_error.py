@@ -70,10 +70,9 @@ def test_scores_are_the_formulas_written_out(encoded):
 
 
 def test_some_images(encoded):
-    scores = ReconstructionError(num_images=7, num_train_images=20, num_bootstrap=0)(encoded)
+    scores = ReconstructionError(num_images=7, num_train_images=20)(encoded)
     assert scores[NAMES[0]].details["num_images"] == 7
     assert scores[NAMES[1]].details["num_train_images"] == 20
-    assert scores[NAMES[0]].interval is None
     with pytest.raises(UserError, match="num_train_images expects an integer of at least 2, got 1"):
         ReconstructionError(num_train_images=1)(encoded)
 

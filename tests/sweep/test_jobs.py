@@ -13,7 +13,7 @@ from vaelab.sweep.status import list_jobs
 from vaelab.terminal import beside_python
 
 IMPORTANCE = ("metrics@evaluation=[importance_weighted]", "evaluation.importance_weighted.")
-FEW = (IMPORTANCE[0], f"{IMPORTANCE[1]}num_images=4", f"{IMPORTANCE[1]}num_bootstrap=0")
+FEW = (IMPORTANCE[0], f"{IMPORTANCE[1]}num_images=4")
 
 
 @pytest.fixture

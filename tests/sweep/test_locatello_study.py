@@ -33,7 +33,7 @@ SMALL = (
     *(
         "metrics@evaluation=[mig]",
         "evaluation.mig.num_samples=100",
-        "evaluation.mig.num_bootstrap=0",
+        "evaluation.mig.num_repeats=0",
     ),
     *("num_threads=1", "trainer.enable_progress_bar=False", "logger=[csv]"),
 )

@@ -107,7 +107,7 @@ def test_what_needs_a_density_is_refused_or_left_out(finished):
 def test_annealed_importance_sampling_needs_no_posterior(finished):
     evaluation = judged(
         finished,
-        {"ais": AIS(num_chains=2, num_temperatures=10, num_images=2, num_bootstrap=0)},
+        {"ais": AIS(num_chains=2, num_temperatures=10, num_images=2)},
         figures=False,
     )
     assert float(evaluation.scores["ais_log_likelihood"]) < 0

@@ -6,6 +6,7 @@ from vaelab.metrics.base import (
     CodesMetric,
     Metric,
     MultiRunMetric,
+    RepeatedMetric,
     Score,
     TrainTestMetric,
     require_applicable,
@@ -15,6 +16,7 @@ from vaelab.metrics.collapse import collapse_verdict
 from vaelab.metrics.dci import DCI, dci
 from vaelab.metrics.decomposition import Decomposition, elbo_decomposition
 from vaelab.metrics.elbo import Elbo, pixel_mean_distortion
+from vaelab.metrics.encoded_dataset import PrecomputedCodes
 from vaelab.metrics.explicitness import explicitness
 from vaelab.metrics.factor_vae_score import FactorVAEScore, factor_vae_score
 from vaelab.metrics.importance_weighted import ImportanceWeightedBound, importance_weighted_bound
@@ -51,7 +53,9 @@ __all__ = [
     "Metric",
     "Modularity",
     "MultiRunMetric",
+    "PrecomputedCodes",
     "ReconstructionError",
+    "RepeatedMetric",
     "SAP",
     "SAPR2",
     "Score",

@@ -195,7 +195,6 @@ class AIS(ImagesMetric):
         log_weights = torch.cat([block.log_weights for block in blocks], 1).T
         score = self.mean_score(
             log_mean_weight(log_weights).cpu().numpy(),
-            self.rng(),
             num_chains=self.num_chains,
             num_temperatures=self.num_temperatures,
             leapfrog_steps=LEAPFROG_STEPS,

@@ -1,22 +1,22 @@
 """The contracts of a metric: its score, the configured class that computes it, its interval."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import UserError, require, require_choice
-from vaelab.metrics.encoded_dataset import CODES, EncodedDataset
+from vaelab.metrics.encoded_dataset import CODES, AnyCodes, EncodedDataset
 from vaelab.models import VAE
 from vaelab.seeding import derive_seed
 
 LEVEL = 0.95
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,77 @@ class Metric(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodesMetric(Metric):
+class RepeatedMetric(Metric):
     """A metric of the codes, and of the factors if it needs them, of images drawn at random.
+
+    Its scores are those of one draw. Their intervals come from `num_repeats` further draws, see
+    `repeat_interval`: they cover the choice of the images and, where something is fitted to them,
+    the fit.
+
+    name: of the metric; it seeds the metric's own random stream.
+    bounds: of its scores, at which the intervals are cut.
+
+    Args:
+        codes: "mean" of q(z|x), or "sampled" from it, which ends the names of the scores in
+            "_sampled_codes".
+        num_repeats: further draws behind the intervals, at least 2; 0 for no intervals.
+        seed: of the images drawn and of sampled codes.
+    """
+
+    name: ClassVar[str]
+    bounds: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+
+    codes: str = "mean"
+    num_repeats: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_choice("codes", self.codes, CODES)
+        require(
+            self.num_repeats == 0 or self.num_repeats >= 2,
+            f"num_repeats expects 0 (no interval) or at least 2, got {self.num_repeats}; 20 is "
+            "usual.",
+        )
+
+    @abstractmethod
+    def draw(self, encoded: AnyCodes, rng: np.random.Generator) -> dict[str, Score]:
+        """Scores by name of images drawn from `rng`."""
+
+    def smaller(self) -> tuple[Self, float]:
+        """The metric whose draws make the intervals, and the size of these as a share of its own.
+
+        The metric itself and 1, except where a draw is too expensive to repeat in full.
+        """
+        return self, 1.0
+
+    def __call__(self, encoded: AnyCodes) -> dict[str, Score]:
+        rng = metric_rng(self.name, self.seed)
+        scores = self.draw(encoded, rng)
+        metric, share = self.smaller()
+        size = "as many" if share == 1 else f"{share:g} times as many"
+        try:
+            repeats = [metric.draw(encoded, rng) for _ in range(self.num_repeats)]
+        except UserError as error:
+            raise UserError(
+                f"the interval of {self.name} expects {self.num_repeats} further draws of {size} "
+                f"images, got one in which {error} Or set num_repeats=0 for no interval."
+            ) from None
+        how = f"95 %, Student's t over {len(repeats)} further draws of {size} images"
+        scores = {
+            name: replace(
+                score,
+                interval=repeat_interval(
+                    score.value, [repeat[name].value for repeat in repeats], self.bounds, share
+                ),
+            ).with_details(interval=how if repeats else "none")
+            for name, score in scores.items()
+        }
+        return with_code_suffix(scores, self.codes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodesMetric(RepeatedMetric):
+    """A `RepeatedMetric` of images drawn independently of each other, with replacement.
 
     A new metric is a function and a few lines:
 
@@ -77,22 +146,8 @@ class CodesMetric(Metric):
             num_bins: int = 20
 
             def scores(self, codes, factors, **options):
-                return {"mig": mig(codes, factors, num_bins=self.num_bins, **options)}
-
-    name: of the metric; it seeds the metric's own random stream.
-
-    Args:
-        codes: "mean" of q(z|x), or "sampled" from it, which ends the names of the scores in
-            "_sampled_codes".
-        num_bootstrap: resamples for the interval; 0 for none.
-        seed: of the images drawn, of sampled codes and of the interval.
+                return {"mig": mig(codes, factors, num_bins=self.num_bins, names=options["names"])}
     """
-
-    name: ClassVar[str]
-
-    codes: str = "mean"
-    num_bootstrap: int = 200
-    seed: int = 0
 
     @property
     @abstractmethod
@@ -105,21 +160,16 @@ class CodesMetric(Metric):
 
         Args:
             arrays: codes (num_samples, L) and, where needs_factors, factors (num_samples, F).
-            options: num_bootstrap and rng and, where needs_factors, the names of the factors.
+            options: rng and, where needs_factors, the names of the factors.
         """
 
-    def __post_init__(self) -> None:
-        require_choice("codes", self.codes, CODES)
-
-    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        rng = metric_rng(self.name, self.seed)
+    def draw(self, encoded: AnyCodes, rng: np.random.Generator) -> dict[str, Score]:
         rows = rng.integers(len(encoded.images), size=self.num_samples)
-        options: dict[str, Any] = {"num_bootstrap": self.num_bootstrap, "rng": rng}
+        options: dict[str, Any] = {"rng": rng}
         factors = []
         if self.needs_factors:
             factors, options["names"] = [encoded.factors[rows]], encoded.factor_names
-        scores = self.scores(encoded.codes(rows, self.codes, rng), *factors, **options)
-        return with_code_suffix(scores, self.codes)
+        return self.scores(encoded.codes(rows, self.codes, rng), *factors, **options)
 
 
 @dataclass(frozen=True)
@@ -154,6 +204,12 @@ class MultiRunMetric(ABC):
 
 
 AnyMetric = Metric | MultiRunMetric
+
+
+def without_intervals(metric: Metric) -> Metric:
+    """The same metric, whose scores have no intervals where these would take longer."""
+    settings = {name: 0 for name in ("num_repeats", "num_bootstrap") if hasattr(metric, name)}
+    return replace(metric, **settings) if settings else metric  # type: ignore[type-var]
 
 
 def metric_rng(name: str, seed: int) -> np.random.Generator:
@@ -192,39 +248,60 @@ def require_applicable(
         )
 
 
-def bootstrap_interval(
+def repeat_interval(
     value: float,
-    statistic: Callable[[Counts], float],
-    num_rows: int,
-    rng: np.random.Generator,
-    num_bootstrap: int,
+    draws: ArrayLike,
     bounds: tuple[float, float] = (-np.inf, np.inf),
+    share: float = 1.0,
 ) -> tuple[float, float] | None:
-    """95 % bootstrap interval of a statistic of independent rows.
+    """95 % interval of the expectation of a score, from repetitions on fresh images.
 
-    statistic(counts) is the value on rows repeated `counts` times; counts (num_rows,) are
-    multinomial. See `centred_interval` for the interval made of them. Efron and Tibshirani 1993,
-    "An introduction to the bootstrap", ch. 13.
+        value -+ t_{R-1} s sqrt(share),    s the standard deviation of the R draws (divisor R - 1)
+
+    For normal scores, (value - E value) / s has Student's t distribution with R - 1 degrees of
+    freedom exactly, for any R >= 2. The bias of a score is that of its number of images, not of
+    the draws': the interval says what to expect of as many images drawn again.
 
     Args:
-        num_bootstrap: number of resamples; 0 for no interval.
-        bounds: of the statistic; the interval is cut there.
+        value: the score of its own draw.
+        draws: (R,) the same score on R other draws; no interval for R = 0, or where one is not
+            finite.
+        share: the size of these draws as a share of that of the value. Below 1, a variance in
+            inverse proportion to the size is assumed (subsampling: Politis and Romano 1994, "Large
+            sample confidence regions based on subsamples under minimal assumptions",
+            https://doi.org/10.1214/aos/1176325770).
     """
-    uniform = np.full(num_rows, 1 / num_rows)
-    draws = [statistic(rng.multinomial(num_rows, uniform)) for _ in range(num_bootstrap)]
-    return centred_interval(value, np.asarray(draws), bounds)
+    values = np.asarray(draws, np.float64)
+    if len(values) == 0 or not np.isfinite([value, *values]).all():
+        return None
+    half = _t_quantile(len(values) - 1) * float(values.std(ddof=1)) * share**0.5
+    return _cut(value - half, value + half, bounds)
 
 
-def centred_interval(
-    value: float,
-    draws: Floats,
-    bounds: tuple[float, float] = (-np.inf, np.inf),
-    scale: float = 1.0,
+def mean_interval(
+    *samples: Floats, bounds: tuple[float, float] = (-np.inf, np.inf)
 ) -> tuple[float, float] | None:
-    """value + scale * (the 2.5 % and 97.5 % quantiles of the draws - their mean), or None.
+    """95 % interval of the sum of the means of independent samples, each (n,); None for n = 1.
 
-    Centred on the value, because statistics such as plug-in mutual information have a bias that
-    resampling adds once more. `scale` is sqrt(m / n) for draws from m of n rows.
+    sum_s mean_s -+ t sqrt(sum_s var_s / n_s),    t of the smallest n_s - 1 degrees of freedom
+    """
+    fewest = min(map(len, samples))
+    if fewest < 2:
+        return None
+    mean = sum(float(sample.mean()) for sample in samples)
+    error = sum(float(sample.var(ddof=1)) / len(sample) for sample in samples) ** 0.5
+    half = _t_quantile(fewest - 1) * error
+    return _cut(mean - half, mean + half, bounds)
+
+
+def bootstrap_interval(
+    value: float, draws: Floats, bounds: tuple[float, float] = (-np.inf, np.inf)
+) -> tuple[float, float] | None:
+    """value + (the 2.5 % and 97.5 % quantiles of its bootstrap draws (R,) - their mean), or None.
+
+    For functions of means over many rows. Centred on the value, because plug-in estimates have a
+    bias that resampling adds once more. Efron and Tibshirani 1993, "An introduction to the
+    bootstrap", ch. 13.
     """
     require(
         len(draws) != 1,
@@ -233,33 +310,22 @@ def centred_interval(
     if len(draws) == 0:
         return None
     tails = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    low, high = (value + scale * (np.quantile(draws, tails) - draws.mean())).tolist()
+    low, high = (value + np.quantile(draws, tails) - draws.mean()).tolist()
     # The value is always inside: a few skewed draws may leave it out.
-    return max(min(low, value), bounds[0]), min(max(high, value), bounds[1])
+    return _cut(min(low, value), max(high, value), bounds)
 
 
-def mean_over_factors(
-    each_factor: Callable[[Counts], Floats],
-    num_rows: int,
-    names: Sequence[str],
-    rng: np.random.Generator,
-    num_bootstrap: int,
-    bounds: tuple[float, float] = (0, 1),
-) -> Score:
-    """The mean over factors of a statistic, with its bootstrap interval and its breakdown.
+def mean_over_factors(values: Floats, names: Sequence[str]) -> Score:
+    """The mean over factors of a statistic (F,), with its breakdown."""
+    return Score(float(values.mean()), None, dict(zip(names, values.tolist(), strict=True)))
 
-    Args:
-        each_factor: multiplicities of the rows (num_rows,) -> the statistic of each factor (F,).
-        names: of the factors.
-    """
-    values = each_factor(np.ones(num_rows, np.int64))
-    mean = float(values.mean())
-    interval = bootstrap_interval(
-        mean,
-        lambda counts: float(each_factor(counts).mean()),
-        num_rows,
-        rng,
-        num_bootstrap,
-        bounds,
-    )
-    return Score(mean, interval, dict(zip(names, values.tolist(), strict=True)))
+
+@cache
+def _t_quantile(degrees_of_freedom: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf((1 + LEVEL) / 2, degrees_of_freedom))
+
+
+def _cut(low: float, high: float, bounds: tuple[float, float]) -> tuple[float, float]:
+    return max(low, bounds[0]), min(high, bounds[1])

@@ -20,7 +20,6 @@ def beta_vae_score(
     num_train: int = 10_000,
     num_eval: int = 5_000,
     batch_size: int = 64,
-    num_bootstrap: int = 200,
     rng: np.random.Generator | None = None,
     names: Sequence[str] = (),
 ) -> Score:
@@ -49,9 +48,7 @@ def beta_vae_score(
         UserError: codes that are not finite, a factor that never varies, or a value of a factor
             with fewer than two images.
     """
-    metric = BetaVAEScore(
-        num_train=num_train, num_eval=num_eval, batch_size=batch_size, num_bootstrap=num_bootstrap
-    )
+    metric = BetaVAEScore(num_train=num_train, num_eval=num_eval, batch_size=batch_size)
     rng = np.random.default_rng(0) if rng is None else rng
     return metric.score(FactorDataset.of(codes, factors, names), rng)
 
@@ -72,7 +69,7 @@ class BetaVAEScore(FixedFactorMetric):
         train, train_factor = draw_points(dataset, self.num_train, size, difference, rng)
         points, factor = draw_points(dataset, self.num_eval, size, difference, rng)
         predicted, converged = _predict_factor(train, train_factor, points)
-        return accuracy(predicted, factor, dataset.names, self.num_bootstrap, rng).with_details(
+        return accuracy(predicted, factor, dataset.names).with_details(
             num_train=self.num_train,
             num_eval=self.num_eval,
             batch_size=self.batch_size,

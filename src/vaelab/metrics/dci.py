@@ -1,16 +1,16 @@
 """Disentanglement, completeness and informativeness, from what predicts each factor."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.elbo_statistics import latent_names
 from vaelab.errors import require, require_choice
-from vaelab.metrics.base import Score, TrainTestMetric, centred_interval, mean_over_factors
+from vaelab.metrics.base import Score, TrainTestMetric, mean_over_factors
 from vaelab.metrics.factor_dataset import FactorDataset, require_two_latents, split_train_test
 from vaelab.metrics.importances import LEARNERS, fit_all
 
@@ -23,8 +23,6 @@ def dci(
     *,
     learner: str = "gradient_boosting",
     num_train: int | None = None,
-    num_blocks: int = 10,
-    num_bootstrap: int = 200,
     num_jobs: int | None = None,
     rng: np.random.Generator | None = None,
     names: Sequence[str] = (),
@@ -44,15 +42,9 @@ def dci(
     lasso: Lasso(alpha=0.02) of each standardised factor (values 0, 1, ... in their order) on
         standardised latents, importance |coefficient|. Informativeness is R^2.
 
-    The intervals of disentanglement and completeness come from fits to `num_blocks` disjoint
-    blocks of the training images (subsampling: Politis and Romano 1994, "Large sample confidence
-    regions based on subsamples under minimal assumptions", https://doi.org/10.1214/aos/1176325770).
-
     Args:
         codes: (N, L), L at least 2. factors: (N, F), F at least 2.
         num_train: images to fit to, drawn from the N, the rest to test on; two thirds by default.
-        num_blocks: 0 for no interval of disentanglement and completeness.
-        num_bootstrap: resamples behind the interval of informativeness; 0 for none.
         num_jobs: processes; None for as many as torch has threads. The scores don't depend on it.
         names: of the factors.
 
@@ -62,7 +54,7 @@ def dci(
 
     Raises:
         UserError: codes that are not finite, fewer than two latents or factors, a factor that
-            never varies, blocks without images, or nothing left to test on.
+            never varies, or nothing left to test on.
     """
     require_choice("learner", learner, LEARNERS)
     rng = np.random.default_rng(0) if rng is None else rng
@@ -71,20 +63,19 @@ def dci(
     x, y = dataset.codes(train), dataset.factors[train]
     require_two_latents(x.shape[1])
     dataset.require_two_factors()
-    require(
-        num_blocks == 0 or 2 <= num_blocks <= len(train) // 2,
-        f"num_blocks expects 0, or from 2 to half the {len(train)} images that are fitted to, got "
-        f"{num_blocks}; 10 is usual.",
-    )
-    fits = fit_all(learner, x, y, dataset.codes(test), num_blocks, num_jobs, rng)
-    scores = _structure(fits.importances, dataset.names)
+    fits = fit_all(learner, x, y, dataset.codes(test), num_jobs, rng)
+    r = fits.importances
+    scores = {
+        "disentanglement": _structure(disentanglement(r), r, latent_names(len(r))),
+        "completeness": _structure(completeness(r), r.T, dataset.names),
+    }
     for part, truth, predicted in (
         ("train", y, fits.train),
         ("test", dataset.factors[test], fits.test),
     ):
-        score = _informativeness(learner, truth, predicted, dataset.names, num_bootstrap, rng)
-        how = f"bootstrap of the {part} images, fits kept" if num_bootstrap else "none"
-        scores[f"informativeness_{part}"] = score.with_details(interval=how)
+        quality = _r_squared if learner == "lasso" else _accuracy
+        score = mean_over_factors(quality(truth, predicted), dataset.names)
+        scores[f"informativeness_{part}"] = score
     details: dict[str, int | float | str] = {
         "num_train": len(train),
         "num_test": len(test),
@@ -96,37 +87,31 @@ def dci(
     return {name: score.with_details(**details) for name, score in scores.items()}
 
 
-def _structure(importances: Array, names: Sequence[str]) -> dict[str, Score]:
-    """Disentanglement and completeness from importances (1 + blocks, L, F), the whole first."""
-    whole, *blocks = importances
-    how = f"fits to {len(blocks)} disjoint blocks of the training images" if blocks else "none"
-
-    def score(of: Callable[[Array], float], names: Sequence[str], rows: Array) -> Score:
-        value, draws = of(whole), np.array([of(block) for block in blocks])
-        interval = centred_interval(value, draws, (0.0, 1.0), max(len(blocks), 1) ** -0.5)
-        breakdown = dict(zip(names, (1 - _entropy(rows)).tolist(), strict=True))
-        return Score(value, interval, breakdown, {"interval": how})
-
-    return {
-        "disentanglement": score(disentanglement, latent_names(len(whole)), whole),
-        "completeness": score(completeness, names, whole.T),
-    }
+def _structure(value: float, rows: Array, names: Sequence[str]) -> Score:
+    """A score of importances, with 1 - entropy of each row."""
+    return Score(value, None, dict(zip(names, (1 - _entropy(rows)).tolist(), strict=True)))
 
 
 @dataclass(frozen=True)
 class DCI(TrainTestMetric):
     """`dci` of a model's codes; scores dci_disentanglement, ..., of other learners dci_lasso_... .
 
+    The draws behind the intervals have a tenth of the images, since a fit to 10,000 takes long.
+
     Args:
         learner: "gradient_boosting", "random_forest" or "lasso".
-        num_blocks: blocks of the training images behind the intervals of the first two scores.
         num_jobs: processes; None for as many as torch has threads.
     """
 
     name = "dci"
+    bounds = (-np.inf, 1.0)  # R^2 of the Lasso may be negative
     learner: str = "gradient_boosting"
-    num_blocks: int = 10
+    num_repeats: int = field(default=10, kw_only=True)
     num_jobs: int | None = None
+
+    def smaller(self) -> tuple[Self, float]:
+        num_train, num_test = self.num_train // 10, self.num_test // 10
+        return replace(self, num_train=num_train, num_test=num_test), 0.1
 
     def scores(self, codes: ArrayLike, factors: ArrayLike, **options: Any) -> dict[str, Score]:
         scores = dci(
@@ -134,7 +119,6 @@ class DCI(TrainTestMetric):
             factors,
             learner=self.learner,
             num_train=self.num_train,
-            num_blocks=self.num_blocks,
             num_jobs=self.num_jobs,
             **options,
         )
@@ -179,32 +163,12 @@ def _entropy(r: Array) -> Array:
     return entr(shares).sum(axis=1) / np.log(r.shape[1])
 
 
-def _informativeness(
-    learner: str,
-    truth: NDArray,
-    predicted: NDArray,
-    names: Sequence[str],
-    num_bootstrap: int,
-    rng: np.random.Generator,
-) -> Score:
-    quality, low = (_r_squared, -np.inf) if learner == "lasso" else (_accuracy, 0.0)
-    return mean_over_factors(
-        lambda counts: quality(truth, predicted, counts),
-        len(truth),
-        names,
-        rng,
-        num_bootstrap,
-        (low, 1.0),
-    )
+def _accuracy(truth: NDArray, predicted: NDArray) -> Array:
+    """Of each factor: (n, F) twice -> (F,)."""
+    return (truth == predicted).mean(axis=0)
 
 
-def _accuracy(truth: NDArray, predicted: NDArray, counts: NDArray[np.int64]) -> Array:
-    """Of each factor, where row i counts `counts[i]` times: (n, F) twice -> (F,)."""
-    return counts @ (truth == predicted) / counts.sum()
-
-
-def _r_squared(truth: NDArray, predicted: NDArray, counts: NDArray[np.int64]) -> Array:
+def _r_squared(truth: NDArray, predicted: NDArray) -> Array:
     """As `_accuracy`: 1 - squared error over variance."""
-    values, num = truth.astype(np.float64), counts.sum()
-    variance = counts @ (values - counts @ values / num) ** 2
-    return 1 - counts @ (values - predicted) ** 2 / variance
+    values = truth.astype(np.float64)
+    return 1 - np.square(values - predicted).mean(axis=0) / values.var(axis=0)

@@ -19,7 +19,7 @@ from vaelab.metrics.aggregate_posterior import (
     require_normals,
     sample_aggregate,
 )
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, metric_rng
+from vaelab.metrics.base import Metric, Score, mean_interval, metric_rng
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.models import VAE
 
@@ -32,7 +32,6 @@ def elbo_decomposition(
     *,
     num_samples: int = 2000,
     rng: np.random.Generator | None = None,
-    num_bootstrap: int = 200,
 ) -> dict[str, Score]:
     """The three parts of the average KL of diagonal normals q(z|x) from N(0, I), in nats.
 
@@ -52,7 +51,6 @@ def elbo_decomposition(
     Args:
         mean, std: (N, L).
         num_samples: M samples of z, at least 10.
-        num_bootstrap: resamples of these for the intervals; 0 for none.
 
     Returns:
         kl_closed_form, index_code_mutual_information, total_correlation, dimension_wise_kl; the
@@ -82,11 +80,11 @@ def elbo_decomposition(
         ).with_details(num_samples=num_samples, num_images=len(mu))
     }
     for name, (samples, bounds, breakdown) in columns.items():
-        interval = _interval(samples, bounds, rng, num_bootstrap)
+        interval = mean_interval(samples, bounds=bounds)
         scores[name] = Score(float(samples.mean()), interval, breakdown).with_details(
             num_samples=num_samples,
             num_images=len(mu),
-            interval="95 % bootstrap over samples of z",
+            interval="95 %, Student's t over samples of z",
         )
     return scores
 
@@ -124,15 +122,6 @@ def _log_normal(z: NDArray, mean: NDArray | float, std: NDArray | float) -> NDAr
     return -0.5 * np.square((z - mean) / std) - np.log(std) - LOG_SQRT_2PI
 
 
-def _interval(
-    samples: NDArray, bounds: tuple[float, float], rng: np.random.Generator, num_bootstrap: int
-) -> tuple[float, float] | None:
-    num = len(samples)
-    return bootstrap_interval(
-        float(samples.mean()), lambda n: float(n @ samples / num), num, rng, num_bootstrap, bounds
-    )
-
-
 @dataclass(frozen=True)
 class Decomposition(Metric):
     """`elbo_decomposition` of a model with posterior=gaussian and prior=standard_normal.
@@ -143,8 +132,7 @@ class Decomposition(Metric):
         num_images: how many of these make q(z); None for all. A seeded choice. The mutual
             information is at most ln num_images, so other numbers of images can't be compared.
         num_samples: samples of z.
-        seed: of images, samples and intervals.
-        num_bootstrap: resamples for the intervals; 0 for none.
+        seed: of images and samples.
     """
 
     needs_factors = False
@@ -154,7 +142,6 @@ class Decomposition(Metric):
     num_images: int | None = None
     num_samples: int = 2000
     seed: int = 0
-    num_bootstrap: int = 200
 
     def supports(self, model: VAE) -> bool:
         q_z, p_z = model.distributions()
@@ -168,9 +155,7 @@ class Decomposition(Metric):
         )
         rng = metric_rng("decomposition", self.seed)
         _, mean, std = encode_normals(encoded, self.num_images, rng)
-        return elbo_decomposition(
-            mean, std, num_samples=self.num_samples, rng=rng, num_bootstrap=self.num_bootstrap
-        )
+        return elbo_decomposition(mean, std, num_samples=self.num_samples, rng=rng)
 
 
 def _is_standard_normal(p_z: Distribution) -> bool:

@@ -12,11 +12,11 @@ from torch.distributions import Bernoulli
 
 from vaelab.elbo import elbo_terms
 from vaelab.elbo_statistics import ElboStatistics, latent_names, term_rows
-from vaelab.metrics.base import Score, centred_interval
+from vaelab.metrics.base import Score, bootstrap_interval
 from vaelab.metrics.collapse import collapse_verdict
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.factor_dataset import Rows
-from vaelab.metrics.per_image import INTERVAL, ImagesMetric, decoded_at_once, split_rows
+from vaelab.metrics.per_image import ImagesMetric, decoded_at_once, split_rows
 from vaelab.models import VAE
 from vaelab.seeding import random_stream
 
@@ -36,11 +36,13 @@ class Elbo(ImagesMetric):
 
     Args:
         num_samples: samples of z per image.
+        num_bootstrap: resamples of the images for the intervals; 0 for none.
     """
 
     name = "elbo"
 
     num_samples: int = 1
+    num_bootstrap: int = 200
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
         rows = self.rows(encoded)
@@ -51,12 +53,12 @@ class Elbo(ImagesMetric):
         draws = [_averages(encoded.model, count @ table)[0] for count in counts]
         scores = {}
         for name, value in values.items():
-            interval = centred_interval(value, np.array([draw[name] for draw in draws]))
+            interval = bootstrap_interval(value, np.array([draw[name] for draw in draws]))
             scores[name] = Score(value, interval).with_details(
                 num_samples=self.num_samples,
                 num_images=num,
                 split=encoded.split,
-                interval=INTERVAL,
+                interval=f"95 %, {self.num_bootstrap} bootstrap resamples of the images",
             )
         if "elbo" not in scores:
             return scores

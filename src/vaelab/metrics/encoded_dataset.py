@@ -2,14 +2,14 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -199,3 +199,57 @@ class EncodedDataset:
     @property
     def _table(self) -> NDArray[np.float32]:
         return self._tables[1]
+
+
+class PrecomputedCodes:
+    """Codes (N, L) of N images, and their factors (N, F), for metrics that need no model.
+
+        MIG()(PrecomputedCodes(codes, factors))
+
+    Images are drawn from the N, as they are from a data set.
+
+    Args:
+        codes: (N, L), finite; the only ones, whether a metric asks for means or samples.
+        factors: (N, F), the value of each factor, of any type; None where there are none.
+        names: of the factors.
+
+    Raises:
+        UserError: other shapes, codes that are not finite, or a factor that never varies.
+    """
+
+    def __init__(
+        self, codes: ArrayLike, factors: ArrayLike | None = None, names: Sequence[str] = ()
+    ):
+        self.table = require_codes(codes)
+        self.images = range(len(self.table))
+        self._dataset = None if factors is None else FactorDataset.of(self.table, factors, names)
+
+    def codes(self, rows: Rows, codes: str, rng: np.random.Generator) -> NDArray[np.floating]:
+        """The codes of the images in rows: (M,) -> (M, L)."""
+        return self.table[rows]
+
+    def factor_dataset(self, codes: str, rng: np.random.Generator) -> FactorDataset:
+        """All images with their codes and factors.
+
+        Raises:
+            UserError: there are no factors.
+        """
+        if self._dataset is None:
+            raise UserError(
+                "this metric expects the factors of the images, got none; give "
+                "PrecomputedCodes(codes, factors)."
+            )
+        return self._dataset
+
+    @property
+    def factors(self) -> NDArray[np.integer]:
+        """The values of the factors, numbered from 0: (N, F)."""
+        return self.factor_dataset("mean", np.random.default_rng(0)).factors
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """The names of the factors."""
+        return self.factor_dataset("mean", np.random.default_rng(0)).names
+
+
+AnyCodes = EncodedDataset | PrecomputedCodes

@@ -16,7 +16,6 @@ def explicitness(
     factors: ArrayLike,
     *,
     num_train: int | None = None,
-    num_bootstrap: int = 200,
     rng: np.random.Generator | None = None,
     names: Sequence[str] = (),
 ) -> Score:
@@ -38,7 +37,6 @@ def explicitness(
         codes: (N, L).
         factors: (N, F), the value of each factor, of any type.
         num_train: rows to fit to, drawn at random, the rest to test on; two thirds by default.
-        num_bootstrap: resamples of the test rows for the interval (classifiers are kept).
         names: of the factors.
 
     Returns:
@@ -53,76 +51,36 @@ def explicitness(
     table = dataset.all_codes()
     spread = table[train].std(axis=0)
     table = (table - table[train].mean(axis=0)) / np.where(spread > 0, spread, 1)
-    curves = []
+    areas = []
     for name, values in zip(dataset.names, dataset.factors.T, strict=True):
         require(
             min(len(np.unique(values[part])) for part in (train, test)) > 1,
             "factors expects at least 2 values of each factor among the rows to fit to and among "
             f"those to test on, got one of {name}; give more images.",
         )
-        curves.append(_fit(table[train], values[train], table[test], values[test]))
-
-    def areas(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.array([curve.mean_area(counts) for curve in curves])
-
-    score = mean_over_factors(areas, len(test), dataset.names, rng, num_bootstrap)
+        areas.append(_mean_area(table[train], values[train], table[test], values[test]))
+    score = mean_over_factors(np.array(areas), dataset.names)
     return score.with_details(
-        num_train=len(train),
-        num_test=len(test),
-        scikit_learn=version("scikit-learn"),
-        interval=f"95 %, {num_bootstrap} bootstrap resamples of the test images, classifiers kept",
+        num_train=len(train), num_test=len(test), scikit_learn=version("scikit-learn")
     )
 
 
-def _fit(
+def _mean_area(
     train: NDArray[np.float64],
     train_values: NDArray[np.integer],
     test: NDArray[np.float64],
     test_values: NDArray[np.integer],
-) -> "RocCurves":
+) -> float:
+    """Mean area under the ROC curve of the values that are in both parts; 0.5 where none is."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
     from sklearn.multiclass import OneVsRestClassifier
 
     classifier = OneVsRestClassifier(LogisticRegression(solver="liblinear"))
-    classifier.fit(train, train_values)
-    is_value = test_values[:, None] == classifier.classes_
-    return RocCurves(classifier.predict_proba(test), is_value)
-
-
-class RocCurves:
-    """Areas under the ROC curves of K one-vs-rest scores, for any multiplicities of the rows.
-
-        AUC = P(score of a positive row > score of a negative one) + 1/2 P(equal)
-
-    Args:
-        scores: (N, K).
-        positive: (N, K) bool, at most one True per row.
-    """
-
-    def __init__(self, scores: NDArray[np.float64], positive: NDArray[np.bool_]):
-        self.order = np.argsort(scores.T, axis=1)
-        self.rows, self.columns = np.nonzero(positive)
-        # How many rows score below, and below or equal to, each positive row.
-        self.below, self.up_to = np.empty((2, len(self.rows)), np.int64)
-        for k, order in enumerate(self.order):
-            mine = self.columns == k
-            own, ranked = scores[self.rows[mine], k], scores[order, k]
-            self.below[mine] = np.searchsorted(ranked, own, "left")
-            self.up_to[mine] = np.searchsorted(ranked, own, "right")
-
-    def areas(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(N,) multiplicities -> (K,), NaN where no row is positive or none is negative."""
-        num_columns, num_rows = self.order.shape
-        total = np.zeros((num_columns, num_rows + 1), np.int64)
-        np.cumsum(counts[self.order], axis=1, out=total[:, 1:])
-        weights = counts[self.rows].astype(float)
-        beaten = (total[self.columns, self.below] + total[self.columns, self.up_to]) / 2
-        positives = np.bincount(self.columns, weights, num_columns)
-        wins = np.bincount(self.columns, weights * beaten, num_columns) - positives**2 / 2
-        pairs = positives * (counts.sum() - positives)
-        return np.divide(wins, pairs, where=pairs > 0, out=np.full(num_columns, np.nan))
-
-    def mean_area(self, counts: NDArray[np.int64]) -> float:
-        """Mean over the scores that have one; 0.5, chance, where none has."""
-        areas = self.areas(counts)
-        return 0.5 if np.isnan(areas).all() else float(np.nanmean(areas))
+    probabilities = classifier.fit(train, train_values).predict_proba(test)
+    areas = [
+        roc_auc_score(test_values == value, column)
+        for value, column in zip(classifier.classes_, probabilities.T, strict=True)
+        if 0 < (test_values == value).sum() < len(test_values)
+    ]
+    return float(np.mean(areas)) if areas else 0.5

@@ -20,7 +20,6 @@ def factor_vae_score(
     batch_size: int = 64,
     num_variance: int = 10_000,
     min_std: float = 0.05,
-    num_bootstrap: int = 200,
     rng: np.random.Generator | None = None,
     names: Sequence[str] = (),
 ) -> Score:
@@ -43,7 +42,7 @@ def factor_vae_score(
         names: of the factors.
 
     Returns:
-        The accuracy in [0, 1], 0 without interval where no latent is left; for each factor the
+        The accuracy in [0, 1], 0 where no latent is left; for each factor the
         accuracy on its own votes. Detail num_active_latents: how many latents are left.
 
     Raises:
@@ -56,7 +55,6 @@ def factor_vae_score(
         batch_size=batch_size,
         num_variance=num_variance,
         min_std=min_std,
-        num_bootstrap=num_bootstrap,
     )
     rng = np.random.default_rng(0) if rng is None else rng
     return metric.score(FactorDataset.of(codes, factors, names), rng)
@@ -95,9 +93,9 @@ class FactorVAEScore(FixedFactorMetric):
             np.add.at(counts, (factor, latent), 1)
             latent, factor = votes(self.num_eval)
             predicted = counts.argmax(axis=0)[latent]
-            score = accuracy(predicted, factor, dataset.names, self.num_bootstrap, rng)
+            score = accuracy(predicted, factor, dataset.names)
         else:
-            score = Score(0.0, None, dict.fromkeys(dataset.names, 0.0), {"interval": "none"})
+            score = Score(0.0, None, dict.fromkeys(dataset.names, 0.0))
         return score.with_details(
             num_train=self.num_train,
             num_eval=self.num_eval,

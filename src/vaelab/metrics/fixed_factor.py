@@ -3,14 +3,13 @@
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaelab.errors import require, require_choice
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, metric_rng, with_code_suffix
-from vaelab.metrics.encoded_dataset import CODES, EncodedDataset
+from vaelab.errors import require
+from vaelab.metrics.base import RepeatedMetric, Score
+from vaelab.metrics.encoded_dataset import AnyCodes
 from vaelab.metrics.factor_dataset import FactorDataset
 
 ROWS_AT_ONCE = 2**17  # rows whose codes are in memory together
@@ -19,7 +18,7 @@ Measure = Callable[[int, int], NDArray[np.floating]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FixedFactorMetric(Metric):
+class FixedFactorMetric(RepeatedMetric):
     """The accuracy of a classifier that predicts which factor was held fixed in a set of images.
 
     name: of the score and of its random stream.
@@ -28,28 +27,17 @@ class FixedFactorMetric(Metric):
         num_train: points to fit to.
         num_eval: points to score on.
         batch_size: images, or pairs of images, per point.
-        codes: "mean" of q(z|x), or "sampled" from it, which ends the name of the score in
-            "_sampled_codes".
-        num_bootstrap: resamples for the interval; 0 for none.
-        seed: of the images drawn, of sampled codes and of the interval.
     """
 
-    name: ClassVar[str]
+    bounds = (0.0, 1.0)
 
     num_train: int = 10_000
     num_eval: int = 5_000
     batch_size: int = 64
-    codes: str = "mean"
-    num_bootstrap: int = 200
-    seed: int = 0
+    num_repeats: int = 10
 
-    def __post_init__(self) -> None:
-        require_choice("codes", self.codes, CODES)
-
-    def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
-        rng = metric_rng(self.name, self.seed)
-        score = self.score(encoded.factor_dataset(self.codes, rng), rng)
-        return with_code_suffix({self.name: score}, self.codes)
+    def draw(self, encoded: AnyCodes, rng: np.random.Generator) -> dict[str, Score]:
+        return {self.name: self.score(encoded.factor_dataset(self.codes, rng), rng)}
 
     @abstractmethod
     def score(self, dataset: FactorDataset, rng: np.random.Generator) -> Score:
@@ -101,15 +89,8 @@ def accuracy(
     predicted: NDArray[np.int64],
     factor: NDArray[np.int64],
     names: Sequence[str],
-    num_bootstrap: int,
-    rng: np.random.Generator,
 ) -> Score:
     """The share of points whose factor was predicted, of all points and of each factor's."""
     right = predicted == factor
-    value, num = float(right.mean()), len(right)
-    interval = bootstrap_interval(
-        value, lambda counts: float(counts @ right) / num, num, rng, num_bootstrap, (0.0, 1.0)
-    )
     breakdown = {name: float(right[factor == f].mean()) for f, name in enumerate(names)}
-    how = "bootstrap of the points scored, fit kept" if num_bootstrap else "none"
-    return Score(value, interval, breakdown, {"interval": how})
+    return Score(float(right.mean()), None, breakdown)

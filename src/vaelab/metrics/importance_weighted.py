@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.elbo_statistics import bits_per_dim
-from vaelab.metrics.base import Score, centred_interval
+from vaelab.metrics.base import Score, mean_interval
 from vaelab.metrics.elbo import term_table
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.per_image import INTERVAL, ImagesMetric, decoded_at_once
@@ -96,13 +96,12 @@ class ImportanceWeightedBound(ImagesMetric):
             log_weights = importance_log_weights(encoded.model, x, self.num_samples, self.seed, i)
             bounds[i], elbos[i] = log_mean_weight(log_weights), log_weights.mean()
             sizes[i] = effective_sample_size(log_weights)
-        rng = self.rng()
         if len(rows) == len(encoded.evaluation_rows):
-            score = self.mean_score(bounds, rng)
+            score = self.mean_score(bounds)
         else:
             stream = "importance_weighted_elbo"
             table = term_table(encoded, encoded.evaluation_rows, 1, stream, self.seed)
-            score = self._from_all(-table[:, 1:3].sum(1), bounds - elbos, rng)
+            score = _from_all(-table[:, 1:3].sum(1), bounds - elbos)
         return {
             "importance_weighted_bound": score.with_details(
                 num_samples=self.num_samples,
@@ -112,17 +111,9 @@ class ImportanceWeightedBound(ImagesMetric):
             )
         }
 
-    def _from_all(
-        self, elbos: NDArray[np.float64], gains: NDArray[np.float64], rng: np.random.Generator
-    ) -> Score:
-        """From the ELBO of all images (N,) and the gains L_K - ELBO of some (num_images,)."""
-        value = float(elbos.mean() + gains.mean())
-        # The two means vary independently, except for the few images that they share.
-        both = (elbos, gains)
-        draws = [
-            sum(values[rng.integers(len(values), size=len(values))].mean() for values in both)
-            for _ in range(self.num_bootstrap)
-        ]
-        return Score(value, centred_interval(value, np.array(draws))).with_details(
-            num_images=len(gains), num_images_elbo=len(elbos), interval=INTERVAL
-        )
+
+def _from_all(elbos: NDArray[np.float64], gains: NDArray[np.float64]) -> Score:
+    """From the ELBO of all images (N,) and the gains L_K - ELBO of some (num_images,)."""
+    # The two means vary independently, except for the few images that they share.
+    score = Score(float(elbos.mean() + gains.mean()), mean_interval(elbos, gains))
+    return score.with_details(num_images=len(gains), num_images_elbo=len(elbos), interval=INTERVAL)

@@ -1,6 +1,6 @@
 """How important each latent is to each factor: learners fitted to one factor at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ LASSO_ALPHA = 0.02
 
 
 class Fits(NamedTuple):
-    """Importances (1 + blocks, L, F), those of all rows first; predictions (n, F) of both parts."""
+    """Importances (L, F) of latents to factors, and predictions (n, F) of both parts."""
 
     importances: Array
     train: NDArray
@@ -27,42 +27,30 @@ def fit_all(
     x: NDArray,
     y: NDArray,
     test: NDArray,
-    num_blocks: int,
     num_jobs: int | None,
     rng: np.random.Generator,
 ) -> Fits:
-    """Fits of every factor to all rows and to each block, in parallel, the longest first."""
+    """A fit of every factor to the codes x (n, L), in parallel, the longest first."""
     from joblib import Parallel, delayed, parallel_config
 
-    blocks = [np.arange(len(x)), *np.array_split(np.arange(len(x)), num_blocks or 1)]
-    blocks = blocks[: 1 + num_blocks]
-    tasks = [(b, f) for b in range(len(blocks)) for f in range(y.shape[1])]
-    seeds = rng.integers(2**31, size=len(tasks))
-    work = [len(blocks[b]) * len(np.unique(y[:, f])) for b, f in tasks]
-    order = np.argsort(work, kind="stable")[::-1]
-
-    def call(task: int):
-        (b, f), seed = tasks[task], int(seeds[task])
-        parts = (x, test) if b == 0 else ()
-        return delayed(_fit)(learner, x[blocks[b]], y[blocks[b], f], seed, parts)
-
+    seeds = rng.integers(2**31, size=(y.shape[1],))
+    work = [len(np.unique(column)) for column in y.T]
+    order = sorted(range(len(work)), key=lambda f: work[f], reverse=True)
     with parallel_config("loky", inner_max_num_threads=1):
         # As many as threads, of which each job of a sweep has its share.
         parallel = Parallel(num_jobs or torch.get_num_threads(), batch_size=1, pre_dispatch="all")
-        done = dict(zip(order.tolist(), parallel(call(t) for t in order.tolist()), strict=True))
-    results = [done[task] for task in range(len(tasks))]
-    shape = (len(blocks), y.shape[1], x.shape[1])
-    importances = np.array([r[0] for r in results]).reshape(shape).swapaxes(1, 2)
-    first = [predictions for _, predictions in results[: y.shape[1]]]
-    return Fits(importances, *(np.stack(part, axis=1) for part in zip(*first, strict=True)))
+        calls = (delayed(_fit)(learner, x, y[:, f], int(seeds[f]), test) for f in order)
+        results: dict[int, tuple] = dict(zip(order, parallel(calls), strict=True))
+    parts = zip(*(results[f] for f in range(y.shape[1])), strict=True)
+    return Fits(*(np.stack(part, axis=1) for part in parts))
 
 
 def _fit(
-    learner: str, x: NDArray, y: NDArray, seed: int, parts: Sequence[NDArray]
-) -> tuple[Array, list[NDArray]]:
-    """Importances (L,) and the predictions for every part."""
+    learner: str, x: NDArray, y: NDArray, seed: int, test: NDArray
+) -> tuple[Array, NDArray, NDArray]:
+    """Importances (L,) and the predictions for both parts."""
     importances, predict = LEARNERS[learner](x, y, seed)
-    return importances, [predict(part) for part in parts]
+    return importances, predict(x), predict(test)
 
 
 def _gradient_boosting(x: NDArray, y: NDArray, seed: int) -> tuple[Array, Predict]:

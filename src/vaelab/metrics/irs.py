@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require_range
-from vaelab.metrics.base import CodesMetric, Score, bootstrap_interval
+from vaelab.metrics.base import CodesMetric, Score
 from vaelab.metrics.factor_dataset import FactorDataset
 
 Floats = NDArray[np.float64]
@@ -18,8 +18,6 @@ def irs(
     factors: ArrayLike,
     *,
     diff_quantile: float = 0.99,
-    num_bootstrap: int = 200,
-    rng: np.random.Generator | None = None,
     names: Sequence[str] = (),
 ) -> Score:
     """Interventional robustness: how little a latent moves while its factor stays.
@@ -33,12 +31,9 @@ def irs(
     are cut into 20 bins, which merges values of dSprites' orientation and positions. Here factors
     keep their values. Latents that never vary are left out; where none varies the score is 0.
 
-    The largest deviation w_j, hence the interval, depends on single rows.
-
     Args:
         codes: (N, L).
         factors: (N, F), the value of each factor, of any type.
-        num_bootstrap: resamples of the rows for the interval; 0 for none.
         names: of the factors.
 
     Returns:
@@ -49,30 +44,14 @@ def irs(
         UserError: codes not finite, or a factor that never varies.
     """
     require_range("diff_quantile", diff_quantile, above=0, at_most=1, example=0.99)
-    rng = np.random.default_rng(0) if rng is None else rng
     dataset = FactorDataset.of(codes, factors, names)
     latents = dataset.all_codes().T
-    latents, columns = latents[np.ptp(latents, axis=1) > 0], dataset.factors.T
-
-    def score_of(rows: NDArray[np.int64]) -> float:
-        return _irs(latents[:, rows], columns[:, rows], diff_quantile)
-
-    every = np.arange(len(dataset))
-    value = score_of(every)
-    interval = bootstrap_interval(
-        value,
-        lambda counts: score_of(np.repeat(every, counts)),
-        len(every),
-        rng,
-        num_bootstrap,
-        (-1, 1),
-    )
-    return Score(value, interval).with_details(
+    latents = latents[np.ptp(latents, axis=1) > 0]
+    return Score(_irs(latents, dataset.factors.T, diff_quantile)).with_details(
         num_samples=len(dataset),
         diff_quantile=diff_quantile,
         factors="own values, not binned",
         num_active=len(latents),
-        interval=f"95 %, {num_bootstrap} bootstrap resamples of the images",
     )
 
 
@@ -115,8 +94,10 @@ class IRS(CodesMetric):
     """
 
     name = "irs"
+    bounds = (-1.0, 1.0)
     num_samples: int = 10_000
     diff_quantile: float = 0.99
 
     def scores(self, codes: ArrayLike, factors: ArrayLike, **options) -> dict[str, Score]:
-        return {"irs": irs(codes, factors, diff_quantile=self.diff_quantile, **options)}
+        quantile = self.diff_quantile
+        return {"irs": irs(codes, factors, diff_quantile=quantile, names=options["names"])}

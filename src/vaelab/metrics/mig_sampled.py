@@ -1,7 +1,7 @@
 """The mutual information gap on samples of q(z|x), as Chen et al. defined it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from vaelab.metrics.aggregate_posterior import (
     require_normals,
     sample_aggregate,
 )
-from vaelab.metrics.base import Metric, Score, mean_over_factors, metric_rng
+from vaelab.metrics.base import Metric, Score, bootstrap_interval, mean_over_factors, metric_rng
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.factor_dataset import FactorDataset, require_two_latents
 
@@ -71,13 +71,17 @@ def mig_sampled(
         ordered = np.sort(information, axis=1)
         return (ordered[:, -1] - ordered[:, -2]) / entropies
 
-    score = mean_over_factors(gaps, num_samples, dataset.names, rng, num_bootstrap)
-    return score.with_details(
+    score = mean_over_factors(gaps(np.ones(num_samples)), dataset.names)
+    uniform = np.full(num_samples, 1 / num_samples)
+    counts = rng.multinomial(num_samples, uniform, num_bootstrap)
+    draws = np.array([gaps(count).mean() for count in counts])
+    interval = bootstrap_interval(score.value, draws, (0.0, 1.0))
+    return replace(score, interval=interval).with_details(
         num_samples=num_samples,
         num_images=len(mu),
         codes="sampled",
         factors=", ".join(dataset.names),
-        interval="95 % bootstrap over samples of z",
+        interval="95 %, bootstrap over samples of z",
     )
 
 

@@ -76,7 +76,7 @@ class ReconstructionError(ImagesMetric):
 
         def score(errors: NDArray[np.float64], **details: int) -> Score:
             rmse = math.sqrt(errors.mean() / encoded.model.num_pixels)
-            return self.mean_score(errors, rng, split=encoded.split, rmse=rmse, **details)
+            return self.mean_score(errors, split=encoded.split, rmse=rmse, **details)
 
         return {
             "reconstruction_error": score(errors),

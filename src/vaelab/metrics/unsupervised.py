@@ -8,43 +8,33 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaelab.errors import require
-from vaelab.metrics.base import CodesMetric, Score, bootstrap_interval
+from vaelab.metrics.base import CodesMetric, Score
 from vaelab.metrics.factor_dataset import require_codes, require_two_latents
 from vaelab.metrics.mutual_information import discretize, mutual_information
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 
 
-def gaussian_total_correlation(
-    codes: ArrayLike, *, num_bootstrap: int = 200, rng: np.random.Generator | None = None
-) -> Score:
+def gaussian_total_correlation(codes: ArrayLike) -> Score:
     """Total correlation of the normal distribution with the codes' covariance S, in nats.
 
         KL(N(m, S) || N(m, diag S)) = 1/2 (sum_j log S_jj - log det S)
 
     Locatello et al. 2019, "Challenging common assumptions in the unsupervised learning of
     disentangled representations", sec. 4, https://arxiv.org/abs/1811.12359. Latents that never vary
-    are left out, since they are independent of everything; infinite, and without interval, where
-    one of the others is a linear function of the rest.
+    are left out, since they are independent of everything; infinite where one of the others is a
+    linear function of the rest.
 
     Args:
         codes: (N, L), N >= 10 L.
-        num_bootstrap: resamples of the rows for the interval; 0 for none.
 
     Raises:
         UserError: codes not finite, or fewer than 10 rows per latent.
     """
-    return _of_covariance(codes, _total_correlation, num_bootstrap, rng)
+    return _of_covariance(codes, _total_correlation)
 
 
-def wasserstein_correlation(
-    codes: ArrayLike,
-    *,
-    normalised: bool = False,
-    num_bootstrap: int = 200,
-    rng: np.random.Generator | None = None,
-) -> Score:
+def wasserstein_correlation(codes: ArrayLike, *, normalised: bool = False) -> Score:
     """Squared 2-Wasserstein distance of the codes' normal from that with independent latents.
 
         W = 2 tr S - 2 tr (D^1/2 S D^1/2)^1/2,    S the codes' covariance, D = diag S
@@ -55,22 +45,15 @@ def wasserstein_correlation(
 
     Args:
         codes: (N, L), N >= 10 L.
-        num_bootstrap: resamples of the rows for the interval; 0 for none.
 
     Raises:
         UserError: codes not finite, or fewer than 10 rows per latent.
     """
     statistic = _normalised_wasserstein if normalised else _wasserstein
-    return _of_covariance(codes, statistic, num_bootstrap, rng)
+    return _of_covariance(codes, statistic)
 
 
-def pairwise_mutual_information(
-    codes: ArrayLike,
-    *,
-    num_bins: int = 20,
-    num_bootstrap: int = 200,
-    rng: np.random.Generator | None = None,
-) -> Score:
+def pairwise_mutual_information(codes: ArrayLike, *, num_bins: int = 20) -> Score:
     """Mean mutual information of two different latents in nats: sum_{i != j} I_ij / (L (L - 1)).
 
     Plug-in estimates in `num_bins` bins of equal width. Locatello et al. 2019, sec. 4,
@@ -79,7 +62,6 @@ def pairwise_mutual_information(
 
     Args:
         codes: (N, L), L >= 2.
-        num_bootstrap: resamples of the rows for the interval (bins are kept); 0 for none.
 
     Raises:
         UserError: codes not finite, a single latent, or fewer rows than bins.
@@ -88,20 +70,11 @@ def pairwise_mutual_information(
     num_latents = binned.shape[1]
     require_two_latents(num_latents)
     different = ~np.eye(num_latents, dtype=bool)
-
-    def mean(counts: Counts | None = None) -> float:
-        return float(mutual_information(binned, binned, counts)[different].mean())
-
-    score = _with_interval(mean, len(binned), num_bootstrap, rng, ", bins kept")
-    return score.with_details(num_bins=num_bins)
+    value = float(mutual_information(binned, binned)[different].mean())
+    return Score(value).with_details(num_samples=len(binned), num_bins=num_bins)
 
 
-def _of_covariance(
-    codes: ArrayLike,
-    statistic: Callable[[Floats], float],
-    num_bootstrap: int,
-    rng: np.random.Generator | None,
-) -> Score:
+def _of_covariance(codes: ArrayLike, statistic: Callable[[Floats], float]) -> Score:
     table = require_codes(codes).astype(np.float64)
     num, num_latents = table.shape
     require(
@@ -111,27 +84,8 @@ def _of_covariance(
     )
     # After this, unlike after a rounded mean, a constant latent is exactly 0.
     table = table - np.median(table, axis=0)
-
-    def of_covariance(counts: Counts | None = None) -> float:
-        return statistic(np.atleast_2d(np.cov(table.T, fweights=counts)))
-
-    return _with_interval(of_covariance, num, num_bootstrap, rng)
-
-
-def _with_interval(
-    statistic: Callable[..., float],
-    num: int,
-    num_bootstrap: int,
-    rng: np.random.Generator | None,
-    remark: str = "",
-) -> Score:
-    """The score of `statistic`, a function of counts that is at least 0."""
-    value = statistic()
-    resamples = num_bootstrap if np.isfinite(value) else 0
-    rng = np.random.default_rng(0) if rng is None else rng
-    interval = bootstrap_interval(value, statistic, num, rng, resamples, (0, np.inf))
-    how = f"95 %, {resamples} bootstrap resamples of the images{remark}"
-    return Score(value, interval, {}, {"num_samples": num, "interval": how})
+    value = statistic(np.atleast_2d(np.cov(table.T)))
+    return Score(value).with_details(num_samples=num)
 
 
 def _total_correlation(covariance: Floats) -> float:
@@ -171,16 +125,14 @@ class Unsupervised(CodesMetric):
     name = "unsupervised"
     needs_factors = False
     higher_is_better = None
+    bounds = (0.0, np.inf)
     num_samples: int = 10_000
     num_bins: int = 20
 
-    def scores(self, codes: ArrayLike, **options: Any) -> dict[str, Score]:
-        correlation, bins = wasserstein_correlation, self.num_bins
+    def scores(self, codes: ArrayLike, **_: Any) -> dict[str, Score]:
         return {
-            "gaussian_total_correlation": gaussian_total_correlation(codes, **options),
-            "wasserstein_correlation": correlation(codes, **options),
-            "wasserstein_correlation_normalised": correlation(codes, normalised=True, **options),
-            "mutual_information_score": pairwise_mutual_information(
-                codes, num_bins=bins, **options
-            ),
+            "gaussian_total_correlation": gaussian_total_correlation(codes),
+            "wasserstein_correlation": wasserstein_correlation(codes),
+            "wasserstein_correlation_normalised": wasserstein_correlation(codes, normalised=True),
+            "mutual_information_score": pairwise_mutual_information(codes, num_bins=self.num_bins),
         }

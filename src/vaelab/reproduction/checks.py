@@ -22,7 +22,16 @@ from vaelab.data.rendering import FACTORS, SIZES
 from vaelab.distributions import log_mean_weight
 from vaelab.errors import require_choice
 from vaelab.load import load_run
-from vaelab.metrics import Elbo, Score, beta_vae_score, factor_vae_score, mig, modularity, sap
+from vaelab.metrics import (
+    MIG,
+    SAP,
+    BetaVAEScore,
+    Elbo,
+    FactorVAEScore,
+    Modularity,
+    PrecomputedCodes,
+    RepeatedMetric,
+)
 from vaelab.metrics.elbo import pixel_mean_distortion
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.models import VAE
@@ -38,33 +47,25 @@ from vaelab.objectives.total_correlation import (
 from vaelab.seeding import random_stream
 
 ORACLE_NOISE = 0.01
-ORACLE_SCORES: dict[str, tuple[Callable[..., Score], dict[str, int]]] = {
-    "beta_vae_score": (beta_vae_score, {"num_train": 2000, "num_eval": 1000}),
-    "factor_vae_score": (factor_vae_score, {"num_train": 2000, "num_eval": 1000}),
-    "mig": (mig, {}),
-    "modularity": (modularity, {}),
-    "sap": (sap, {}),
+ORACLE_METRICS: dict[str, RepeatedMetric] = {
+    "beta_vae_score": BetaVAEScore(num_repeats=0),
+    "factor_vae_score": FactorVAEScore(num_repeats=0),
+    "mig": MIG(num_repeats=0),
+    "modularity": Modularity(num_test=1000, num_repeats=0),
+    "sap": SAP(num_train=4000, num_test=2000, num_repeats=0),
 }
-NUM_IMAGES = {"sap": 6000}  # 4,000 for training and 2,000 for testing; 10,000 for the others
 EVAL_BATCH = 1000
 
 
 def oracle_scores(cfg: DictConfig, scores: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """kind/score -> value, for each kind of `oracle_codes` and its names of `ORACLE_SCORES`."""
+    """kind/score -> value, for each kind of `oracle_codes` and its names of `ORACLE_METRICS`."""
     numbers, factors = {}, factor_grid()
     for kind, names in scores.items():
-        rng = np.random.default_rng(cfg.seed)
-        codes = oracle_codes(kind, factors, rng)
+        table = oracle_codes(kind, factors, np.random.default_rng(cfg.seed))
+        codes = PrecomputedCodes(table, factors, FACTORS)
         for name in names:
-            require_choice("scores", name, ORACLE_SCORES)
-            score, options = ORACLE_SCORES[name]
-            # Voting scores draw groups of images with a common factor, hence from the whole grid.
-            voting = "num_eval" in options
-            num = NUM_IMAGES.get(name, 10_000)
-            rows = slice(None) if voting else rng.integers(len(codes), size=num)
-            value = score(codes[rows], factors[rows], rng=rng, num_bootstrap=0, names=FACTORS,
-                          **options)  # fmt: skip
-            numbers[f"{kind}/{name}"] = float(value)
+            require_choice("scores", name, ORACLE_METRICS)
+            numbers[f"{kind}/{name}"] = float(ORACLE_METRICS[name](codes)[name])
     return numbers
 
 
@@ -81,11 +82,16 @@ def oracle_codes(kind: str, factors: NDArray[np.integer], rng: np.random.Generat
     require_choice("kind", kind, ("linear", "rotated", "noise"))
     if kind == "noise":
         return rng.standard_normal((len(factors), 10))
-    known = factors / (np.array(SIZES) - 1) * 2.0 - 1
+    known = known_factors(factors)
     if kind == "rotated":
         x, y = known[:, 3].copy(), known[:, 4].copy()
         known[:, 3], known[:, 4] = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
     return np.concatenate([known, ORACLE_NOISE * rng.standard_normal((len(factors), 5))], axis=1)
+
+
+def known_factors(factors: NDArray[np.integer]) -> NDArray[np.float64]:
+    """The factors of dSprites (N, 5), each mapped linearly to [-1, 1]."""
+    return factors / (np.array(SIZES) - 1) * 2.0 - 1
 
 
 def factor_grid() -> NDArray[np.int64]:

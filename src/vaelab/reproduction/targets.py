@@ -27,8 +27,8 @@ SMOKE_RUN = {
 SMOKE_METRIC = {
     **dict.fromkeys(("num_train", "num_test", "num_eval", "num_variance", "num_images"), 300),
     "num_samples": 300,
-    "num_blocks": 0,
     "num_bootstrap": 20,
+    "num_repeats": 0,
     "num_temperatures": 4,
 }
 SMOKE_MAX_IMAGES = 20_000

@@ -9,6 +9,7 @@ import torch
 
 from vaelab.errors import require
 from vaelab.metrics import Metric, Score
+from vaelab.metrics.base import without_intervals
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.models import VAE
 from vaelab.runs.checkpoint import weights_digest
@@ -39,6 +40,7 @@ class Metrics(pl.Callback):
             every_n_steps >= 1, f"metrics_every_n_steps expects at least 1, got {every_n_steps}."
         )
         self.folder, self.metrics, self.configs = folder, metrics, configs
+        self.without_intervals = {name: without_intervals(m) for name, m in metrics.items()}
         self.every_n_steps = every_n_steps
         self.last_computed = 0
         self.results: dict[str, tuple[dict[str, Score], float]] = {}
@@ -47,11 +49,10 @@ class Metrics(pl.Callback):
         # Not on_validation_end: averaged weights (callbacks.ema) are in place only until here.
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         if fitting and trainer.global_step - self.last_computed >= self.every_n_steps:
-            self.compute(trainer, module)
+            self.compute(trainer, module, self.without_intervals)
 
     def on_fit_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if not self.results or self.last_computed != trainer.global_step:
-            self.compute(trainer, module)
+        self.compute(trainer, module, self.metrics)
         if not trainer.is_global_zero:
             return
         weights = weights_digest(cast(VAE, module.model))
@@ -66,7 +67,9 @@ class Metrics(pl.Callback):
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.last_computed = state["last_computed"]
 
-    def compute(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def compute(
+        self, trainer: pl.Trainer, module: pl.LightningModule, metrics: Mapping[str, Metric]
+    ) -> None:
         """Score the model as it is, to the loggers."""
         logged = self.last_computed == trainer.global_step
         self.last_computed = trainer.global_step
@@ -76,7 +79,7 @@ class Metrics(pl.Callback):
         module.eval()
         encoded = EncodedDataset(cast(VAE, module.model), trainer.datamodule.splits)  # type: ignore[attr-defined]
         with random_stream("metrics"), torch.no_grad():
-            for name, metric in self.metrics.items():
+            for name, metric in metrics.items():
                 start = time.perf_counter()
                 scores = metric(encoded)
                 self.results[name] = scores, time.perf_counter() - start
