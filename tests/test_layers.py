@@ -16,22 +16,24 @@ SRC = Path(vaelab.__file__).parent
 ORDER = (
     *("errors", "files", "seeding", "terminal", "distributed"),
     *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "elbo_statistics"),
-    *("kl_penalties", "objectives", "data", "metrics", "figures", "visualize"),
+    *("mixtures", "kl_penalties", "objectives", "data", "metrics", "figures", "visualize"),
     *("runs", "training", "config_checks", "build", "load", "train", "evaluate", "run"),
     *("report", "sweep", "reproduction", "cli"),
 )
 # ... but these import no more than this.
 ONLY = {
     "distributed": {"errors"},
-    "distributions": {"distributed"},
+    "distributions": {"distributed", "errors"},
     "likelihoods": {"errors", "distributions", "distributed"},
     "posteriors": {"errors", "distributions", "distributed"},
     "priors": {"errors", "distributions"},
-    "models": {"errors", "likelihoods", "posteriors", "priors"},
+    "models": {"errors", "distributions", "likelihoods", "posteriors", "priors"},
     "elbo": {"distributions", "models"},
     "elbo_statistics": {"elbo", "distributions"},
     "kl_penalties": {"errors", "distributed", "distributions", "elbo"},
-    "objectives": {"errors", "distributed", "distributions", "models", "elbo", "kl_penalties"},
+    "mixtures": {"errors"},
+    "objectives": {"errors", "distributed", "distributions", "models", "elbo", "kl_penalties"}
+    | {"likelihoods", "mixtures", "priors"},
     "metrics": {"errors", "seeding", "files", "distributions", "models", "elbo", "data"}
     | {"elbo_statistics"},
     "data": {"errors", "files", "seeding"},

@@ -37,12 +37,13 @@ class ElboTerms:
 
 
 def elbo_terms(model: VAE, x: Tensor, num_samples: int = 1) -> ElboTerms:
-    """The terms of the ELBO, with `num_samples` reparameterised samples of q(z|x) per image.
+    """The terms of the ELBO, with `num_samples` samples of q(z|x) per image.
 
         ELBO(x) = E_q(z|x) [log p(x|z)] - KL(q(z|x) || p(z))
 
-    The KL is in closed form where there is one, see `kl_divergence`. Kingma and Welling 2014,
-    "Auto-encoding variational Bayes", eq. 3 and 7, https://arxiv.org/abs/1312.6114.
+    Samples are reparameterised, except of a discrete z, whose reconstruction then has no gradient
+    for the encoder. The KL is in closed form where there is one, see `kl_divergence`. Kingma and
+    Welling 2014, "Auto-encoding variational Bayes", eq. 3 and 7, https://arxiv.org/abs/1312.6114.
 
     Args:
         model: the VAE.
@@ -50,7 +51,8 @@ def elbo_terms(model: VAE, x: Tensor, num_samples: int = 1) -> ElboTerms:
         num_samples: samples of z per image.
     """
     q_z, p_z = model.encode(x), model.prior()
-    z = q_z.rsample() if num_samples == 1 else q_z.rsample(torch.Size([num_samples]))
+    sample = q_z.rsample if q_z.has_rsample else q_z.sample
+    z = sample() if num_samples == 1 else sample(torch.Size([num_samples]))
     reconstruction = -model.decode(z).log_prob(x)
     if num_samples > 1:
         reconstruction = reconstruction.mean(0)

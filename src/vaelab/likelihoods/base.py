@@ -38,6 +38,13 @@ class Likelihood(nn.Module, ABC):
         raw = at_least_float32(raw)
         return self.distribution(raw.unflatten(-3, (self.channels_per_pixel, -1)))
 
+    def pairwise_log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        """log p(x_n|z_k) of every image and every raw output: (K, C', H, W), (B, C, H, W) -> (K, B).
+
+        In nats. A likelihood that is an exponential family needs one matrix product.
+        """
+        return self(raw.unsqueeze(1)).log_prob(x)
+
     @abstractmethod
     def distribution(self, raw: Tensor) -> Distribution:
         """The distribution p(x|z), from raw (*sample, batch, channels_per_pixel, C, H, W)."""

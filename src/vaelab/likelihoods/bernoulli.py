@@ -2,8 +2,9 @@
 
 from torch import Tensor, distributions
 from torch.distributions import Distribution
+from torch.nn.functional import softplus
 
-from vaelab.likelihoods.base import Likelihood, independent_pixels
+from vaelab.likelihoods.base import Likelihood, at_least_float32, independent_pixels
 
 
 class Bernoulli(Likelihood):
@@ -18,6 +19,10 @@ class Bernoulli(Likelihood):
     Kingma and Welling 2014, "Auto-encoding variational Bayes", app. C.1,
     https://arxiv.org/abs/1312.6114.
     """
+
+    def pairwise_log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        logits, pixels = at_least_float32(raw).flatten(1), at_least_float32(x).flatten(1)
+        return logits @ pixels.T - softplus(logits).sum(1, keepdim=True)
 
     def distribution(self, raw: Tensor) -> Distribution:
         """Bernoulli pixels, from logits (*sample, batch, 1, C, H, W)."""

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaelab.errors import require_range
+from vaelab.distributions import point_of, states
+from vaelab.errors import require, require_range
 from vaelab.likelihoods import Likelihood
 from vaelab.models.initialization import initialize
 from vaelab.posteriors import Posterior
@@ -58,9 +59,14 @@ class VAE(nn.Module):
         channels, height, width = image_shape
         output_shape = (channels * likelihood.channels_per_pixel, height, width)
         num_params, num_heads = self.posterior.num_params, self.posterior.num_heads
-        self.encoder = encoder(self.image_shape, num_params, num_heads)
+        self.encoder = (
+            LogJoint(self)
+            if self.posterior.is_exact
+            else encoder(self.image_shape, num_params, num_heads)
+        )
         self.decoder = decoder(latent_dim, output_shape)
         self.latent_prior = prior(latent_dim, self.image_shape)
+        self._check_kind_of_latents()
         self.latent_prior.check_posterior(self.posterior(torch.zeros(1, num_params)))
         self.likelihood = likelihood
         initialize(self.encoder, init)
@@ -92,13 +98,36 @@ class VAE(nn.Module):
     @torch.no_grad()
     def distributions(self) -> tuple[Distribution, Distribution]:
         """q(z|x) of an encoder output of zeros, batch (1,), and p(z), for checks of their types."""
-        raw = next(self.encoder.parameters()).new_zeros(1, self.posterior.num_params)
+        raw = next(self.decoder.parameters()).new_zeros(1, self.posterior.num_params)
         return self.posterior(raw), self.prior()
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z): z (*sample, B, L) -> batch (*sample, B), event (C, H, W)."""
         raw = self.decoder(z.flatten(0, -2))
         return self.likelihood(raw.unflatten(0, z.shape[:-1]) if z.ndim != 2 else raw)
+
+    def log_joint(self, x: Tensor) -> Tensor:
+        """log p(x, z) of every value of a discrete z: (B, C, H, W) -> (S, B) in nats.
+
+        Its logsumexp over the S values is log p(x), exactly.
+
+        Raises:
+            UserError: z is not discrete, or has too many values.
+        """
+        p_z = self.prior()
+        z = states(p_z)
+        log_likelihood = self.likelihood.pairwise_log_prob(self.decoder(z), x)
+        return p_z.log_prob(z)[:, None] + log_likelihood
+
+    def _check_kind_of_latents(self) -> None:
+        posterior, prior = self.posterior, self.latent_prior
+        kinds = ["discrete" if part.is_discrete else "continuous" for part in (posterior, prior)]
+        require(
+            kinds[0] == kinds[1],
+            f"the posterior {type(posterior).__name__} expects a {kinds[0]} prior, got "
+            f"{type(prior).__name__}, which is {kinds[1]}; use another posterior, or the prior "
+            f"{'Categorical' if posterior.is_discrete else 'StandardNormal'}.",
+        )
 
     @torch.no_grad()
     def sample(self, num: int) -> Tensor:
@@ -107,8 +136,8 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The mean of p(x|z) at the mean of q(z|x): (B, C, H, W) -> (B, C, H, W)."""
-        return self.decode(self.encode(x).mean).mean
+        """The mean of p(x|z) at the mean of q(z|x), or its mode: (B, C, H, W) -> (B, C, H, W)."""
+        return self.decode(point_of(self.encode(x))).mean
 
     @torch.no_grad()
     def traverse(self, z: Tensor, latents: Sequence[int], values: Tensor) -> Tensor:
@@ -127,3 +156,14 @@ class VAE(nn.Module):
         for row, latent in enumerate(latents):
             grid[row, :, latent] = rows[row]
         return self.decode(grid.flatten(0, 1)).mean.unflatten(0, grid.shape[:2])
+
+
+class LogJoint(nn.Module):
+    """What an exact posterior has for an encoder: x -> log p(x, z) of every value of z, (B, S)."""
+
+    def __init__(self, model: VAE):
+        super().__init__()
+        self._model = (model,)  # in a tuple, so that the model is no submodule of its own
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._model[0].log_joint(x).T

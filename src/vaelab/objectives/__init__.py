@@ -10,6 +10,8 @@ from vaelab.objectives.contractive_autoencoder import ContractiveAutoencoder
 from vaelab.objectives.denoising_autoencoder import DenoisingAutoencoder
 from vaelab.objectives.dip_vae import DIPVAEI, DIPVAEII
 from vaelab.objectives.dreg import DReG
+from vaelab.objectives.em import EM
+from vaelab.objectives.enumerated import Enumerated
 from vaelab.objectives.factor_vae import FactorVAE
 from vaelab.objectives.info_vae import InfoVAE
 from vaelab.objectives.iwae import IWAE
@@ -29,6 +31,8 @@ __all__ = [
     "DIPVAEII",
     "DReG",
     "DenoisingAutoencoder",
+    "EM",
+    "Enumerated",
     "FactorVAE",
     "IWAE",
     "InfoVAE",

@@ -21,7 +21,13 @@ class Objective(nn.Module, ABC):
     On several processes each has its rows of the batch. A mean over images needs no care, since
     gradients are averaged. Any other function of the batch (a covariance, a maximum, the absolute
     value of a mean) is computed over the batch of all processes: `all_gather_batch`.
+
+    Attributes:
+        is_pathwise: whether the encoder learns through samples of z, which have to be
+            reparameterised.
     """
+
+    is_pathwise: bool = True
 
     @abstractmethod
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]: ...
@@ -35,10 +41,18 @@ class Objective(nn.Module, ABC):
         """Check that this objective can train the model.
 
         Raises:
-            UserError: the objective needs a density q(z|x) and the posterior has none, or its KL
-                penalty needs another posterior or prior.
+            UserError: the objective needs a density q(z|x) and the posterior has none, or samples
+                that are reparameterised and z is discrete, or its KL penalty needs another
+                posterior or prior.
         """
-        model.posterior.require_density(type(self).__name__)
+        name = type(self).__name__
+        model.posterior.require_density(name)
+        require(
+            not (self.is_pathwise and model.posterior.is_discrete),
+            f"{name} expects a posterior whose samples are reparameterised, got "
+            f"{type(model.posterior).__name__}, which is discrete; use the objective Enumerated, "
+            "or the posterior Gaussian.",
+        )
         for module in self.modules():
             if isinstance(module, KLPenalty):
                 module.check_distributions(*model.distributions())

@@ -21,11 +21,15 @@ class Posterior(nn.Module, ABC):
         num_heads: how many layers of equal size would output these in a paper (2 for mean and log
             variance), for the initial weights.
         has_density: whether q(z|x) has a density, and so a KL.
+        is_discrete: whether z is one of finitely many values, which can't be reparameterised.
+        is_exact: whether raw is log p(x, z) of every value of z, in place of an encoder's output.
     """
 
     num_params: int
     num_heads: int = 1
     has_density: bool = True
+    is_discrete: bool = False
+    is_exact: bool = False
 
     def forward(self, raw: Tensor, z: Tensor | None = None) -> Distribution | Tensor:
         """q(z|x) from raw (B, num_params); with z (*sample, B, L) its log density at z.

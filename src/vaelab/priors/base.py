@@ -15,7 +15,12 @@ class Prior(nn.Module, ABC):
         encode  ->  p(z), batch (), event (L,), on the module's device
 
     `encode`, x -> q(z|x), is for the priors that are mixtures of posteriors.
+
+    Attributes:
+        is_discrete: whether z is one of finitely many values.
     """
+
+    is_discrete: bool = False
 
     @abstractmethod
     def forward(self, encode: Encode) -> Distribution: ...
