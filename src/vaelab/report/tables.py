@@ -45,7 +45,7 @@ def count_states(
     records: Sequence[Record], unreadable: Mapping[str, str], num_groups: int
 ) -> Iterator[Block]:
     """How many runs are in which state, in what they differ, and which have no numbers."""
-    counts = Counter(record.state for record in records)
+    counts = Counter(str(record.state) for record in records)
     counts.update({UNREADABLE: len(unreadable)} if unreadable else {})
     total = len(records) + len(unreadable)
     counted = ", ".join(f"{num:,} {state}" for state, num in counts.items())

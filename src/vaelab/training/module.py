@@ -153,7 +153,7 @@ class TrainingModule(pl.LightningModule):
             UserError: they have another shape or type than the model's, or the first batch has
                 pixels outside the support of the likelihood.
         """
-        x = batch[0] if isinstance(batch, list | tuple) and batch else batch
+        x: Any = batch[0] if isinstance(batch, list | tuple) and batch else batch
         dtype = next(self.model.parameters()).dtype
         shape = ", ".join(map(str, self.model.image_shape))
         got = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
@@ -167,7 +167,8 @@ class TrainingModule(pl.LightningModule):
         require(x.dtype == dtype, f"{expected} {got}; {advice}.")
         if batch_idx == 0 and dtype in (torch.float32, torch.float64):
             self.model.likelihood.check_support(x)  # once, since a GPU waits for the answer
-        return x
+        images: Tensor = x
+        return images
 
     def _start_evaluation(self) -> None:
         self._statistics = ElboStatistics(
