@@ -20,7 +20,6 @@ from vaelab.models import VAE
 from vaelab.runs.checkpoint import load_checkpoint, weights_digest
 from vaelab.runs.config import require_current
 from vaelab.runs.folder import RunFolder, find_runs
-from vaelab.runs.status import State
 from vaelab.seeding import random_stream
 
 BATCH_SIZE = 500
@@ -215,13 +214,15 @@ def load_runs(
 def find_finished_runs(folder: str | os.PathLike) -> list[Path]:
     """The finished runs below a folder; a run by its own path also if it has not finished.
 
+    Runs that a callback such as EarlyStopping stopped count as finished.
+
     Raises:
         UserError: there is none.
     """
     runs = find_runs(folder)
     if len(runs) == 1:
         return [runs[0].path]
-    finished = [run.path for run in runs if run.state() == State.FINISHED]
+    finished = [run.path for run in runs if run.state().is_trained]
     if not finished:
         raise UserError(
             f"expected finished runs below {folder}, got {len(runs)} of which none has finished; "

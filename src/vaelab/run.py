@@ -16,7 +16,6 @@ from vaelab.runs.config import to_container
 from vaelab.runs.config_hash import evaluation_hashes
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.process import is_main_process
-from vaelab.runs.status import State
 from vaelab.train import train
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ def evaluate_run(folder: RunFolder, cfg: DictConfig) -> dict[str, Any]:
         UserError: a metric could not be computed; the others are in metrics.json.
     """
     chosen, state = build.build_metrics(cfg.get("evaluation")), folder.state()
-    if chosen and state in (State.FINISHED, State.STOPPED_EARLY):
+    if chosen and state.is_trained:
         try:
             _evaluate(folder, cfg, chosen)
         except Exception as error:

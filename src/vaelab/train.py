@@ -17,10 +17,11 @@ from vaelab import build, config_checks
 from vaelab.errors import UserError, require, sentence
 from vaelab.files import read_json, write_json
 from vaelab.runs.checkpoint import load_checkpoint
+from vaelab.runs.config import to_container
 from vaelab.runs.config_hash import GROWING, NOT_HASHED, differences
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.heartbeat import Heartbeat, heartbeat
-from vaelab.runs.loggers import log_hparams
+from vaelab.runs.loggers import comparable_settings, log_hparams
 from vaelab.runs.process import is_main_process, prepare_process, silence_lightning
 from vaelab.runs.provenance import provenance
 from vaelab.runs.signals import terminate_on_sigterm
@@ -182,10 +183,13 @@ def _record(
 ) -> None:
     """The final metrics in metrics.json, and a row of TensorBoard's HParams tab."""
     folder.add_metrics(metrics)
-    shown = [k for k in metrics if k.startswith(("val/", "test/")) and "latent" not in k]
+    history = read_json(folder.provenance, list, "move it away")
+    typed = [override for entry in history for override in entry.get("overrides", [])]
+    settings = comparable_settings(to_container(cfg), typed)
+    new = {k: v for k, v in metrics.items() if not k.startswith(("val/", "test/"))}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            log_hparams(logger, _hparams(cfg), shown)
+            log_hparams(logger, settings, new, trainer.global_step)
 
 
 def _require_finite(metrics: dict[str, Any]) -> None:
@@ -225,24 +229,3 @@ def _add_provenance(folder: RunFolder, overrides: list[str], checksum: str) -> N
             log.warning(error)
             folder.provenance.replace(folder.provenance.with_suffix(".damaged"))
     write_json(folder.provenance, [*history, provenance(overrides, checksum)])
-
-
-def _hparams(cfg: DictConfig) -> dict[str, Any]:
-    """The settings by which runs are compared, under short names: beta and not objective.beta."""
-    names = ("seed", "latent_dim", "batch_size", "num_steps", "init", "pixels")
-    parts = ("data", "posterior", "prior", "likelihood", "objective", "kl_penalty")
-    return (
-        {name: cfg[name] for name in names}
-        | {name: _class_name(cfg[name]) for name in parts}
-        | {"network": _class_name(cfg.model.encoder)}
-        | {
-            str(name): value
-            for name, value in cfg.objective.items()
-            if isinstance(value, int | float | str) and name != "_target_"
-        }
-        | {"lr": cfg.optimizer.get("lr"), "precision": str(cfg.trainer.precision)}
-    )
-
-
-def _class_name(part: DictConfig) -> str:
-    return part._target_.rpartition(".")[2]

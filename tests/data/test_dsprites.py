@@ -91,8 +91,65 @@ def test_combinations_hold_out_what_matches_any_mapping(root):
     fits = (factors[:, 0] == 2) & (factors[:, 2] < 2) | (factors[:, 3] == 3)
     assert test == set(fits.nonzero().flatten().tolist())
     assert len(val) == 50
-    assert train | val == set(range(NUM)) - test
+    # Orientations 0 and 4 are one angle; of the hearts with orientation 0 only 4 has the pixels.
+    copies = (factors[:, 0] == 2) & (factors[:, 2] == 4) & ~fits
+    assert train | val == set(range(NUM)) - test - set(copies.nonzero().flatten().tolist())
     assert not train & val
+
+
+SPLITS = {
+    "random": {"split": "random"},
+    "hearts": {"split": "combinations", "held_out": [{"shape": [2], "orientation": [0, 1, 2]}]},
+    "large hearts": {"split": "combinations", "held_out": [{"shape": [2], "scale": [1]}]},
+    "last orientation": {"split": "combinations", "held_out": [{"orientation": [4]}]},
+}
+
+
+@pytest.mark.parametrize("options", SPLITS.values(), ids=SPLITS)
+@pytest.mark.parametrize("image_size", [16, 64])
+def test_no_part_has_the_pixels_of_an_image_of_another(root, options, image_size):
+    sizes = (3, 4, 5, 6, 6)
+    splits = dsprites(root, image_size=image_size, factor_sizes=sizes, **options).load()
+    parts = [
+        {row.numpy().tobytes() for row in part.images.storage[part.index]}
+        for part in (splits.train, splits.val, splits.test)
+    ]
+    assert min(map(len, parts)) > 0
+    assert len(set.union(*parts)) == sum(map(len, parts))
+    assert len(splits.val) == 50
+
+
+@pytest.mark.parametrize(
+    ("held_out", "num_alike", "num_train"),
+    [
+        ([{"shape": [2], "orientation": [0, 1, 2]}], 192, 9752),  # hearts with orientation 19
+        ([{"shape": [2], "scale": [2]}], 0, 9240),
+        ([{"orientation": [19]}], 632, 9312),  # orientation 0, and more that rasterisation merges
+    ],
+)
+def test_the_log_says_how_many_images_are_in_no_part(root, held_out, num_alike, num_train, caplog):
+    small = {"factor_sizes": (3, 3, 20, 8, 8), "num_val": 1000}
+    caplog.set_level("INFO")
+    splits = dsprites(root, split="combinations", held_out=held_out, **small).load()
+    assert f"; {num_alike} others have the same pixels as one of them and are in no part" in (
+        caplog.text
+    )
+    assert len(splits.train) == num_train == 11_520 - len(splits.test) - 1000 - num_alike
+
+
+def test_random_split_counts_the_images_that_have_copies(root, caplog):
+    caplog.set_level("INFO")
+    splits = dsprites(root, split="random").load()
+    rows = splits.train.images.storage.numpy()
+    _, counts = np.unique(rows, axis=0, return_counts=True)
+    num = counts[counts > 1].sum()
+    assert num >= 2 * 96  # one fifth of the orientations is there twice
+    assert f"split=random: {num} of {NUM} images have others" in caplog.text
+
+
+def test_full_grid_does_not_look_for_copies(root, monkeypatch):
+    monkeypatch.setattr("vaelab.data.dsprites.first_copies", None)
+    assert len(dsprites(root).load().train) == NUM
 
 
 def test_shapes_are_chosen(tmp_path):
@@ -141,7 +198,14 @@ def test_importing_the_data_sets_leaves_slow_modules_out():
         ({"split": "combinations", "held_out": [{"posX": [4]}]}, "'posX' .* 0 to 3, got 4"),
         ({"split": "combinations", "held_out": [{"posX": 1}]}, "list of mappings"),
         ({"split": "combinations", "held_out": [{}]}, "list of mappings"),
-        ({"split": "combinations", "held_out": [{"shape": [0, 1, 2]}]}, "got 480; leave"),
+        (
+            {"split": "combinations", "held_out": [{"shape": [0, 1, 2]}]},
+            "got 480 and .*; leave",
+        ),
+        (
+            {"split": "combinations", "held_out": [{"orientation": [0, 1, 2, 3]}]},
+            "got 384 and 96 others with the same pixels; leave",
+        ),
         ({"image_size": 28}, "^image_size expects one of 16, 32, 64, got 28"),
     ],
 )

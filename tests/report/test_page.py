@@ -4,10 +4,13 @@ import html
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from vaelab.report import write_report
+from vaelab.report import render, summary, write_report
+from vaelab.report.blocks import Badge, Code, css_class
+from vaelab.runs.status import State
 
 from .conftest import SCORES, final_metrics
 
@@ -129,6 +132,12 @@ def test_a_curve_that_is_a_figure_too_is_shown_once(write_run):
         ("failed", {"error": "UserError: too few <images>"}, "UserError: too few <images>"),
         ("running", {}, "The run has been in progress since"),
         ("interrupted", {"error": "KeyboardInterrupt"}, "interrupted at"),
+        (
+            "stopped early",
+            {"step": 80, "num_steps": 2500},
+            "after 80 of 2,500 steps, as a callback",
+        ),
+        ("out of time", {"step": 317, "num_steps": 2500}, "after 317 of 2,500 steps; the run may"),
     ],
 )
 def test_a_run_that_did_not_finish(write_run, state, facts, words):
@@ -141,6 +150,20 @@ def test_a_run_that_did_not_finish(write_run, state, facts, words):
     assert "It has no final numbers yet." in document.text
     assert "There is no latent explorer for this run: expected a checkpoint" in document.text
     assert "Training curves" not in [title for _, title in document.headings]
+
+
+def test_every_state_has_a_sentence_and_a_colour():
+    css = (Path(summary.__file__).parent / "templates" / "page.css").read_text()
+    assert set(summary.STATES) == set(State) - {State.FINISHED}
+    for state in State:
+        assert f".badge.{css_class(state)}" in css
+    badge = render._inline_html((Badge(State.OUT_OF_TIME), " of ", Code("a<b")))
+    assert badge == '<span class="badge out-of-time">out of time</span> of <code>a&lt;b</code>'
+
+
+def test_steps_of_a_run_that_stopped_early_are_there_after_its_evaluation(page):
+    text = page(state="stopped early", metrics=final_metrics() | {"num_steps": 80}).text
+    assert "after 80 of 2,500 steps, as a callback such as EarlyStopping decided." in text
 
 
 def test_collapse_is_said(page):

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from vaelab.errors import UserError
+from vaelab.load import find_finished_runs
 from vaelab.report import sweep_page, write_report
 from vaelab.runs.folder import RunFolder
 
@@ -236,6 +237,20 @@ def test_runs_without_numbers_are_counted_and_named(write_sweep):
     assert "`a \\| b <c>`" in text
     assert f"MIG: no finite number in 4 of 6 finished runs, `{runs[5].name}`" in text
     assert "and 1 more." in text
+
+
+def test_runs_that_stopped_early_have_numbers_and_those_out_of_time_are_missing(write_sweep):
+    folder, runs = write_sweep(betas=(1, 4), seeds=range(3))
+    facts = {"step": 80, "num_steps": 2500}
+    for run, state in zip(runs, ("stopped early", "stopped early", "out of time"), strict=False):
+        (run / "status.json").write_text(json.dumps({"state": state} | facts))
+    text = markdown_of(folder)
+    assert "6 runs: 2 stopped early, 1 out of time, 3 finished." in text
+    assert [row["n"] for row in table_of(text, "`objective.beta`")] == ["2 of 3", "3"]
+    assert "**1 run is missing**" in text
+    (row,) = table_of(text, "run")
+    assert (row["state"], row["error"]) == ("out of time", "step 80 of 2,500")
+    assert len(find_finished_runs(folder)) == 5
 
 
 def test_data_sets_have_their_own_tables_and_best_runs(write_sweep):

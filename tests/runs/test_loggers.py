@@ -5,11 +5,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2, list_session_groups
+from tensorboard.plugins.hparams.backend_context import Context
+from torch.utils.tensorboard import SummaryWriter
 
 from vaelab.errors import UserError
 from vaelab.runs.checkpoint import save_checkpoint
+from vaelab.runs.config import to_container
 from vaelab.runs.folder import RunFolder
-from vaelab.runs.loggers import MetricsCSV, tensorboard
+from vaelab.runs.loggers import (
+    MetricsCSV,
+    comparable_settings,
+    log_hparams,
+    tensorboard,
+)
 
 HEADER = "step,metric,value\n"
 
@@ -82,3 +95,77 @@ def test_tensorboard_purges_what_comes_after_the_checkpoint(folder):
     logger = tensorboard(folder)
     assert Path(logger.log_dir) == folder.path
     assert logger._kwargs["purge_step"] == 11
+
+
+def hparams_tab(logdir):
+    """What TensorBoard's own backend answers: settings in order, metrics, run -> its row."""
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(logdir))
+    multiplexer.Reload()
+    provider = MultiplexerDataProvider(multiplexer, str(logdir))
+    context, request = Context(TBContext(data_provider=provider)), RequestContext()
+    content = context.hparams_metadata(request, "")
+    experiment = context.experiment_from_metadata(
+        request, "", True, content, context.hparams_from_data_provider(request, "", 0)
+    )
+    allowed = [api_pb2.STATUS_SUCCESS, api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_RUNNING]
+    query = api_pb2.ListSessionGroupsRequest(
+        experiment_name="", allowed_statuses=allowed, slice_size=10, start_index=0
+    )
+    query.col_params.extend(api_pb2.ColParams(metric=info.name) for info in experiment.metric_infos)
+    query.include_metrics = True
+    groups = list_session_groups.Handler(request, context, "", query).run().session_groups
+    rows = {
+        group.sessions[0].name: {one.name.tag: one.value for one in group.metric_values}
+        for group in groups
+    }
+    return (
+        [info.name for info in experiment.hparam_infos],
+        {info.name.tag for info in experiment.metric_infos},
+        rows,
+    )
+
+
+def test_hparams_show_all_scalars_of_all_runs_and_first_what_differs(tmp_path):
+    same = {"data": "dsprites", "a": 3}
+    for name, own in (("one", {"zeta": 1}), ("two", {"zeta": 2, "objective.l1": 0.5})):
+        folder = RunFolder(tmp_path / name)
+        logger = tensorboard(folder)
+        logger.log_metrics({"val/elbo": -5.0}, 10)
+        logger.log_metrics({"val/elbo": -3.0}, 20)
+        logger.finalize("success")
+        log_hparams(logger, same | own, {"num_parameters": 7}, 20)
+        assert not (folder.path / "hparams.yaml").exists()
+    with SummaryWriter(str(tmp_path / "two")) as writer:  # as an evaluation does later
+        writer.add_scalar("metrics/mig", 0.25, 20)
+    settings, metrics, rows = hparams_tab(tmp_path)
+    assert settings == ["zeta", "a", "data", "objective.l1"]
+    assert metrics == {"val/elbo", "num_parameters", "metrics/mig"}
+    assert rows["one"] == {"val/elbo": -3, "num_parameters": 7}
+    assert rows["two"] == {"val/elbo": -3, "num_parameters": 7, "metrics/mig": 0.25}
+
+
+def test_settings_have_the_names_of_the_command_line(compose):
+    overrides = ["data=dsprites_small", "lr_scheduler=cosine", "trainer.gradient_clip_val=1"]
+    overrides += ["+trainer.min_steps=3"]
+    config = to_container(compose(*overrides, "likelihood=gaussian_learned"))
+    settings = comparable_settings(config, overrides)
+    expected = {
+        "data": "dsprites_small",
+        "lr_scheduler": "cosine",
+        "objective": "beta_vae",
+        "model": "locatello",
+        "likelihood": "gaussian_learned",
+        "kl_penalty": "constant",
+        "objective.beta": 4,
+        "optimizer.lr": 0.001,
+        "data.image_size": 32,
+        "seed": 0,
+        "likelihood.initial_sigma": "null",
+        "lr_scheduler.eta_min": 0,
+        "trainer.gradient_clip_val": 1,
+        "trainer.min_steps": 3,
+    }
+    assert {name: settings.get(name) for name in expected} == expected
+    assert not [name for name in settings if "_target_" in name or "objective.kl" in name]
+    assert "trainer.max_steps" not in settings
+    assert all(isinstance(value, int | float | str) for value in settings.values())

@@ -82,6 +82,16 @@ def test_run_that_stopped_early_is_trained_and_evaluated(job):
     assert "1 jobs: 1 stopped early" in next(list_jobs([planned]))
 
 
+def test_many_runs_that_stopped_early_are_listed_in_short(job, monkeypatch):
+    planned = [job(f"seed={seed}") for seed in range(3)]
+    for one in planned:
+        one.folder.set_status("stopped early")
+    monkeypatch.setattr("vaelab.sweep.status.MAX_LISTED", 2)
+    *_, last = list_jobs(planned)
+    assert last == "  stopped early and 1 more; --all lists them"
+    assert len(list(list_jobs(planned, everything=True))) == 4
+
+
 def test_run_out_of_time_is_to_be_resumed(job):
     planned = job("+trainer.max_time='00:00:00:00'", *FEW)
     run_job(planned.path)

@@ -98,6 +98,10 @@ def test_tensorboard_has_curves_pictures_and_settings(finished):
     assert losses == pytest.approx(finished.read_curve("train/loss"))
     assert [event.step for event in events.Images("reconstructions")] == [4, 8, 12]
     assert "_hparams_/session_start_info" in events.summary_metadata
+    assert "_hparams_/experiment" not in events.summary_metadata  # it would hide later scores
+    final = {name: value for name, value in finished.read_metrics().items() if name != "scores"}
+    shown = {name: events.Scalars(name)[-1].value for name in final}
+    assert shown == pytest.approx(final)
 
 
 def test_figures_are_pictures(finished):

@@ -21,14 +21,11 @@ from omegaconf import DictConfig, OmegaConf
 from vaelab.cli.error_messages import error_message
 from vaelab.cli.help import asks_for_help, help_text
 from vaelab.errors import UserError
+from vaelab.runs.config import CHECKOUT, CONF
 from vaelab.terminal import relative_to_cwd
 
 log = logging.getLogger(__name__)
 
-PACKAGE = Path(__file__).resolve().parents[1]
-CHECKOUT = PACKAGE.parents[1]
-# A wheel carries conf/ inside the package, a checkout has it at its top level.
-CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else CHECKOUT / "conf"
 STARTED = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 

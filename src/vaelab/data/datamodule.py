@@ -183,7 +183,10 @@ class TrainBatches:
 
 
 class EvalBatches:
-    """Evaluation batches (number, images) of this process, every image once."""
+    """Evaluation batches (B, C, H, W) of this process, every image once.
+
+    Process r of R has the batches r, r + R, r + 2R, ... of the data set.
+    """
 
     def __init__(self, data: ImageDataModule, subset: Subset):
         self.data, self.subset = data, subset
@@ -193,13 +196,13 @@ class EvalBatches:
         total = -(-len(self.subset) // self.data.eval_batch_size)
         return len(range(trainer.global_rank, total, trainer.world_size)) if trainer else total
 
-    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+    def __iter__(self) -> Iterator[Tensor]:
         trainer = self.data.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         positions = torch.arange(len(self.subset), device=self.subset.images.storage.device)
         batches = positions.split(self.data.eval_batch_size)
         for number in range(rank, len(batches), world_size):
-            yield number, self.subset.take(batches[number])
+            yield self.subset.take(batches[number])
 
 
 def _binarise(subset: Subset, name: str, seed: int) -> Subset:

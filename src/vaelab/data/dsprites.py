@@ -1,5 +1,6 @@
 """dSprites: binary 64 x 64 images of one sprite, every combination of five factors."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -14,8 +15,10 @@ from vaelab.data.cache import open_array, store_array
 from vaelab.data.download import fetch
 from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Images, Splits, Subset
-from vaelab.data.splitting import split_off
+from vaelab.data.splitting import first_copies, split_off
 from vaelab.errors import UserError, require, require_choice
+
+log = logging.getLogger(__name__)
 
 SOURCES = ("rendered", "archive")
 SPLITS = ("full_grid", "random", "combinations")
@@ -38,7 +41,12 @@ class DSprites:
             original (26 MB).
         split: "full_grid" trains on every image, as the published studies do: validation is then
             a sample of the training images, NOT held out, and there is no test part. "random"
-            holds out a fraction, "combinations" the combinations named by `held_out`.
+            holds out a fraction, "combinations" the combinations named by `held_out`. Some
+            combinations look the same (orientations 0 and 39, and what rasterisation merges:
+            715,736 of the 737,280 images differ). No image of training has the pixels of one of
+            validation or test, nor one of validation those of test: "random" keeps images with
+            the same pixels in one part, "combinations" leaves out what is not held out but has
+            the pixels of an image that is. The log says how many.
         num_val: validation images: a seeded sample of the grid ("full_grid"), or taken from the
             training part (otherwise).
         test_fraction: fraction of the images held out by "random".
@@ -85,7 +93,7 @@ class DSprites:
             store_array(path, (len(self.factors), self.image_size**2 // 8), self._packed_chunks())
         bits, checksum = open_array(path)
         images = Images(torch.from_numpy(bits), (1, self.image_size, self.image_size), packed=True)
-        train, val, test = self._indices()
+        train, val, test = self._indices(images)
 
         def subset(index: Tensor | None) -> Subset:
             numbers = torch.arange(len(images)) if index is None else index
@@ -112,25 +120,47 @@ class DSprites:
             for shape in self.shapes:  # one at a time takes a third of the memory
                 yield rendering.render((1, *self.factors.sizes[1:]), self.image_size, (shape,))
 
-    def _indices(self) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    def _indices(self, images: Images) -> tuple[Tensor | None, Tensor, Tensor | None]:
         """Image numbers of training (None for all), validation and test (None for no such part)."""
-        everything = torch.arange(len(self.factors))
+        everything = torch.arange(len(images))
         if self.split == "full_grid":
             _, val = split_off(everything, self.num_val, self.split_seed, "num_val")
             return None, val, None
+        copies = first_copies(images)
         if self.split == "random":
-            num_test = round(self.test_fraction * len(everything))
-            train, test = split_off(everything, num_test, self.split_seed, "test_fraction")
-        else:
-            out = self._is_held_out(everything)
-            train, test = everything[~out], everything[out]
-            require(
-                0 < len(test) < len(everything),
-                f"held_out expects some of the {len(everything)} images, got {len(test)}; leave "
-                "images for training and for test.",
+            num = round(self.test_fraction * len(images))
+            train, test = split_off(
+                everything, num, self.split_seed, "test_fraction", copies=copies
             )
-        train, val = split_off(train, self.num_val, self.split_seed, "num_val")
+            num_alike = int((copies.bincount(minlength=len(images))[copies] > 1).sum())
+            log.info(
+                "split=random: %s of %s images have others with the same pixels, which stay in "
+                "the same part",
+                *(f"{n:,}" for n in (num_alike, len(images))),
+            )
+        else:
+            train, test = self._split_combinations(copies)
+        train, val = split_off(train, self.num_val, self.split_seed, "num_val", copies=copies)
         return train, val, test
+
+    def _split_combinations(self, copies: Tensor) -> tuple[Tensor, Tensor]:
+        """Image numbers of the combinations in `held_out`, and of those that look like none."""
+        everything = torch.arange(len(copies))
+        out = self._is_held_out(everything)
+        alike = torch.isin(copies, copies[out]) & ~out
+        train, test = everything[~(out | alike)], everything[out]
+        num = f"{len(everything):,}"
+        require(
+            len(test) > 0 and len(train) > 0,
+            f"held_out expects some of the {num} images, got {len(test):,} and {alike.sum():,} "
+            "others with the same pixels; leave images for training and for test.",
+        )
+        log.info(
+            "split=combinations: %s of %s images are held out for test; %s others have the same "
+            "pixels as one of them and are in no part",
+            *(f"{n:,}" for n in (len(test), len(everything), int(alike.sum()))),
+        )
+        return train, test
 
     def _is_held_out(self, index: Tensor) -> Tensor:
         """Which images match any mapping of `held_out`: bool (N,)."""

@@ -29,6 +29,11 @@ class Badge(str):
     """The state of a run, in its colour."""
 
 
+def css_class(state: str) -> str:
+    """The class by which page.css knows a state, which may have several words: out-of-time."""
+    return state.replace(" ", "-")
+
+
 Text = str | tuple[str, ...]
 
 

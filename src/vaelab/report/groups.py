@@ -15,7 +15,6 @@ from vaelab.report.options import find_varied, read_options, select_comparable
 from vaelab.report.run_record import Record
 from vaelab.runs.config_hash import SEED, key, without
 from vaelab.runs.statistics import bootstrap
-from vaelab.runs.status import State
 
 Floats = NDArray[np.float64]
 STATISTICS: dict[str, Callable[..., Any]] = {"median": np.median, "mean": np.mean}
@@ -133,19 +132,22 @@ def _summarize(content: bytes, statistic: str) -> Spread:
 
 
 def group_runs(records: Sequence[Record], statistic: str = "median") -> list[Group]:
-    """Group runs whose ELBOs are comparable; a group without a finished run is left out."""
+    """Group runs whose ELBOs are comparable; a group without a finished run is left out.
+
+    Runs that a callback such as EarlyStopping stopped count as finished.
+    """
     members = defaultdict(list)
     # Finished runs first, as in `Group.rows`.
-    for record in sorted(records, key=lambda record: record.state != State.FINISHED):
+    for record in sorted(records, key=lambda record: not record.state.is_trained):
         row = read_options(record)
         group = key(select_comparable(row))
-        if record.state == State.FINISHED or group in members:
+        if record.state.is_trained or group in members:
             members[group].append((record, row))
     varied = find_varied([select_comparable(runs[0][1]) for runs in members.values()])
     return [
         Group(
             _label({name: values[i] for name, values in varied.items()}),
-            [record for record, _ in runs if record.state == State.FINISHED],
+            [record for record, _ in runs if record.state.is_trained],
             [row for _, row in runs],
             statistic,
         )

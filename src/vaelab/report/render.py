@@ -29,6 +29,7 @@ from vaelab.report.blocks import (
     Small,
     Table,
     Text,
+    css_class,
     pieces,
 )
 
@@ -39,7 +40,7 @@ HTML = {
     Bold: Markup("<b>{}</b>"),
     Small: Markup("<small>{}</small>"),
     Interval: Markup('<span class="interval">{}</span>'),
-    Badge: Markup('<span class="badge {0}">{0}</span>'),
+    Badge: Markup('<span class="badge {css_class}">{}</span>'),
 }
 # Characters that Markdown, its extensions (tables, strikethrough, formulas) or HTML give a meaning.
 SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$])")
@@ -79,7 +80,11 @@ def _environment() -> Environment:
 
 
 def _inline_html(text: Text) -> Markup:
-    return Markup("").join(HTML.get(type(one), Markup("{}")).format(one) for one in pieces(text))
+    return Markup("").join(_inline_piece(one) for one in pieces(text))
+
+
+def _inline_piece(piece: str) -> Markup:
+    return HTML.get(type(piece), Markup("{}")).format(piece, css_class=css_class(piece))
 
 
 def _embed(figure: Figure) -> Markup:

@@ -12,6 +12,7 @@ import yaml
 from vaelab.errors import UserError, require
 from vaelab.metrics.collapse import USED_KL
 from vaelab.runs.folder import RunFolder
+from vaelab.runs.status import State
 
 Curves = dict[str, tuple[list[int], list[float]]]
 IMAGES = (".svg", ".png", ".gif")  # of figures with one name, the first is shown
@@ -46,9 +47,9 @@ class Record:
     figures: dict[str, Path] = field(default_factory=dict)
 
     @property
-    def state(self) -> str:
-        """planned, running, finished, failed, interrupted, killed or pruned."""
-        return str(self.status.get("state", "unknown"))
+    def state(self) -> State:
+        """See `State`."""
+        return self.status["state"]
 
     @property
     def split(self) -> str:

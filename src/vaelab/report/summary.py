@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vaelab.report.blocks import Block, Bold, KeyNumbers, Paragraph, Small, Text
+from vaelab.report.blocks import Block, Bold, KeyNumbers, Paragraph, Small, Text, css_class
 from vaelab.report.formatting import (
     CLASSES,
     format_duration,
@@ -12,15 +12,20 @@ from vaelab.report.formatting import (
 )
 from vaelab.report.options import read_options, shorten
 from vaelab.report.run_record import Record, is_collapsed
+from vaelab.runs.status import State
 
 STATES = {
-    "running": "The run has been in progress since {time}. Numbers and figures are those of the "
-    "last validation.",
-    "killed": "The process of the run was killed after {time}; it may be resumed.",
-    "failed": "The run failed at {time}: {error}",
-    "planned": "The run has not been started yet.",
-    "pruned": "A search stopped the run at {time}, since others were better.",
-    "interrupted": "The run was interrupted at {time} ({error}) and may be resumed.",
+    State.RUNNING: "The run has been in progress since {time}. Numbers and figures are those of "
+    "the last validation.",
+    State.KILLED: "The process of the run was killed after {time}; it may be resumed.",
+    State.FAILED: "The run failed at {time}: {error}",
+    State.PLANNED: "The run has not been started yet.",
+    State.STOPPED_EARLY: "Training stopped at {time} after {steps}, as a callback such as "
+    "EarlyStopping decided.",
+    State.PRUNED: "A search stopped the run at {time}, since others were better.",
+    State.OUT_OF_TIME: "The time for training (trainer.max_time) was over at {time}, after "
+    "{steps}; the run may be resumed.",
+    State.INTERRUPTED: "The run was interrupted at {time} ({error}) and may be resumed.",
 }
 HEADLINES = [  # scores of an evaluation among the key numbers, the most telling first
     f"metrics/{name}"
@@ -37,8 +42,8 @@ def summarize_run(record: Record) -> Iterator[Block]:
     template = STATES.get(record.state)
     if template is not None:
         error = record.status.get("error", "it left no error")
-        text = template.format(time=record.time, error=error)
-        yield Paragraph(text, f"note {record.state}")
+        text = template.format(time=record.time, error=error, steps=_describe_steps(record))
+        yield Paragraph(text, f"note {css_class(record.state)}")
     sentences = (*_describe_training(record), *_describe_numbers(record))
     yield Paragraph((*sentences, *_describe_collapse(record)))
     items = list(_key_numbers(record))
@@ -85,6 +90,13 @@ def _describe_training(record: Record) -> Iterator[str]:
         gpus = machine.get("gpus") or []
         text += f" on {gpus[0] if gpus else machine.get('cpu') or 'an unknown machine'}"
     yield f"{text}. "
+
+
+def _describe_steps(record: Record) -> str:
+    """How many of its steps a run did."""
+    done, total = record.status.get("step", _count_steps(record)), record.config.get("num_steps")
+    of = f" of {format_number(total)}" if total is not None else ""
+    return f"{format_number(done)}{of} steps"
 
 
 def _count_steps(record: Record) -> float | None:

@@ -45,7 +45,7 @@ def count_states(
     records: Sequence[Record], unreadable: Mapping[str, str], num_groups: int
 ) -> Iterator[Block]:
     """How many runs are in which state, in what they differ, and which have no numbers."""
-    counts = Counter(record.state for record in records)
+    counts = Counter(str(record.state) for record in records)
     counts.update({UNREADABLE: len(unreadable)} if unreadable else {})
     total = len(records) + len(unreadable)
     counted = ", ".join(f"{num:,} {state}" for state, num in counts.items())
@@ -75,9 +75,9 @@ def _list_missing_runs(records: Sequence[Record], unreadable: Mapping[str, str])
         (Code(name), Badge(UNREADABLE), Code(error)) for name, error in unreadable.items()
     ]
     rows += [
-        (Code(record.name), Badge(record.state), _format_error(record.status.get("error")))
+        (Code(record.name), Badge(record.state), _describe_end(record.status))
         for record in sorted(records, key=lambda record: record.state != State.FAILED)
-        if record.state != State.FINISHED
+        if not record.state.is_trained
     ]
     if rows:
         missing = "1 run is missing" if len(rows) == 1 else f"{len(rows):,} runs are missing"
@@ -87,8 +87,13 @@ def _list_missing_runs(records: Sequence[Record], unreadable: Mapping[str, str])
         yield Paragraph(f"And {len(rows) - MAX_LISTED:,} more.", "small")
 
 
-def _format_error(error: Any) -> str:
-    return Code(error) if error else MISSING
+def _describe_end(status: Mapping[str, Any]) -> str:
+    """The error of a run, or how far it came."""
+    if status.get("error"):
+        return Code(status["error"])
+    if "step" in status and "num_steps" in status:
+        return f"step {status['step']:,} of {status['num_steps']:,}"
+    return MISSING
 
 
 def tabulate_settings(group: Group) -> Iterator[Block]:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,15 @@ from torch.utils.tensorboard.summary import hparams
 
 from vaelab.figures import Animation, encode, write_encoded
 from vaelab.files import not_written, write_atomically
+from vaelab.runs.config import OPTION_GROUPS, option_names
+from vaelab.runs.config_hash import canonical
 from vaelab.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from vaelab.figures import Figure
 
+# Settings that conf/ interpolates from others, which are shown already.
+_COPIED_SETTINGS = ("objective.kl_penalty.", "model.encoder.", "model.decoder.")
 HEADER = ("step", "metric", "value")
 
 
@@ -119,13 +123,61 @@ def log_image(writer: SummaryWriter, name: str, encoded: bytes, step: int) -> No
     writer._get_file_writer().add_summary(summary, step)
 
 
-def log_hparams(logger: TensorBoardLogger, settings: dict[str, Any], metrics: list[str]) -> None:
-    """A row of TensorBoard's HParams tab: settings beside the last values of logged metrics.
+def log_hparams(
+    logger: TensorBoardLogger, settings: Mapping[str, Any], metrics: Mapping[str, float], step: int
+) -> None:
+    """A row of TensorBoard's HParams tab: the settings of a run beside all its scalars.
 
-    Lightning's own would write the values once more, as points at step 0.
+    Only the settings are written, and no list of columns, of which TensorBoard would take that of
+    the first run for all: without one it shows every scalar of every run, those of a later
+    evaluation too, and first the settings that differ between runs.
+
+    Args:
+        settings: see `comparable_settings`.
+        metrics: final metrics that were not logged in training, which become scalars.
+        step: of these metrics.
     """
     with SummaryWriter(logger.log_dir) as writer:  # the logger's is closed when a stage ends
-        for summary in hparams(settings, dict.fromkeys(metrics, 0.0)):
+        for name, value in metrics.items():
+            writer.add_scalar(name, value, step)
+        _, start, end = hparams(dict(settings), {})
+        for summary in (start, end):
             writer.file_writer.add_summary(summary)
     # Lightning leaves this beside the events, empty; the settings are in config.yaml.
     (Path(logger.log_dir) / "hparams.yaml").unlink(missing_ok=True)
+
+
+def comparable_settings(
+    config: Mapping[str, Any], overrides: Sequence[str] = ()
+) -> dict[str, float | str]:
+    """The settings by which runs are compared, under the names that a command line gives them.
+
+    These are the options of `OPTION_GROUPS` and their settings, the settings of the whole run, and
+    whatever else the command line sets.
+
+    Args:
+        config: resolved, as plain containers.
+        overrides: the command line of the run.
+    """
+    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
+    parts, copied = tuple(f"{group}." for group in OPTION_GROUPS), _COPIED_SETTINGS
+    shown = {
+        name: value
+        for name, value in canonical(config).items()
+        if name in typed
+        or name == "trainer.precision"
+        or (
+            not name.endswith(("_target_", "_partial_"))
+            and (name.startswith(parts) or "." not in name)
+            and not name.startswith(copied)
+        )
+    }
+    return {name: _to_hparam(value) for name, value in shown.items()} | option_names(
+        config, overrides
+    )
+
+
+def _to_hparam(value: Any) -> float | str:
+    """Numbers as they are, anything else as text, so that a sweep over null shows."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number else "null" if value is None else str(value)

@@ -42,9 +42,14 @@ class State(StrEnum):
         return self not in (State.PLANNED, State.RUNNING)
 
     @property
+    def is_trained(self) -> bool:
+        """Whether training came to the end that the config sets, so that its numbers are final."""
+        return self in (State.FINISHED, State.STOPPED_EARLY)
+
+    @property
     def is_done(self) -> bool:
         """Whether there is nothing left to train."""
-        return self in (State.FINISHED, State.STOPPED_EARLY, State.PRUNED)
+        return self.is_trained or self == State.PRUNED
 
     @property
     def was_stopped(self) -> bool:

@@ -16,7 +16,8 @@ ORDER = (
     *(State.RUNNING, State.FAILED, State.KILLED, State.INTERRUPTED, State.OUT_OF_TIME),
     *(State.PRUNED, State.PLANNED, UNEVALUATED, State.STOPPED_EARLY, State.FINISHED),
 )
-MAX_LISTED = 20  # of the planned and the finished, without --all
+SHORTENED = (State.PLANNED, State.STOPPED_EARLY, State.FINISHED)
+MAX_LISTED = 20  # of these, without --all
 MAX_COMMANDS = 3
 # How a run says that it was asked to stop, and how a reader does.
 SIGNALS = {
@@ -74,7 +75,7 @@ def list_jobs(jobs: Sequence[Job], *, everything: bool = False) -> Iterator[str]
     labels = dict(zip((job.id for job in jobs), _labels(jobs), strict=True))
     width = max(map(len, labels.values()))
     for state, members in by_state.items():
-        is_short = state in (State.FINISHED, State.PLANNED) and not everything
+        is_short = state in SHORTENED and not everything
         listed = members[:MAX_LISTED] if is_short else members
         for job, status in listed:
             yield f"  {state:<13} {labels[job.id]:<{width}}  {_detail(job, status)}".rstrip()

@@ -1,6 +1,6 @@
 """Training as Lightning runs it; knows no objective, likelihood or data set by name."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,12 +12,13 @@ from torch.optim.lr_scheduler import LRScheduler
 from vaelab.distributed import split_over_processes
 from vaelab.elbo import elbo_terms
 from vaelab.elbo_statistics import ElboStatistics
-from vaelab.errors import UserError
+from vaelab.errors import UserError, require
 from vaelab.models import VAE
 from vaelab.objectives import Objective
 from vaelab.seeding import random_stream, seed_device
 from vaelab.training.running_means import RunningMeans
 
+Batch = Tensor | Sequence[Tensor]
 OptimizerBuilder = Callable[[Iterable[dict[str, Any]]], Optimizer]
 
 
@@ -27,7 +28,13 @@ class TrainingModule(pl.LightningModule):
     Logged: `train/<term>`, every `trainer.log_every_n_steps`, is the mean over the steps since the
     last log of a term of the objective or of the likelihood's state (sigma); with a scheduler,
     `train/lr` is the rate of the last of them. `val/` and `test/` hold `ElboStatistics`, in float32
-    whatever the precision of training, with noise that is the same at every evaluation.
+    whatever the precision of training, with noise that is the same at every evaluation: it is drawn
+    batch by batch, so that another size of the batches is another draw of it.
+
+    Batches are those of `ImageDataModule` or of any DataLoader: images (B, C, H, W), or a list
+    (images, labels, ...), of which the labels are not used. Every image of a batch has the same
+    weight in the loss, and in `val/` every image of the data set. The noise of training is a
+    function of the seed and the trainer's step.
 
     Args:
         model: the VAE.
@@ -76,7 +83,8 @@ class TrainingModule(pl.LightningModule):
         self._means = RunningMeans(self.device)
         self._means.load_state_dict(self._restored_means)
 
-    def training_step(self, x: Tensor, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        x = self._images(batch, batch_idx)
         trainer = self.trainer
         step = trainer.global_step
         seed_device(self.device, "noise", self.seed, step)
@@ -114,8 +122,8 @@ class TrainingModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         self._start_evaluation()
 
-    def validation_step(self, batch: tuple[int, Tensor], batch_idx: int) -> None:
-        self._evaluate(batch, "val")
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch, batch_idx, "val")
 
     def on_validation_epoch_end(self) -> None:
         self._finish_evaluation("val")
@@ -123,8 +131,8 @@ class TrainingModule(pl.LightningModule):
     def on_test_epoch_start(self) -> None:
         self._start_evaluation()
 
-    def test_step(self, batch: tuple[int, Tensor], batch_idx: int) -> None:
-        self._evaluate(batch, "test")
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch, batch_idx, "test")
 
     def on_test_epoch_end(self) -> None:
         self._finish_evaluation("test")
@@ -138,6 +146,30 @@ class TrainingModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored_means = checkpoint.get("train_means", {})
 
+    def _images(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The images of a batch.
+
+        Raises:
+            UserError: they have another shape or type than the model's, or the first batch has
+                pixels outside the support of the likelihood.
+        """
+        x: Any = batch[0] if isinstance(batch, list | tuple) and batch else batch
+        dtype = next(self.model.parameters()).dtype
+        shape = ", ".join(map(str, self.model.image_shape))
+        got = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        expected = f"a batch expects images (B, {shape}) of {dtype}, alone or before labels, got"
+        require(isinstance(x, Tensor), f"{expected} {got}; have the DataLoader return tensors.")
+        require(
+            x.ndim == 4 and x.shape[1:] == self.model.image_shape,
+            f"{expected} {got}; reshape the images, or build the model for their shape.",
+        )
+        advice = "divide bytes by 255" if x.dtype == torch.uint8 else f"convert them to {dtype}"
+        require(x.dtype == dtype, f"{expected} {got}; {advice}.")
+        if batch_idx == 0 and dtype in (torch.float32, torch.float64):
+            self.model.likelihood.check_support(x)  # once, since a GPU waits for the answer
+        images: Tensor = x
+        return images
+
     def _start_evaluation(self) -> None:
         self._statistics = ElboStatistics(
             self.model.latent_dim,
@@ -146,8 +178,10 @@ class TrainingModule(pl.LightningModule):
             has_kl=self.model.posterior.has_density,
         )
 
-    def _evaluate(self, batch: tuple[int, Tensor], split: str) -> None:
-        number, x = batch
+    def _evaluate(self, batch: Batch, batch_idx: int, split: str) -> None:
+        x = self._images(batch, batch_idx)
+        # Of the whole data set: the same noise for any number of processes.
+        number = self.trainer.global_rank + batch_idx * self.trainer.world_size
         with (
             random_stream("evaluation", split, number),
             torch.autocast(self.device.type, enabled=False),

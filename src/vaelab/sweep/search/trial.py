@@ -36,8 +36,7 @@ class SeededTrial:
     @property
     def needs_job(self) -> bool:
         """Whether a seed has no job; it needs none where another seed did not finish."""
-        trained = {None, State.FINISHED, State.STOPPED_EARLY}
-        return bool(self.seeds) and self.states <= trained
+        return bool(self.seeds) and all(s is None or s.is_trained for s in self.states)
 
     @property
     def is_over(self) -> bool:
