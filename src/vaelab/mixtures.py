@@ -184,7 +184,7 @@ def _require_rows(x: Tensor, num_components: int, family: str) -> None:
     )
     low, high = x.aminmax()
     require(
-        family != "bernoulli" or (low >= 0 and high <= 1),
+        family != "bernoulli" or bool(low >= 0 and high <= 1),
         f"x expects values in [0, 1] for the family bernoulli, got {low:g} to {high:g}; scale "
         "them, or use the family gaussian.",
     )

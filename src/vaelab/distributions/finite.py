@@ -15,7 +15,8 @@ def one_hot(logits: Tensor) -> OneHotCategorical:
 
 def is_discrete(distribution: Distribution) -> bool:
     """Whether its values are discrete, and so can't be reparameterised."""
-    return bool(distribution.support.is_discrete)
+    support = distribution.support
+    return support is not None and support.is_discrete
 
 
 def states(distribution: Distribution) -> Tensor:

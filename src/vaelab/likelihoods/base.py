@@ -39,9 +39,9 @@ class Likelihood(nn.Module, ABC):
         return self.distribution(raw.unflatten(-3, (self.channels_per_pixel, -1)))
 
     def pairwise_log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
-        """log p(x_n|z_k) of every image and every raw output: (K, C', H, W), (B, C, H, W) -> (K, B).
+        """log p(x_n|z_k) in nats of all pairs: raw (K, C', H, W), x (B, C, H, W) -> (K, B).
 
-        In nats. A likelihood that is an exponential family needs one matrix product.
+        A likelihood that is an exponential family needs one matrix product.
         """
         return self(raw.unsqueeze(1)).log_prob(x)
 

@@ -73,7 +73,8 @@ class EM(Objective):
             log_joint = model.log_joint(x).T
             q = log_joint.softmax(1)
             log_p = log_joint.logsumexp(1).mean()
-            kl = (q * (q.clamp(min=1e-30).log() - model.prior().logits)).sum(1).mean()
+            log_prior = model.latent_prior.get_parameter("logits").log_softmax(0)
+            kl = -(torch.special.entr(q) + q * log_prior).sum(1).mean()
             _write(model, m_step(q, rows, family, step))
         nothing = sum((p * 0).sum() for p in model.parameters())
         return {
