@@ -57,32 +57,17 @@ def reproduce(
         overrides = [*overrides, *smoke_overrides(cfg)]
         cfg = compose("train", overrides=[f"experiment={experiment}", *overrides])
         make_small(cfg)
-    target = cfg.target
     expectations = read_expectations(to_container(cfg)["target"])
-    measure = build.build(target.measure, _partial_=True)
     runs, failures = _collect_runs(cfg, experiment, overrides, launcher, smoke)
-    if runs and target.get("group_by"):
-        print(format_table(runs, list(target.group_by), list(target.columns)))
-    if _has_runs(cfg):
-        numbers = measure(runs) if runs else {}
-    elif target.get("train"):
-        numbers = train(cfg, path, [f"experiment={experiment}", *overrides]) | measure(path)
-    else:
-        numbers = measure(cfg)
-    for name in target.get("printed", []):
-        one = _find(numbers, name)
-        print(f"           {name:<48} {format_number(one.value, one.interval):>28}")
-    verdicts = [compare(one, _measure(one, numbers, path)) for one in expectations]
-    seeds = [run.settings.get("seed", str(cfg.seed)) for run in runs]
-    if not _has_runs(cfg):
-        seeds = [str(cfg.seed)]
-    unmeasured = [] if failures else find_unmeasured(target, numbers, runs, RunFolder(path))
+    numbers = _measure_all(cfg, path, [f"experiment={experiment}", *overrides], runs)
+    verdicts = [compare(one, _find_measurement(one, numbers, path)) for one in expectations]
+    unmeasured = [] if failures else find_unmeasured(cfg.target, numbers, runs, RunFolder(path))
     name = experiment.rpartition("/")[2]
+    seeds = [run.settings.get("seed", str(cfg.seed)) for run in runs]
+    seeds = list(dict.fromkeys(seeds)) if _has_runs(cfg) else [str(cfg.seed)]
     own = [run.seconds for run in runs if run.settings["target"] == name]
     seconds = sum(own) if own else time.perf_counter() - started
-    outcome = Outcome(
-        name, verdicts, failures, list(dict.fromkeys(seeds)), smoke, unmeasured, seconds
-    )
+    outcome = Outcome(name, verdicts, failures, seeds, smoke, unmeasured, seconds)
     path.mkdir(parents=True, exist_ok=True)
     records = [asdict(one) | {"decides": one.decides, "verdict": one.word} for one in verdicts]
     write_json(path / "verdicts.json", records)
@@ -131,7 +116,28 @@ def _collect_runs(
     return [*own, *others], [*failures, *missing]
 
 
-def _measure(one: Expectation, numbers: Mapping[str, Any], path: Path) -> Measurement:
+def _measure_all(
+    cfg: DictConfig, path: Path, overrides: Sequence[str], runs: Sequence[TargetRun]
+) -> dict[str, Any]:
+    """All numbers by name; prints the table of the runs and the numbers under `printed`."""
+    target = cfg.target
+    measure = build.build(target.measure, _partial_=True)
+    if runs and target.get("group_by"):
+        print(format_table(runs, list(target.group_by), list(target.columns)))
+    if _has_runs(cfg):
+        numbers = measure(runs) if runs else {}
+    elif target.get("train"):
+        numbers = train(cfg, path, list(overrides)) | measure(path)
+    else:
+        numbers = measure(cfg)
+    for name in target.get("printed", []):
+        one = _find(numbers, name)
+        print(f"  {'':<16} {name:<48} {format_number(one.value, one.interval):>28}")
+    return dict(numbers)
+
+
+def _find_measurement(one: Expectation, numbers: Mapping[str, Any], path: Path) -> Measurement:
+    """The measured number of an expectation, NaN where there is none."""
     if one.step is not None:
         return Measurement(RunFolder(path).read_curve(one.number).get(one.step, math.nan))
     if one.minus is not None:
