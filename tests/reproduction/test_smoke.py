@@ -37,7 +37,8 @@ def test_every_setting_keeps_two_seeds(small):
     jobs = [tuple(line) for line in expand_runs(small("f1"))]
     betas = (1, 2, 4, 6, 8, 16)
     assert jobs == [(f"objective.beta={beta}", f"seed={seed}") for beta in betas for seed in (0, 1)]
-    assert len(expand_runs(small("c4"))) == 2
+    assert len(expand_runs(small("c4"))) == 4  # two objectives
+    assert len(expand_runs(small("c5"))) == 3  # one seed
 
 
 def test_real_runs_are_never_touched(small, compose):

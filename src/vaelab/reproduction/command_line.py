@@ -13,7 +13,8 @@ EPILOG = """examples:
   reproduce.py c2 num_threads=1 hydra/launcher=local hydra.launcher.num_jobs=2
                                          the 15 runs of C2, two at a time
 
-The exit code is 0 if all numbers were reached, 1 if one was missed, 2 if something failed.
+The exit code is 0 if no number was missed, 1 if one was missed, 2 if something failed. Numbers
+whose expected range is an estimate are printed and decide nothing.
 Repeating a command resumes interrupted runs and keeps finished ones.
 docs/reproduction.md describes the targets and has the last verdicts.
 """
@@ -70,7 +71,8 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--list", action="store_true",
-        help="print all targets with what they measure, their time and their last verdict",
+        help="print all targets with what they measure, their time, their last verdict, and the "
+        "sources of the expected numbers",
     )  # fmt: skip
     parser.add_argument(
         "--record", action="store_true", help="write the verdict into docs/reproduction.md"

@@ -1,6 +1,7 @@
 """Reproduce a target: train what it needs, measure its numbers, compare them with the expected."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +13,11 @@ from omegaconf import DictConfig
 from vaelab import build
 from vaelab.files import write_json
 from vaelab.reproduction.comparisons import format_table
+from vaelab.reproduction.expectations import Expectation, read_expectations
 from vaelab.reproduction.runs import TargetRun, read_runs_of_others, train_runs
 from vaelab.reproduction.targets import make_small, smoke_overrides
-from vaelab.reproduction.verdict import Measurement, Outcome, Verdict, compare, format_number
+from vaelab.reproduction.verdict import Measurement, Outcome, compare, format_number
+from vaelab.runs.config import to_container
 from vaelab.runs.folder import RunFolder
 from vaelab.sweep.launchers import Launcher
 from vaelab.train import train
@@ -35,8 +38,8 @@ def reproduce(
     whose runs it reads, or both; or `train: true`, one run in `path`; or none of these. Its
     `measure` gets the runs, the path of the run, or the config, and returns numbers by name. A row
     of `expected` names a number, or one that was logged at `step`, or with `minus` the difference
-    of two, and its range, see `compare`. `printed` names numbers without an expectation. Names
-    under which nothing was measured are reported, for small runs too.
+    of two, its range and its source, see `read_expectations`. `printed` names numbers without an
+    expectation. Names under which nothing was measured are reported, for small runs too.
 
     Args:
         cfg: the config of the experiment.
@@ -45,34 +48,29 @@ def reproduce(
         overrides: further overrides, for all runs.
         launcher: executes the runs.
         smoke: make the runs small and compare nothing; see `reproduction.targets`.
+
+    Raises:
+        UserError: before anything is trained, an expected number without a range or a source.
     """
+    started = time.perf_counter()
     if smoke:
         overrides = [*overrides, *smoke_overrides(cfg)]
         cfg = compose("train", overrides=[f"experiment={experiment}", *overrides])
         make_small(cfg)
-    target = cfg.target
-    measure = build.build(target.measure, _partial_=True)
+    expectations = read_expectations(to_container(cfg)["target"])
     runs, failures = _collect_runs(cfg, experiment, overrides, launcher, smoke)
-    if runs and target.get("group_by"):
-        print(format_table(runs, list(target.group_by), list(target.columns)))
-    if _has_runs(cfg):
-        numbers = measure(runs) if runs else {}
-    elif target.get("train"):
-        numbers = train(cfg, path, [f"experiment={experiment}", *overrides]) | measure(path)
-    else:
-        numbers = measure(cfg)
-    for name in target.get("printed", []):
-        one = _find(numbers, name)
-        print(f"           {name:<48} {format_number(one.value, one.interval):>28}")
-    verdicts = [_compare(row, numbers, path) for row in target.expected]
-    seeds = [run.settings.get("seed", str(cfg.seed)) for run in runs]
-    if not _has_runs(cfg):
-        seeds = [str(cfg.seed)]
-    unmeasured = [] if failures else find_unmeasured(target, numbers, runs, RunFolder(path))
+    numbers = _measure_all(cfg, path, [f"experiment={experiment}", *overrides], runs)
+    verdicts = [compare(one, _find_measurement(one, numbers, path)) for one in expectations]
+    unmeasured = [] if failures else find_unmeasured(cfg.target, numbers, runs, RunFolder(path))
     name = experiment.rpartition("/")[2]
-    outcome = Outcome(name, verdicts, failures, list(dict.fromkeys(seeds)), smoke, unmeasured)
+    seeds = [run.settings.get("seed", str(cfg.seed)) for run in runs]
+    seeds = list(dict.fromkeys(seeds)) if _has_runs(cfg) else [str(cfg.seed)]
+    own = [run.seconds for run in runs if run.settings["target"] == name]
+    seconds = sum(own) if own else time.perf_counter() - started
+    outcome = Outcome(name, verdicts, failures, seeds, smoke, unmeasured, seconds)
     path.mkdir(parents=True, exist_ok=True)
-    write_json(path / "verdicts.json", [asdict(v) | {"reached": v.reached} for v in verdicts])
+    records = [asdict(one) | {"decides": one.decides, "verdict": one.word} for one in verdicts]
+    write_json(path / "verdicts.json", records)
     return outcome
 
 
@@ -118,15 +116,33 @@ def _collect_runs(
     return [*own, *others], [*failures, *missing]
 
 
-def _compare(row: Mapping[str, Any], numbers: Mapping[str, Any], path: Path) -> Verdict:
-    name = row["number"]
-    if "step" in row:
-        value = RunFolder(path).read_curve(name).get(row["step"], math.nan)
-        return compare(row, f"{name} at step {row['step']}", Measurement(value))
-    if "minus" in row:
-        difference = _find(numbers, name) - _find(numbers, row["minus"])
-        return compare(row, f"{name} - {row['minus']}", difference)
-    return compare(row, name, _find(numbers, name))
+def _measure_all(
+    cfg: DictConfig, path: Path, overrides: Sequence[str], runs: Sequence[TargetRun]
+) -> dict[str, Any]:
+    """All numbers by name; prints the table of the runs and the numbers under `printed`."""
+    target = cfg.target
+    measure = build.build(target.measure, _partial_=True)
+    if runs and target.get("group_by"):
+        print(format_table(runs, list(target.group_by), list(target.columns)))
+    if _has_runs(cfg):
+        numbers = measure(runs) if runs else {}
+    elif target.get("train"):
+        numbers = train(cfg, path, list(overrides)) | measure(path)
+    else:
+        numbers = measure(cfg)
+    for name in target.get("printed", []):
+        one = _find(numbers, name)
+        print(f"  {'':<16} {name:<48} {format_number(one.value, one.interval):>28}")
+    return dict(numbers)
+
+
+def _find_measurement(one: Expectation, numbers: Mapping[str, Any], path: Path) -> Measurement:
+    """The measured number of an expectation, NaN where there is none."""
+    if one.step is not None:
+        return Measurement(RunFolder(path).read_curve(one.number).get(one.step, math.nan))
+    if one.minus is not None:
+        return _find(numbers, one.number) - _find(numbers, one.minus)
+    return _find(numbers, one.number)
 
 
 def _find(numbers: Mapping[str, Any], name: str) -> Measurement:

@@ -1,6 +1,7 @@
 """The runs of a target: its own, trained as jobs of a sweep, and those of other targets."""
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,13 @@ class TargetRun:
 
     settings: dict[str, str]
     numbers: dict[str, Any] = field(repr=False)
+
+    @property
+    def seconds(self) -> float:
+        """Of training and of evaluating its metrics."""
+        evaluations = self.numbers.get("evaluations", {}).values()
+        of_metrics = sum(one.get("seconds", 0.0) for one in evaluations)
+        return float(self.numbers.get("seconds", math.nan)) + float(of_metrics)
 
 
 def train_runs(

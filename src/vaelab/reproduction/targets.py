@@ -8,8 +8,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from vaelab.errors import require, require_choice
+from vaelab.errors import UserError, require, require_choice
 from vaelab.files import natural_order
+from vaelab.reproduction.expectations import Expectation, read_expectations
 from vaelab.runs.config import to_container
 from vaelab.sweep.jobs import expand
 
@@ -45,6 +46,7 @@ class Target:
         counterpart: the target of the other scale that measures something similar, or None.
         title: the first line of the header.
         header: the entries Source, Command, Expected, Time and Hardware of the header.
+        expectations: its expected numbers with their sources.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Target:
     counterpart: str | None
     title: str
     header: dict[str, str]
+    expectations: list[Expectation]
 
 
 def read_targets(folder: Path) -> dict[str, Target]:
@@ -59,6 +62,9 @@ def read_targets(folder: Path) -> dict[str, Target]:
 
     Args:
         folder: conf/experiment/reproduce.
+
+    Raises:
+        UserError: a file without a scale, or with an expected number without a source.
     """
     files = sorted(folder.glob("*.yaml"), key=lambda file: natural_order(file.stem))
     return {file.stem: _read_target(file) for file in files}
@@ -138,4 +144,8 @@ def _read_target(file: Path) -> Target:
     header = {name: " ".join(text.split()) for name, text in found}
     target = OmegaConf.load(file).target
     require_choice(f"target.scale in {file}", target.get("scale"), SCALES[1:])
-    return Target(file.stem, target.scale, target.get("counterpart"), title, header)
+    try:
+        expectations = read_expectations(target)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    return Target(file.stem, target.scale, target.get("counterpart"), title, header, expectations)

@@ -1,18 +1,16 @@
-"""A measured number beside its expectation, and the outcome of a target."""
+"""Measured numbers beside what was expected of them, and the verdict of a target."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from vaelab.errors import require
+from vaelab.reproduction.expectations import Expectation, Source
 from vaelab.runs.statistics import Floats, bootstrap
 
-BOUNDS = ("at_least", "above", "at_most", "below")
 Interval = tuple[float, float]
 
 
@@ -59,13 +57,15 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A measured number and the range in which it counts as reached, both ends included.
+    """A measured number, the range expected of it, both ends included, and the range's source.
 
     Attributes:
         name: of the number.
-        measured: NaN where it could not be measured. The verdict depends on it only.
+        measured: NaN where it could not be measured. Whether it is within the range depends on
+            this only, and not on its interval.
         low, high: the range; infinite where one side is not restricted.
         expected: the range as text.
+        source: of the range.
         interval: uncertainty of `measured`, where it is known.
         num_runs: the number of runs that `measured` is the median of.
     """
@@ -75,26 +75,40 @@ class Verdict:
     low: float
     high: float
     expected: str
+    source: Source
     interval: Interval | None = None
     num_runs: int = 1
 
     @property
-    def reached(self) -> bool:
+    def within(self) -> bool:
         """Whether low <= measured <= high."""
         return self.low <= self.measured <= self.high
+
+    @property
+    def decides(self) -> bool:
+        """Whether the verdict of the target depends on this number."""
+        return self.source.decides
+
+    @property
+    def word(self) -> str:
+        """reached or MISSED; of an estimate, within estimate or outside estimate."""
+        if self.decides:
+            return "reached" if self.within else "MISSED"
+        return "within estimate" if self.within else "outside estimate"
 
     def format(self, word: str) -> str:
         """A line of the report, `word` first."""
         number = format_number(self.measured, self.interval)
-        return f"  {word:<8} {self.name:<48} {number:>28}   expected {self.expected}"
+        source = f"{self.source.kind} ({self.source.name})"
+        return f"  {word:<16} {self.name:<48} {number:>28}   {source:<26} expected {self.expected}"
 
     def __str__(self) -> str:
-        return self.format("reached" if self.reached else "MISSED")
+        return self.format(self.word)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The verdicts of a target.
+    """The verdict of a target, on each of its numbers and as a whole.
 
     Attributes:
         name: of the target.
@@ -103,6 +117,7 @@ class Outcome:
         seeds: of the runs.
         smoke: the runs were made small, and so nothing is compared.
         unmeasured: names in the YAML file of the target under which nothing was measured.
+        seconds: of training and evaluation, summed over the runs.
     """
 
     name: str
@@ -111,20 +126,33 @@ class Outcome:
     seeds: Sequence[str] = ()
     smoke: bool = False
     unmeasured: Sequence[str] = ()
+    seconds: float = math.nan
 
     @property
-    def num_reached(self) -> int:
-        """The number of numbers within their range."""
-        return sum(one.reached for one in self.verdicts)
+    def deciding(self) -> list[Verdict]:
+        """The numbers that decide: those whose range is not an estimate."""
+        return [one for one in self.verdicts if one.decides]
+
+    @property
+    def reached(self) -> str:
+        """Such as "3 of 4", of the deciding numbers."""
+        return _count(self.deciding)
+
+    @property
+    def within_estimate(self) -> str:
+        """Such as "0 of 1", of the numbers with an estimated range."""
+        return _count([one for one in self.verdicts if not one.decides])
 
     @property
     def word(self) -> str:
-        """smoke, incomplete, reached or NOT reached."""
+        """smoke, incomplete, inconclusive (estimates only), reached or NOT reached."""
         if self.smoke:
             return "smoke"
         if self.failures:
             return "incomplete"
-        return "reached" if self.num_reached == len(self.verdicts) else "NOT reached"
+        if not self.deciding:
+            return "inconclusive"
+        return "reached" if all(one.within for one in self.deciding) else "NOT reached"
 
     @property
     def exit_code(self) -> int:
@@ -136,39 +164,25 @@ class Outcome:
         lines += [f"  MISSING  {sentence}" for sentence in self.failures]
         lines += [f"  UNKNOWN  {name}: nothing was measured under that name"
                   for name in self.unmeasured]  # fmt: skip
-        count = f"{self.num_reached} of {len(self.verdicts)} numbers"
+        sources = dict.fromkeys(one.source for one in self.verdicts)
+        lines += [f"  {one.kind} ({one.name}): {one.citation}" for one in sources]
+        return "\n".join([*lines, f"{self.name.upper()} {self.word}: {self._summary()}"])
+
+    def _summary(self) -> str:
         if self.smoke:
-            count = f"{len(self.verdicts)} numbers of small runs, not compared"
-        return "\n".join([*lines, f"{self.name.upper()} {self.word}: {count}"])
+            return f"{len(self.verdicts)} numbers of small runs, not compared"
+        counts = [f"{self.reached} numbers"] if self.deciding else ["estimates only"]
+        if len(self.deciding) < len(self.verdicts):
+            counts.append(f"{self.within_estimate} within their estimate")
+        return ", ".join(counts)
 
 
-def compare(row: Mapping[str, Any], name: str, measurement: Measurement) -> Verdict:
-    """The verdict for a row of `target.expected`: `value` and `tolerance`, or one or two `BOUNDS`.
-
-    `above` and `below` exclude the number that they name.
-
-    Raises:
-        UserError: a row without any of these.
-    """
-    if "value" in row:
-        value, tolerance = float(row["value"]), float(row["tolerance"])
-        low, high, text = value - tolerance, value + tolerance, f"{value:,.10g} +- {tolerance:g}"
-    else:
-        ends = {bound: float(row[bound]) for bound in BOUNDS if bound in row}
-        require(
-            bool(ends),
-            f"target.expected expects value and tolerance, or some of {', '.join(BOUNDS)}, got "
-            f"{dict(row)}; add what {name} should be.",
-        )
-        low, high = ends.get("at_least", -math.inf), ends.get("at_most", math.inf)
-        if "above" in ends:
-            low = math.nextafter(ends["above"], math.inf)
-        if "below" in ends:
-            high = math.nextafter(ends["below"], -math.inf)
-        text = ", ".join(f"{bound.replace('_', ' ')} {end:,.10g}" for bound, end in ends.items())
+def compare(expectation: Expectation, measurement: Measurement) -> Verdict:
+    """The measured number beside what was expected of it."""
     return Verdict(
-        name, measurement.value, low, high, text, measurement.interval, measurement.num_runs
-    )
+        expectation.name, measurement.value, expectation.low, expectation.high, expectation.text,
+        expectation.source, measurement.interval, measurement.num_runs,
+    )  # fmt: skip
 
 
 def format_number(value: float, interval: Interval | None = None) -> str:
@@ -176,3 +190,7 @@ def format_number(value: float, interval: Interval | None = None) -> str:
     if interval is None:
         return f"{value:,.9g}"
     return f"{value:,.4g} [{interval[0]:,.4g}, {interval[1]:,.4g}]"
+
+
+def _count(verdicts: Sequence[Verdict]) -> str:
+    return f"{sum(one.within for one in verdicts)} of {len(verdicts)}"
