@@ -6,7 +6,6 @@ that its children differ from programs of their own in nothing but that.
 """
 
 import contextlib
-import io
 import json
 import os
 import random
@@ -56,7 +55,7 @@ class Program:
 
     def __init__(self, arguments, out, err, ended):
         self.args, self.returncode = arguments, None
-        self.stdout, self.stderr = (open(one, encoding="utf-8") for one in (out, err))
+        self.stdout, self.stderr = (os.fdopen(one, encoding="utf-8") for one in (out, err))
         self._ended, self._texts = ended, {}
         self._readers = []
         self.pid, _ = NUMBERS.unpack(os.read(ended, NUMBERS.size))
@@ -134,7 +133,6 @@ def _become(requests, request, out, err, ended):
     os.environ.update(environment)
     os.chdir(cwd)
     random.seed()
-    sys.stderr = io.TextIOWrapper(open(2, "wb", 0, closefd=False), "utf-8", write_through=True)
     sys.argv[:] = arguments
     sys.path[0] = os.path.dirname(arguments[0])
     return arguments[0]
