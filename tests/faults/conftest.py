@@ -3,6 +3,7 @@
 import builtins
 import errno
 import io
+import json
 import logging
 import os
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 
 from vaelab.cli.error_messages import error_message
 from vaelab.cli.hydra_app import CONF
+from vaelab.runs.checkpoint import content_digest, load_checkpoint
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.resume import resumed_config
 from vaelab.train import train
@@ -19,6 +21,7 @@ from vaelab.train import train
 # How a process that was struck ends, by its exit code.
 ENDINGS = {0: "well", 1: "traceback", 2: "sentence", 3: "not struck", 9: "killed"}
 WELL, TRACEBACK, SENTENCE, NOT_STRUCK, KILLED = ENDINGS
+TIMINGS = ("seconds", "images_per_second")
 
 
 @pytest.fixture(scope="session")
@@ -167,6 +170,23 @@ def _end_of(action, path, operation, n, kills):
     if tracebacks.seen:
         return TRACEBACK
     return code if fault.calls[operation] >= n else NOT_STRUCK
+
+
+@pytest.fixture(scope="session")
+def results():
+    """A run folder -> all that a run must have in common with the uninterrupted one."""
+
+    def read(folder):
+        checkpoint = load_checkpoint(folder.last_checkpoint)
+        del checkpoint["callbacks"]["Stopwatch"], checkpoint["digest"]
+        metrics = json.loads(folder.metrics.read_text(), object_pairs_hook=_without_timings)
+        return content_digest(checkpoint), folder.curves.read_bytes(), repr(metrics)
+
+    return read
+
+
+def _without_timings(pairs):
+    return sorted((name, value) for name, value in pairs if name not in TIMINGS)
 
 
 @pytest.fixture

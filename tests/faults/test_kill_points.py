@@ -7,7 +7,6 @@ end by the same command. The suite tries some n, `make faults` all.
 """
 
 import contextlib
-import json
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from omegaconf import OmegaConf
 
 from vaelab.cli.hydra_app import CONF, register_resolvers
 from vaelab.errors import UserError
-from vaelab.runs.checkpoint import content_digest, load_checkpoint
 from vaelab.runs.folder import RunFolder, find_runs
 from vaelab.runs.status import State
 from vaelab.sweep.grid import run_grid
@@ -24,23 +22,10 @@ from vaelab.sweep.status import find_jobs, list_jobs
 
 NUM_TRIED = 1  # of each operation and end in the suite
 OPERATIONS = ("replace", "fsync", "link", "mkdir", "open", "write")
-TIMINGS = ("seconds", "images_per_second")
 SERIAL = OmegaConf.load(CONF / "hydra" / "launcher" / "serial.yaml")
 
 all_ends = pytest.mark.parametrize("kills", [True, False], ids=["kill", "full_disk"])
 all_operations = pytest.mark.parametrize("operation", OPERATIONS)
-
-
-def results(folder):
-    """All that a run must have in common with the uninterrupted one."""
-    checkpoint = load_checkpoint(folder.last_checkpoint)
-    del checkpoint["callbacks"]["Stopwatch"], checkpoint["digest"]
-    metrics = json.loads(folder.metrics.read_text(), object_pairs_hook=without_timings)
-    return content_digest(checkpoint), folder.curves.read_bytes(), repr(metrics)
-
-
-def without_timings(pairs):
-    return sorted((name, value) for name, value in pairs if name not in TIMINGS)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +41,7 @@ def num_calls(whole, count_calls, run_tiny, tmp_path_factory):
 
 
 @pytest.fixture
-def check_run(whole, strike, run_tiny, resume_tiny, partial_files, tmp_path):
+def check_run(whole, strike, results, run_tiny, resume_tiny, partial_files, tmp_path):
     """(operation, n, kills): strike a run, bring it to its end, compare it."""
 
     def finish(folder):
@@ -93,7 +78,7 @@ def sweep(tiny):
 
 
 @pytest.fixture(scope="module")
-def whole_sweep(sweep, tmp_path_factory):
+def whole_sweep(sweep, results, tmp_path_factory):
     """{name of the folder: results} of the uninterrupted sweep."""
     path = tmp_path_factory.mktemp("kill") / "sweep"
     sweep(path)
@@ -107,7 +92,7 @@ def num_calls_of_sweep(whole_sweep, count_calls, sweep, tmp_path_factory):
 
 
 @pytest.fixture
-def check_sweep(whole_sweep, strike, sweep, partial_files, tmp_path):
+def check_sweep(whole_sweep, strike, results, sweep, partial_files, tmp_path):
     """(operation, n, kills): strike a sweep, type the same command, compare all its jobs."""
 
     def check(operation, n, kills):
