@@ -194,6 +194,8 @@ def test_every_bad_value_of_the_settings_of_a_run(name, tiny, tmp_path):
         (["optimizer._target_=torch.optim.SGD"], "optimizer expects settings that torch.optim.SGD"),
         (["data._target_=mylib.Blobs"], "check its spelling, and name the folder of your own"),
         (["seed="], "seed expects an integer, got ''"),
+        (["++evaluation={a:1}"], "evaluation.a expects the settings of an option, got 1"),
+        (["++callbacks={a:1}"], "callbacks.a expects the settings of an option, got 1"),
         (["data.root="], "data.root expects a value, got empty text"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",

@@ -251,5 +251,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 f"a sweep expects a folder to itself, got {folder}, on which process {owner} is "
                 "working; wait for it, or choose another name=."
             )
-        (folder / LOCK).write_text(str(os.getpid()))
+        try:
+            (folder / LOCK).write_text(str(os.getpid()))
+        except OSError:  # a full disk, of which the first job tells; here the lock is what counts
+            os.truncate(folder / LOCK, 0)
         yield
