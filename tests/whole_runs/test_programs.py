@@ -14,13 +14,13 @@ LIST_MODULES = "import atexit, sys; atexit.register(lambda: print('MODULES', *sy
 
 
 @pytest.fixture
-def answer(command, finish, tmp_path):
+def answer(cold_command, finish, tmp_path):
     """Words -> (exit code, output, errors, whether torch was imported)."""
     (tmp_path / "sitecustomize").mkdir()
     (tmp_path / "sitecustomize" / "sitecustomize.py").write_text(LIST_MODULES)
 
     def ask(*words):
-        process = command(*words, PYTHONPATH=str(tmp_path / "sitecustomize"))
+        process = cold_command(*words, PYTHONPATH=str(tmp_path / "sitecustomize"))
         code, out, err = finish(process)
         out, _, modules = out.rpartition("MODULES")
         assert "vaelab.cli.hydra_app" in modules.split()
