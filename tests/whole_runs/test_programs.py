@@ -53,7 +53,7 @@ def test_help_and_settings_without_torch(answer, words, shown):
         (["model=mlp", "model.hiden=[8]"], ["nearest: model.hidden"]),
         (["bacth_size=8"], ["nearest: batch_size"]),
         (["modle=mlp"], ["nearest: model"]),
-        (["model=mpl"], ["one of burgess, conv, higgins, locatello, mlp; did you mean mlp?"]),
+        (["model=mpl"], ["locatello, mlp; did you mean mlp?"]),
         (["callbacks=[figurs]"], ["one of checkpoints, ema, figures", "did you mean figures"]),
         (["-m", "data=mnist,dsprits"], ["data=dsprits is not an option", "did you mean dsprites"]),
         (["resume=nothing"], ["resume expects the folder of a run, got nothing"]),

@@ -64,10 +64,11 @@ def read_amat(path: Path, num: int) -> NDArray[np.uint8]:
         UserError: another format, shape or values.
     """
     from scipy.io import loadmat  # only this data set needs it
+    from scipy.io.matlab import MatReadError
 
     try:
         bits = np.asarray(loadmat(path, appendmat=False, variable_names=["X"])["X"])
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+    except (MatReadError, OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"{path} expects a MATLAB 5 file with a matrix X, got: {reason}; delete it and run "
