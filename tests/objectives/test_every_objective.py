@@ -38,7 +38,7 @@ WEAK = {
     "contractive_autoencoder": ["objective.weight=0.001"],
     "sparse_autoencoder": ["objective.weight=0.1"],
     "beta_tcvae": ["objective.beta=1.5"],
-    "enumerated": ["latent_dim=8"],
+    "enumerated": ["latent_dim=24"],
 }
 TRAINS_NO_DECODER = {"kl_only"}
 # Settings at which the statistics of half the batch give another loss than those of the whole: the
