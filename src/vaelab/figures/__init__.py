@@ -6,6 +6,7 @@ Every figure is as wide as one column of a paper, or as two, and its caption say
 from typing import TYPE_CHECKING
 
 from vaelab.figures.animation import Animation, animate_traversals
+from vaelab.figures.bound import plot_em_bound, plot_log_p_estimates
 from vaelab.figures.curves import plot_curves, plot_latent_kl
 from vaelab.figures.decomposition import plot_elbo_decomposition
 from vaelab.figures.grids import (
@@ -38,9 +39,11 @@ __all__ = [
     "make_image_grid",
     "plot_curves",
     "plot_elbo_decomposition",
+    "plot_em_bound",
     "plot_factor_scatters",
     "plot_latent_kl",
     "plot_latent_scatter",
+    "plot_log_p_estimates",
     "plot_manifold",
     "plot_metric_vs_setting",
     "plot_mutual_information",

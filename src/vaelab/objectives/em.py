@@ -18,8 +18,11 @@ class EM(Objective):
 
     in nats per image. The first step starts from `vaelab.mixtures.random_start`. The parameters are
     written in closed form and their gradients are zeros, so that the optimiser moves nothing. The
-    batch is all training images, on one process. Dempster et al. 1977, "Maximum likelihood from
-    incomplete data via the EM algorithm", https://doi.org/10.1111/j.2517-6161.1977.tb01600.x.
+    batch is all training images, on one process. Terms: `elbo` = `log_p` after the E step,
+    `elbo_after_m_step` at the same responsibilities, of which the next log p is never less.
+
+    Dempster et al. 1977, "Maximum likelihood from incomplete data via the EM algorithm",
+    https://doi.org/10.1111/j.2517-6161.1977.tb01600.x.
 
     Args:
         num_train: number of training images.
@@ -75,7 +78,9 @@ class EM(Objective):
             log_p = log_joint.logsumexp(1).mean()
             log_prior = model.latent_prior.get_parameter("logits").log_softmax(0)
             kl = -(torch.special.entr(q) + q * log_prior).sum(1).mean()
+            entropy = torch.special.entr(q).sum(1).mean()
             _write(model, m_step(q, rows, family, step))
+            after = (q * model.log_joint(x).T).sum(1).mean() + entropy
         nothing = sum((p * 0).sum() for p in model.parameters())
         return {
             "loss": nothing - log_p,
@@ -83,6 +88,7 @@ class EM(Objective):
             "reconstruction": -log_p - kl,
             "kl": kl,
             "log_p": log_p,
+            "elbo_after_m_step": after,
         }
 
 

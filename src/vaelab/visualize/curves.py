@@ -34,3 +34,27 @@ def draw_latent_kl(kl: Mapping[int, Sequence[float]], split: str = "validation")
     values = np.array([kl[step] for step in steps])
     caption = f"KL of q(z|x) and p(z) of each latent over training, mean over the {split} images"
     return figures.plot_latent_kl(steps, values, latent_names(values.shape[1]), caption)
+
+
+def collect_em_bound(
+    curves: Mapping[str, Mapping[int, float]],
+) -> tuple[list[float], list[float]] | None:
+    """log p and the ELBO after the M step at the first steps, where objective=em logged each.
+
+    Args:
+        curves: logged name -> step -> value.
+    """
+    log_p, after = (curves.get(f"train/{n}", {}) for n in ("log_p", "elbo_after_m_step"))
+    num = next((i for i in range(len(after)) if i + 1 not in after), len(after))
+    if num < 2:
+        return None
+    return [[curve[i + 1] for i in range(num)] for curve in (log_p, after)]  # type: ignore[return-value]
+
+
+def draw_em_bound(log_p: Sequence[float], after_m_step: Sequence[float]) -> "Figure":
+    """The zig-zag of EM, from `collect_em_bound`."""
+    caption = (
+        "EM raises log p(x) = ELBO + KL: the M step raises the ELBO at fixed q, which leaves a KL; "
+        "the E step sets q to p(z|x) and closes it. Means over the training images"
+    )
+    return figures.plot_em_bound(log_p, after_m_step, caption)

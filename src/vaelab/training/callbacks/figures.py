@@ -12,7 +12,12 @@ from vaelab.models import VAE
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.loggers import save_and_log_figure
 from vaelab.visualize.context import FigureSettings
-from vaelab.visualize.curves import collect_latent_kl, draw_latent_kl
+from vaelab.visualize.curves import (
+    collect_em_bound,
+    collect_latent_kl,
+    draw_em_bound,
+    draw_latent_kl,
+)
 from vaelab.visualize.model import draw_model_figures, figure_names
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ class Figures(pl.Callback):
     """Draws the figures of `vaelab.visualize`: fast ones at validations, all of them at the end.
 
     Only at the end, since they take seconds: animations, the scatter of more than two latents, and
-    the KL of each latent over training (where logger=csv has logged its curves).
+    the KL of each latent over training and the bound of EM (where logger=csv has logged them).
 
     Args:
         folder: the run folder; figures are written into its figures/.
@@ -53,9 +58,12 @@ class Figures(pl.Callback):
         drawn = fast_figure_names(model) if trainer.global_step == self.last_drawn else []
         self.draw(trainer, module, [name for name in figure_names(model) if name not in drawn])
         if trainer.is_global_zero:
-            kl = collect_latent_kl(self.folder.read_curves(), model.latent_dim)
+            curves = self.folder.read_curves()
+            kl, bound = collect_latent_kl(curves, model.latent_dim), collect_em_bound(curves)
             if len(kl) > 1:
                 self._save(trainer, "latent_kl", draw_latent_kl(kl))
+            if bound:
+                self._save(trainer, "em_bound", draw_em_bound(*bound))
 
     def state_dict(self) -> dict[str, int]:
         return {"last_drawn": self.last_drawn}
