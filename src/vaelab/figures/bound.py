@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEIGHT = 2.2  # inches of the axes with their labels
-NUM_STEPS = 12  # pairs of E and M steps that are shown
+NUM_STEPS = 5  # pairs of E and M steps that are shown
 
 
 def plot_em_bound(log_p: ArrayLike, after_m_step: ArrayLike, caption: str = "") -> "Figure":
@@ -24,19 +24,19 @@ def plot_em_bound(log_p: ArrayLike, after_m_step: ArrayLike, caption: str = "") 
         caption: what is shown.
     """
     every, after = np.asarray(log_p, float), np.asarray(after_m_step, float)
-    num = min(NUM_STEPS, len(every) - 1)
-    e, m, new = np.arange(num), np.arange(num) + 0.5, every[1 : num + 1]
+    first = int(len(every) > 3)  # the first step is so large that the others would be flat
+    last = min(first + NUM_STEPS, len(every) - 1)
+    e = np.arange(first, last)
+    m, now, bound_m, new = e + 0.5, every[e], after[e], every[e + 1]
     figure = style.new_figure(HEIGHT, caption)
     axes = figure.add_subplot()
     style.style_axes(axes, "EM iteration", "nats per image")
-    x = np.stack([e, m, e + 1], 1).ravel()
-    bound = np.stack([every[:num], after[:num], new], 1).ravel()
-    axes.plot(x, bound, color=style.LINE_COLOURS[0], linewidth=1.2, label="ELBO")
-    steps = np.stack([e, m], 1).ravel()
-    tops = np.stack([every[:num], new], 1).ravel()
-    axes.step(steps, tops, where="post", color=style.LINE_COLOURS[1], linestyle="--",
-              linewidth=1.2, label="log p(x)")  # fmt: skip
-    axes.vlines(m, after[:num], new, color="#777777", linewidth=2.5, alpha=0.6, label="KL")
+    x, bound = np.stack([e, m, e + 1], 1).ravel(), np.stack([now, bound_m, new], 1).ravel()
+    axes.plot(x, bound, color=style.LINE_COLOURS[0], linewidth=1.2, marker=".", label="ELBO")
+    steps, tops = np.stack([e, m], 1).ravel(), np.stack([now, new], 1).ravel()
+    axes.step([*steps, last], [*tops, new[-1]], where="post", color=style.LINE_COLOURS[1],
+              linestyle="--", linewidth=1.2, label="log p(x)")  # fmt: skip
+    axes.vlines(m, bound_m, new, color="#777777", linewidth=3, alpha=0.5, label="KL(q || p(z|x))")
     axes.legend(frameon=False, fontsize=style.FONT, loc="lower right")
     return figure
 
