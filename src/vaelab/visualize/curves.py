@@ -48,7 +48,8 @@ def collect_em_bound(
     num = next((i for i in range(len(after)) if i + 1 not in after), len(after))
     if num < 2:
         return None
-    return [[curve[i + 1] for i in range(num)] for curve in (log_p, after)]  # type: ignore[return-value]
+    steps = range(1, num + 1)
+    return [log_p[step] for step in steps], [after[step] for step in steps]
 
 
 def draw_em_bound(log_p: Sequence[float], after_m_step: Sequence[float]) -> "Figure":
