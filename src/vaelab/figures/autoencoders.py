@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 POINT_COLOUR, PCA_COLOUR, DECODER_COLOUR = "#999999", style.LINE_COLOURS[0], style.LINE_COLOURS[1]
 LABELS = {1: ("PCA's line", "decoded curve"), 2: ("PCA's plane", "decoded surface")}
 HEIGHT, NARROW_HEIGHT = 2.6, 1.75  # inches of one panel, of two
+SMALLEST, LARGEST, AREA_OF_ALL = 3, 16, 1500  # square points, of one dot and of all
 MARGIN = 0.04  # of the extent of the points, beyond their ends
 
 
@@ -55,7 +56,8 @@ def _plot_panel(
     edge_on: bool,
     fine: bool,
 ) -> None:
-    dots: dict[str, Any] = {"s": 3, "alpha": 0.5, "linewidths": 0, "rasterized": True}
+    area = max(SMALLEST, min(LARGEST, AREA_OF_ALL / len(points)))
+    dots: dict[str, Any] = {"s": area, "alpha": 0.5, "linewidths": 0, "rasterized": True}
     axes.scatter(*points.T, color=POINT_COLOUR, **dots)
     low, high = points.min(0), points.max(0)
     room = MARGIN * max(float((high - low).max()), 1e-6)

@@ -54,8 +54,6 @@ def latent_lines(codes: Tensor) -> Tensor:
     steps = torch.linspace(0, 1, NUM_POINTS).to(codes)
     if codes.shape[1] == 1:
         return (low + (high - low) * steps[:, None])[None]
-    along, across = torch.meshgrid(
-        torch.linspace(0, 1, NUM_LINES).to(codes), steps, indexing="ij"
-    )
+    along, across = torch.meshgrid(torch.linspace(0, 1, NUM_LINES).to(codes), steps, indexing="ij")
     mesh = torch.cat([torch.stack([across, along], -1), torch.stack([along, across], -1)])
     return low + (high - low) * mesh

@@ -27,7 +27,7 @@ MIN_ANGLE = 1e-6  # radians from 0 or pi, where no great circle is defined
 
 
 def draw_posteriors(context: FigureContext) -> "Figure":
-    """The density of q(z_j|x) of a few images over that of the prior, of the most active latents."""
+    """The densities of q(z_j|x) of a few images over the prior's, for the most active latents."""
     x = _take(context, context.positions[:NUM_IMAGES])
     latents = context.latents[:NUM_LATENTS]
     p_z, q_z = context.model.prior(), context.model.encode(x)
@@ -36,7 +36,7 @@ def draw_posteriors(context: FigureContext) -> "Figure":
     names = label_latents(context.activity, context.measure)
     shown = f"the {len(latents)} most active of the {context.model.latent_dim} latents"
     if len(latents) == context.model.latent_dim:
-        shown = "every latent" if len(latents) > 1 else "the latent"
+        shown = "every latent"
     sampled = [name for name, d in (("p(z)", p_z), ("q(z|x)", q_z)) if normals_of(d) is None]
     histogram = f"; {' and '.join(sampled)} as histograms of {NUM_HISTOGRAM:,} samples"
     caption = (
@@ -77,9 +77,10 @@ def draw_interpolations(context: FigureContext) -> "Figure":
     rows = torch.stack([context.model.decode(way).mean.transpose(0, 1) for way in ways.values()], 1)
     ends = x.unflatten(0, (-1, 2))[:, None].expand(-1, len(ways), -1, -1, -1, -1)
     images = torch.cat([ends[:, :, :1], rows, ends[:, :, 1:]], 2).flatten(0, 1)
+    codes = "posterior means" if context.model.posterior.has_density else "codes"
     caption = (
-        f"Means of p(x|z) on the way between the posterior means of two {context.split} images, "
-        f"which are shown at both ends: on a straight line{around}; below, the fraction of the way, "
+        f"Means of p(x|z) on the way between the {codes} of two {context.split} images, which are "
+        f"shown at both ends: on a straight line{around}; below, the fraction of the way, "
         f"{context.when}"
     )
     columns = {0: "data", len(fractions) + 1: "data"}
@@ -156,7 +157,10 @@ def normals_of(distribution: Distribution) -> tuple[Tensor, Tensor, Tensor] | No
     """
     parts, weights = distribution, None
     if isinstance(distribution, MixtureSameFamily):
-        parts, weights = distribution.component_distribution, distribution.mixture_distribution.probs
+        parts, weights = (
+            distribution.component_distribution,
+            distribution.mixture_distribution.probs,
+        )
     if not (is_diagonal_normal(parts) or isinstance(parts, MultivariateNormal)):
         return None
     mu, sigma = (m.double().cpu() for m in (parts.mean, parts.stddev))
