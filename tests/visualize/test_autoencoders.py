@@ -13,7 +13,7 @@ from vaelab.metrics.reconstruction_error import pca_error
 from vaelab.models import VAE, MLPDecoder, MLPEncoder
 from vaelab.posteriors import Delta
 from vaelab.priors import StandardNormal
-from vaelab.visualize.autoencoders import NUM_LINES, NUM_POINTS, latent_lines
+from vaelab.visualize.autoencoders import NUM_LINES, NUM_POINTS, is_near, latent_lines
 from vaelab.visualize.model import draw_model_figures, figure_names
 from vaelab.visualize.projection import principal_axes
 
@@ -98,10 +98,11 @@ def test_the_manifold_of_a_linear_autoencoder_at_its_optimum_is_that_of_pca(late
     assert np.abs(pca.get_ydata()).max() == 0
     assert len(lines) == (1 if latent_dim == 1 else 2 * NUM_LINES)
     for line in lines:
-        assert np.abs(line.get_ydata()).max() < 1e-5
-    ends = [f(line.get_xdata().min() for line in lines) for f in (min,)]
+        assert np.nanmax(np.abs(line.get_ydata()), initial=0) < 1e-5
     points = np.asarray(edge_on.collections[0].get_offsets())
-    assert ends[0] == pytest.approx(points[:, 0].min(), abs=1e-5)
+    drawn = np.concatenate([line.get_xdata() for line in lines])
+    ends = np.nanmin(drawn), np.nanmax(drawn)
+    assert ends == pytest.approx((points[:, 0].min(), points[:, 0].max()), abs=1e-5)
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2])
@@ -130,5 +131,13 @@ def test_lines_span_the_range_of_the_codes():
     assert lines.amax((0, 1)).tolist() == [3, 5]
     constant = (lines.diff(dim=1) == 0).all(1)
     assert constant.sum(1).eq(1).all(), "along each line one latent varies"
+    middle = lines[constant[:, 1], 0, 1].sort().values[NUM_LINES // 2]
+    assert middle == 0, "the median of the codes of z1"
     (line,) = latent_lines(codes[:, :1])
     assert (line[0].item(), line[-1].item()) == (1, 3)
+
+
+def test_only_points_close_to_a_code_are_near():
+    codes = torch.tensor([[0.0, 0.0], [100.0, 1000.0]])
+    z = torch.tensor([[2.9, 0.0], [3.1, 0.0], [0.0, 29.0], [0.0, 31.0], [50.0, 500], [102.0, 1000]])
+    assert is_near(z, codes).tolist() == [True, False, True, False, False, True]

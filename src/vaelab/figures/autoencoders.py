@@ -43,8 +43,8 @@ def plot_pca_manifold(
         shown = [0, second]
         edge_on = second == num_latents
         _plot_panel(axes, points[:, shown], lines[..., shown], edge_on, fine=num_latents > 1)
-        names = [f"PC {i + 1} ({100 * explained[i]:.0f} %)" for i in shown]
-        style.style_axes(axes, *names)
+        x_name, y_name = (f"PC {i + 1} ({100 * explained[i]:.0f} %)" for i in shown)
+        style.style_axes(axes, x_name, y_name)
     _add_legend(figure, *LABELS[num_latents])
     return figure
 

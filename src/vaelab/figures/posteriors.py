@@ -1,7 +1,7 @@
 """Densities of posteriors over that of the prior, one panel per latent."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def _add_thumbnails(figure: "Figure", images: Tensor, top: float) -> None:
     wide = min(wide, step - GAP)
     below = (top - THUMBNAIL) / total
     line = below - (style.MARGIN + 0.2 * style.LINE) / total
-    box = {"color": PRIOR_COLOUR, "linewidth": 0, "transform": figure.transFigure}
+    box: dict[str, Any] = {"color": PRIOR_COLOUR, "linewidth": 0, "transform": figure.transFigure}
     area = Rectangle((GAP / width, below), THUMBNAIL / width, 0.5 * THUMBNAIL / total, **box)
     figure.add_artist(area)
     middle = (GAP + THUMBNAIL / 2) / width, below + 0.25 * THUMBNAIL / total
@@ -99,7 +99,7 @@ def _add_thumbnails(figure: "Figure", images: Tensor, top: float) -> None:
         axes.imshow(make_image_grid(image[None], 1), interpolation="auto", aspect="auto")
         axes.set_axis_off()
         ends = [left / width, (left + wide) / width]
-        look = {"color": _colour(i), "linestyle": _dashes(i), "linewidth": 1.4}
+        look: dict[str, Any] = {"color": _colour(i), "linestyle": _dashes(i), "linewidth": 1.4}
         figure.add_artist(Line2D(ends, [line, line], transform=figure.transFigure, **look))
 
 
