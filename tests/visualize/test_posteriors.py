@@ -5,13 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal
+from torch.distributions import Categorical as TorchCategorical
+from torch.distributions import Independent, MixtureSameFamily, MultivariateNormal
 from torch.distributions import Normal as TorchNormal
 
 from vaelab.data import Images, Splits, Subset
 from vaelab.likelihoods import Bernoulli
 from vaelab.models import VAE, MLPDecoder, MLPEncoder
-from vaelab.posteriors import IAF, Delta, FullCovariance, Gaussian
+from vaelab.posteriors import IAF, Categorical, Delta, FullCovariance, Gaussian
+from vaelab.priors import Categorical as CategoricalPrior
 from vaelab.priors import Flow, Mixture, StandardNormal, Vamp
 from vaelab.visualize.context import FigureSettings
 from vaelab.visualize.model import draw_model_figures, figure_names
@@ -127,7 +129,7 @@ DISTRIBUTIONS = {
         torch.tensor([1.0, -2.0]), torch.tensor([[1.0, 0.6], [0.6, 0.5]])
     ),
     "mixture": MixtureSameFamily(
-        Categorical(torch.tensor([0.2, 0.8])),
+        TorchCategorical(torch.tensor([0.2, 0.8])),
         diagonal([[-3.0, 0.0], [2.0, 0.5]], [[0.1, 1], [1, 0.02]]),
     ),
 }
@@ -201,6 +203,11 @@ def test_an_autoencoder_has_neither_posteriors_nor_their_samples():
     names = figure_names(build(Delta))
     assert "interpolations" in names
     assert not {"posteriors", "posterior_samples"} & set(names)
+
+
+def test_a_discrete_model_has_none_of_them():
+    names = figure_names(build(Categorical, CategoricalPrior))
+    assert not {"posteriors", "posterior_samples", "interpolations", "pca_manifold"} & set(names)
 
 
 def test_lines_are_the_posteriors_of_the_images_in_the_legend(draw, data):
