@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vaelab import figures
-from vaelab.visualize.context import FigureContext
+from vaelab.visualize.context import BATCH_SIZE, FigureContext
 from vaelab.visualize.projection import principal_axes
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def draw_pca_manifold(context: FigureContext) -> "Figure":
     mean = points.mean(0)
     on_axes = (points - mean) @ axes
     z = latent_lines(codes).flatten(0, 1)
-    lines = (context.model.decode(z).mean.flatten(1).double().cpu() - mean) @ axes
+    decoded = (context.model.decode(part).mean for part in z.split(BATCH_SIZE))
+    lines = torch.cat([(x_hat.flatten(1).double().cpu() - mean) @ axes for x_hat in decoded])
     if num_latents > 1:  # a decoder may do anything where there are no codes
         lines[~is_near(z, codes).cpu()] = torch.nan
     ours = (context.model.decode(codes).mean - x).double().square().flatten(1).sum(1).mean()
