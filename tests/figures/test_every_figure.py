@@ -27,6 +27,25 @@ def steps_and_kl(num_steps):
     return steps, np.outer(np.sqrt(steps), np.arange(10.0)) / 50
 
 
+def density(mu, sigma):
+    z = np.linspace(mu - 4 * sigma, mu + 4 * sigma)
+    return z, np.exp(-0.5 * ((z - mu) / sigma) ** 2) / sigma
+
+
+def posteriors(num_latents, num_images, size=(6, 6)):
+    curves = [[density(i, 0.1 + 0.1 * j) for i in range(num_images)] for j in range(num_latents)]
+    priors = [density(0, 1)] * num_latents
+    names = [f"z{10 - j}, KL 12.34" for j in range(num_latents)]
+    return figures.plot_posteriors(priors, curves, torch.rand(num_images, 3, *size), names, CAPTION)
+
+
+def pca_manifold(num_latents):
+    rng = np.random.default_rng(0)
+    points, lines = rng.normal(size=(50, num_latents + 1)), np.zeros((3, 5, num_latents + 1))
+    lines[..., 0] = np.linspace(-2, 2, 5)
+    return figures.plot_pca_manifold(points, lines, np.full(num_latents + 1, 0.3), CAPTION)
+
+
 def panels(num, num_lines, x=(1, 4, 16)):
     x, ones = np.array(x, float), np.ones(len(x))
     lines = [figures.Line(f"a line {i}", x, i * x, i * x - 1, i * ones) for i in range(num_lines)]
@@ -65,6 +84,12 @@ FIGURES = {
         grey(2, 3), ["z10, KL 12.34", "z9, KL 0.01"], VALUES, CAPTION
     ),
     "manifold": lambda: figures.plot_manifold(grey(3, 3), VALUES, CAPTION),
+    "rows": lambda: figures.plot_rows(grey(3, 9), ["", "b", "c"], {0: "data", 8: "1"}, CAPTION),
+    "posteriors": lambda: posteriors(6, 4),
+    "posteriors of one latent": lambda: posteriors(1, 1),
+    "posteriors of wide images": lambda: posteriors(4, 4, size=(6, 20)),
+    "PCA's line": lambda: pca_manifold(1),
+    "PCA's plane": lambda: pca_manifold(2),
     "scatter": lambda: figures.plot_latent_scatter(torch.randn(9, 2), None, caption=CAPTION),
     "scatter of classes": lambda: figures.plot_latent_scatter(
         torch.randn(9, 2), torch.arange(9) % 3, "digit", CAPTION

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from vaelab.report.run_figures import _crop, _find_start, show_curves
+from vaelab.report.run_figures import KNOWN, _crop, _find_start, show_curves
 from vaelab.report.run_record import read_run
+from vaelab.visualize.model import FIGURES
 
 STEPS = list(range(0, 1001, 10))
 
@@ -41,3 +42,8 @@ def test_latents_are_named_by_their_index(write_run):
     (block,) = show_curves(read_run(folder))
     values = ", ".join(f"z{i} {i / 8:.4g}" for i in range(12))
     assert block.members[-1].alt.endswith(f"last values: {values}.")
+
+
+def test_every_figure_of_a_model_has_a_title_and_a_sentence():
+    assert set(FIGURES) <= KNOWN.keys()
+    assert all(title and sentence for title, sentence in KNOWN.values())

@@ -390,3 +390,17 @@ def test_figures_of_best_and_median_run_stand_side_by_side(several):
     assert "(figures/median_traversals.png)" in text
     original = several / "time" / "1" / "figures" / "traversals.png"
     assert (several / "figures" / "best_traversals.png").read_bytes() == original.read_bytes()
+
+
+def test_samples_of_a_few_settings_stand_side_by_side(several):
+    text = markdown_of(several)
+    shown = re.findall(r"\(figures/samples_(\d)\.png\)", text)
+    assert shown == [str(i) for i in range(len(shown))]
+    assert len(shown) > 1
+    for i in shown:
+        assert (several / "figures" / f"samples_{i}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_samples_of_many_settings_do_not(several, monkeypatch):
+    monkeypatch.setattr("vaelab.report.ranking.MAX_SAMPLED", 1)
+    assert "figures/samples_" not in markdown_of(several)

@@ -16,10 +16,11 @@ from vaelab.visualize.model import (
     NUM_MOMENTS,
     draw_model_figures,
     figure_names,
-    principal_components,
 )
+from vaelab.visualize.projection import principal_components
 
 STILLS = ["reconstructions", "samples", "traversals", "traversals_prior"]
+POSTERIORS = ["posteriors", "posterior_samples", "interpolations"]
 ANIMATED = ["traversals_animated", "traversals_prior_animated"]
 NUM = 60
 
@@ -57,9 +58,9 @@ def caption(figure):
 @pytest.mark.parametrize(
     ("latent_dim", "names"),
     [
-        (1, [*STILLS, *ANIMATED]),
-        (2, [*STILLS, "manifold", "latent_scatter", *ANIMATED]),
-        (3, [*STILLS, "latent_scatter", *ANIMATED]),
+        (1, [*STILLS, *POSTERIORS, *ANIMATED]),
+        (2, [*STILLS, "manifold", "latent_scatter", *POSTERIORS, *ANIMATED]),
+        (3, [*STILLS, "latent_scatter", *POSTERIORS, *ANIMATED]),
     ],
 )
 def test_which_figures_there_are(latent_dim, names, vae):

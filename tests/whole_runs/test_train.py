@@ -108,7 +108,7 @@ def test_figures_are_pictures(finished):
     names = {path.stem for path in finished.figures.glob("*.png")}
     assert names == {
         *("reconstructions", "samples", "traversals", "traversals_prior", "manifold"),
-        *("latent_scatter", "latent_kl"),
+        *("latent_scatter", "latent_kl", "posteriors", "posterior_samples", "interpolations"),
     }
     animations = {path.stem for path in finished.figures.glob("*.gif")}
     assert animations == {"traversals_animated", "traversals_prior_animated"}

@@ -6,18 +6,21 @@ Every figure is as wide as one column of a paper, or as two, and its caption say
 from typing import TYPE_CHECKING
 
 from vaelab.figures.animation import Animation, animate_traversals
+from vaelab.figures.autoencoders import plot_pca_manifold
 from vaelab.figures.bound import plot_em_bound, plot_log_p_estimates
 from vaelab.figures.curves import plot_curves, plot_latent_kl
 from vaelab.figures.decomposition import plot_elbo_decomposition
 from vaelab.figures.grids import (
     plot_manifold,
     plot_reconstructions,
+    plot_rows,
     plot_samples,
     plot_traversals,
 )
 from vaelab.figures.heat_map import plot_mutual_information, plot_rank_correlation
 from vaelab.figures.metric_vs_setting import Line, Panel, plot_metric_vs_setting
 from vaelab.figures.pixels import PAD, make_image_grid, to_array
+from vaelab.figures.posteriors import Curve, plot_posteriors
 from vaelab.figures.rate_distortion import RateDistortionCurve, plot_rate_distortion
 from vaelab.figures.saving import encode, to_gif, to_png, to_svg, write_encoded
 from vaelab.figures.scatter import plot_factor_scatters, plot_latent_scatter
@@ -30,6 +33,7 @@ if TYPE_CHECKING:  # matplotlib itself is imported only where something is drawn
 __all__ = [
     "Animation",
     "CLASS_COLOURS",
+    "Curve",
     "Line",
     "PAD",
     "Panel",
@@ -47,9 +51,12 @@ __all__ = [
     "plot_manifold",
     "plot_metric_vs_setting",
     "plot_mutual_information",
+    "plot_pca_manifold",
+    "plot_posteriors",
     "plot_rank_correlation",
     "plot_rate_distortion",
     "plot_reconstructions",
+    "plot_rows",
     "plot_samples",
     "plot_traversals",
     "plot_variance_bars",

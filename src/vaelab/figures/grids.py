@@ -1,4 +1,4 @@
-"""Grids of images: reconstructions, samples, traversals, the manifold of two latents."""
+"""Grids of images: reconstructions, samples, traversals, rows, the manifold of two latents."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -40,10 +40,27 @@ def plot_traversals(
         values: of the columns.
         caption: what is shown.
     """
+    return plot_rows(images, row_names, _value_names(values), caption)
+
+
+def plot_rows(
+    images: Tensor,
+    row_names: Sequence[str],
+    column_names: Mapping[int, str] | None = None,
+    caption: str = "",
+) -> "Figure":
+    """One row of images per name.
+
+    Args:
+        images: (rows, columns, C, H, W) in [0, 1].
+        row_names: of the rows; "" where a row has none.
+        column_names: by the number of the column.
+        caption: what is shown.
+    """
     num_rows, num_columns = images.shape[:2]
     grid = make_image_grid(images.flatten(0, 1), num_columns)
-    names = dict(enumerate(row_names))
-    return _plot_grid(grid, num_rows, num_columns, caption, names, _value_names(values))
+    names = {row: name for row, name in enumerate(row_names) if name}
+    return _plot_grid(grid, num_rows, num_columns, caption, names, column_names)
 
 
 def _value_names(values: Sequence[float]) -> dict[int, str]:

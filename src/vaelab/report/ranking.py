@@ -20,6 +20,7 @@ DEFAULTS = ("val/elbo", "val/reconstruction")  # autoencoders have no ELBO
 SIGNIFICANCE = 0.05
 MAX_NAMED, MAX_RANKED = 4, 20
 SHOWN = ("traversals", "reconstructions")
+MAX_SAMPLED = 6  # settings; of more, no samples are shown side by side
 UDR = "metrics/udr_"
 
 
@@ -148,10 +149,13 @@ def show_best_runs(group: Group, prefix: str, by: str | None) -> Iterator[Block]
     if not criteria:
         return
     order = rank_runs(group, criteria[0])
-    chosen = {"Best": order[0]} | ({"Median": order[len(order) // 2]} if len(order) > 2 else {})
+    chosen = {"Best run": order[0]}
+    chosen |= {"Median run": order[len(order) // 2]} if len(order) > 2 else {}
     for figure in SHOWN:
         found = [
-            _copy_figure(group.records[i], figure, f"{prefix}{name.lower()}_{figure}", name)
+            _copy_figure(
+                group.records[i], figure, f"{prefix}{name.split()[0].lower()}_{figure}", name
+            )
             for name, i in chosen.items()
         ]
         if any(found):
@@ -178,8 +182,22 @@ def _copy_figure(record: Record, figure: str, name: str, which: str) -> Figure |
     if not file.exists():
         return None
     title, _ = KNOWN[figure]
-    sentence, alt = f"Run {record.name}.", f"{title} of the {which.lower()} run."
-    return Figure(name, {".png": file.read_bytes()}, f"{which} run: {title}", sentence, alt)
+    sentence, alt = f"Run {record.name}.", f"{title}, {which}."
+    return Figure(name, {".png": file.read_bytes()}, f"{which}: {title}", sentence, alt)
+
+
+def show_samples(group: Group, prefix: str) -> Iterator[Block]:
+    """The samples of a run of each setting side by side, of two settings or a few more."""
+    settings = [setting for setting in group.settings if len(setting.rows)]
+    if not 1 < len(settings) <= MAX_SAMPLED:
+        return
+    found = []
+    for i, setting in enumerate(settings):
+        record, name = group.records[setting.rows[0]], format_setting(setting.options)
+        figure = _copy_figure(record, "samples", f"{prefix}samples_{i}", name)
+        found += [figure] if figure else []
+    if found:
+        yield Figures(found)
 
 
 def rank_by_udr(group: Group, command: str) -> Iterator[Block]:

@@ -38,6 +38,29 @@ KNOWN = {
         "Posterior means",
         "The images in the plane of both latents, or of their first two principal components.",
     ),
+    "posteriors": (
+        "Posteriors over the prior",
+        "q(z_j|x) of a few images: narrow and apart where a latent distinguishes images, "
+        "the prior itself where it is inactive.",
+    ),
+    "posterior_samples": (
+        "Decoded samples of the posterior",
+        "Codes drawn from one q(z|x) should all decode to its image; where they differ is what "
+        "the code leaves open.",
+    ),
+    "interpolations": (
+        "Interpolations",
+        "From one image to another through latent space, on a straight line and on a great circle.",
+    ),
+    "pca_manifold": (
+        "PCA and the decoder's manifold",
+        "A line or plane for PCA, a curve or surface for the autoencoder, on the principal axes of "
+        "the images.",
+    ),
+    "em_bound": (
+        "The bound of EM",
+        "The M step raises the ELBO at fixed q, the E step closes the gap to log p(x).",
+    ),
     "latent_kl": (
         "KL of each latent",
         "The information that each latent carries, in nats; none at all is posterior collapse.",

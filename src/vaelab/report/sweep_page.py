@@ -14,6 +14,7 @@ from vaelab.report.ranking import (
     rank_by_udr,
     rank_runs,
     show_best_runs,
+    show_samples,
 )
 from vaelab.report.run_figures import Budget, show_figures
 from vaelab.report.run_page import tabulate_scores
@@ -76,6 +77,7 @@ def _sections(sweep: Sweep) -> Iterator[Section]:
     yield per_group("Variance explained by options and by the seed", "variance", explain_variance)
     yield per_group("Ranking without labels (UDR)", "udr", lambda g, _: rank_by_udr(g, command))
     yield per_group("Best and median run", "best", lambda g, p: show_best_runs(g, p, sweep.by))
+    yield per_group("Samples of each setting", "samples", show_samples)
     yield Section("Each run", "each", list(_show_each_run(sweep)))
     if sweep.with_explorer and len(sweep.groups) == 1:
         yield from _explore_best_run(sweep)

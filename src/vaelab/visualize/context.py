@@ -22,6 +22,7 @@ ORDERED_BY = {
     "KL": "ordered by KL in nats",
     "variance": "ordered by the variance of the means of q(z|x), as there is no KL per latent",
 }
+CENTRES = {"prior": "the prior mean", "codes": "the mean of the codes"}
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,11 @@ class FigureContext:
     def reference(self) -> str:
         """What `centre` and `scale` describe: "prior" or "codes"."""
         return "prior" if self.model.posterior.has_density else "codes"
+
+    @property
+    def centre_name(self) -> str:
+        """What captions call `centre`."""
+        return CENTRES[self.reference]
 
     @property
     def latents(self) -> list[int]:

@@ -12,6 +12,7 @@ from vaelab.data.images import Splits
 from vaelab.distributions import states
 from vaelab.figures import Animation
 from vaelab.models import VAE
+from vaelab.visualize.autoencoders import draw_pca_manifold
 from vaelab.visualize.context import (
     BATCH_SIZE,
     ORDERED_BY,
@@ -21,6 +22,12 @@ from vaelab.visualize.context import (
     label_latents,
     prepare_context,
 )
+from vaelab.visualize.posteriors import (
+    draw_interpolations,
+    draw_posterior_samples,
+    draw_posteriors,
+)
+from vaelab.visualize.projection import principal_components
 
 if TYPE_CHECKING:
     from vaelab.figures import Figure
@@ -29,7 +36,6 @@ NUM_SAMPLES = 64
 MANIFOLD_SIDE = 16  # images
 NUM_COMPONENTS = 100  # of a mixture
 NUM_MOMENTS = 24  # of an animation, one way
-CENTRES = {"prior": "the prior mean", "codes": "the mean of the codes"}
 
 
 def draw_model_figures(
@@ -72,6 +78,8 @@ def figure_names(model: VAE) -> list[str]:
         return [*DISCRETE]
     unfit = {"manifold"} if model.latent_dim != 2 else set()
     unfit |= {"latent_scatter"} if model.latent_dim < 2 else set()
+    unfit |= {*NEED_DENSITY} if not model.posterior.has_density else {"pca_manifold"}
+    unfit |= {"pca_manifold"} if model.latent_dim > 2 or model.num_pixels < 3 else set()
     return [name for name in FIGURES if name not in unfit and name not in ONLY_DISCRETE]
 
 
@@ -136,7 +144,7 @@ def _traverse(context: FigureContext, around: str, values: Tensor) -> tuple[Tens
     moved = context.centre[:, None] + context.scale[:, None] * values.to(start.device)
     rows = [context.model.traverse(start, [latent], moved[[latent]]) for latent in context.latents]
     labels = label_latents(context.activity, context.measure)
-    where = CENTRES[context.reference]
+    where = context.centre_name
     if at_image:
         where = f"the posterior mean of {context.split} image {context.image}"
     others = f"the others at {where}; {ORDERED_BY[context.measure]}, {context.when}"
@@ -187,25 +195,6 @@ def _factor_values(context: FigureContext) -> dict[str, Tensor]:
     return {n: v for n, v in zip(space.names, columns, strict=True) if len(v.unique()) > 1}
 
 
-def principal_components(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Points on their first two principal axes.
-
-    Args:
-        points: (N, L), L at least 2.
-
-    Returns:
-        (N, 2) float64, centred, the larger variance first, the sign of each axis such that the
-        latent with the largest weight on it counts positive; and (2,) the fractions of the
-        variance that they explain.
-    """
-    centred = points.double() - points.double().mean(0)
-    variances, axes = torch.linalg.eigh(centred.T @ centred)
-    axes = axes.flip(1)[:, :2]
-    leading = axes.gather(0, axes.abs().argmax(0, keepdim=True))
-    explained = variances.flip(0)[:2].clamp(min=0) / variances.sum().clamp(min=1e-300)
-    return centred @ (axes * leading.sign()), explained
-
-
 FIGURES: dict[str, Callable[[FigureContext], "Figure | Animation"]] = {
     "reconstructions": _draw_reconstructions,
     "samples": _draw_samples,
@@ -214,8 +203,13 @@ FIGURES: dict[str, Callable[[FigureContext], "Figure | Animation"]] = {
     "traversals_prior": partial(_draw_traversals, around="centre"),
     "manifold": _draw_manifold,
     "latent_scatter": _draw_latent_scatter,
+    "posteriors": draw_posteriors,
+    "posterior_samples": draw_posterior_samples,
+    "interpolations": draw_interpolations,
+    "pca_manifold": draw_pca_manifold,
     "traversals_animated": partial(_animate_traversals, around="image"),
     "traversals_prior_animated": partial(_animate_traversals, around="centre"),
 }
+NEED_DENSITY = ("posteriors", "posterior_samples")
 ONLY_DISCRETE = ("components",)
 DISCRETE = ("reconstructions", "samples", *ONLY_DISCRETE)  # those of a z that can't be traversed

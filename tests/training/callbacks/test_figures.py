@@ -20,7 +20,7 @@ from vaelab.training.callbacks.figures import fast_figure_names
 from vaelab.visualize.context import FigureSettings
 
 FAST = {"reconstructions", "samples", "traversals", "traversals_prior"}
-LATE = {"latent_scatter", "latent_kl"}
+LATE = {"latent_scatter", "latent_kl", "posteriors", "posterior_samples", "interpolations"}
 ANIMATED = {"traversals_animated", "traversals_prior_animated"}
 
 

@@ -23,14 +23,18 @@ from vaelab.visualize.model import draw_model_figures, figure_names
 if TYPE_CHECKING:
     from vaelab.figures import Figure
 
-ANIMATED = ("traversals_animated", "traversals_prior_animated")
+LATE = (
+    *("traversals_animated", "traversals_prior_animated"),
+    *("posteriors", "posterior_samples", "interpolations", "pca_manifold"),
+)
 
 
 class Figures(pl.Callback):
     """Draws the figures of `vaelab.visualize`: fast ones at validations, all of them at the end.
 
-    Only at the end, since they take seconds: animations, the scatter of more than two latents, and
-    the KL of each latent over training and the bound of EM (where logger=csv has logged them).
+    Only at the end, since together they take seconds: animations, posteriors and their samples,
+    interpolations, PCA beside the manifold, the scatter of more than two latents, and the KL of
+    each latent over training and the bound of EM (where logger=csv has logged them).
 
     Args:
         folder: the run folder; figures are written into its figures/.
@@ -92,5 +96,5 @@ class Figures(pl.Callback):
 
 def fast_figure_names(model: VAE) -> list[str]:
     """The figures that are drawn during training."""
-    late = set(ANIMATED) if model.latent_dim == 2 else {*ANIMATED, "latent_scatter"}
+    late = set(LATE) if model.latent_dim == 2 else {*LATE, "latent_scatter"}
     return [name for name in figure_names(model) if name not in late]
