@@ -103,16 +103,16 @@ def test_few_temperatures_are_unbiased_in_p_and_too_low_in_log_p(linear_gaussian
 def log_p_of(model, x):
     """log p(x) of a linear Gaussian model, from its weights."""
     w, b = model.decoder.head.weight.detach(), model.decoder.head.bias.detach()
-    covariance = w @ w.T + float(model.decode(torch.zeros(1, w.shape[1], dtype=F64)).variance[
-        0, 0, 0, 0
-    ]) * torch.eye(len(b), dtype=F64)
+    covariance = w @ w.T + float(
+        model.decode(torch.zeros(1, w.shape[1], dtype=F64)).variance[0, 0, 0, 0]
+    ) * torch.eye(len(b), dtype=F64)
     return torch.distributions.MultivariateNormal(b, covariance).log_prob(x.flatten(1))
 
 
 def test_annealing_in_both_directions_holds_log_p_and_closes(linear_gaussian):
     model, *_ = linear_gaussian
     gaps = []
-    for temperatures in (4, 40):
+    for temperatures in (4, 100):
         x, lower, upper = bidirectional_ais(model, 40, 8, temperatures)
         log_p = log_p_of(model, x)
         # b nats on the wrong side have probability exp(-b), for each image and direction.
@@ -125,12 +125,12 @@ def test_annealing_in_both_directions_holds_log_p_and_closes(linear_gaussian):
 
 
 def test_reversed_chains_have_the_inverse_of_p_as_their_mean_weight(linear_gaussian):
-    """E[1/w] = 1/p(x), over z ~ p(z|x), for few temperatures."""
+    """E[1/w] = 1/p(x), over z ~ p(z|x), for any number of temperatures."""
     model, *_ = linear_gaussian
-    x, _, upper = bidirectional_ais(model, 2000, 1, 3)
-    log_ratio = log_p_of(model, x) - upper  # log of p(x) / w
-    ratio = log_ratio.exp()
-    assert abs(float(ratio.mean()) - 1) < 4 * float(ratio.std()) / 2000**0.5
+    x, _, upper = bidirectional_ais(model, 400, 8, 20)
+    ratio = (log_p_of(model, x) - upper).exp()  # p(x) / w
+    error = float(ratio.std()) / 400**0.5
+    assert abs(float(ratio.mean()) - 1) < 4 * error < 0.25
     assert float(ratio.std()) > 0.2
 
 

@@ -107,7 +107,12 @@ def anneal(
 
 @torch.no_grad()
 def bidirectional_ais(
-    model: VAE, num_images: int, num_chains: int = 16, num_temperatures: int = 1000, *, seed: int = 0
+    model: VAE,
+    num_images: int,
+    num_chains: int = 16,
+    num_temperatures: int = 1000,
+    *,
+    seed: int = 0,
 ) -> Sandwich:
     """Estimates from below and from above of log p(x), on images drawn from the model itself.
 
