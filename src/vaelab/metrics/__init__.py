@@ -19,8 +19,9 @@ from vaelab.metrics.elbo import Elbo, pixel_mean_distortion
 from vaelab.metrics.encoded_dataset import PrecomputedCodes
 from vaelab.metrics.explicitness import explicitness
 from vaelab.metrics.factor_vae_score import FactorVAEScore, factor_vae_score
+from vaelab.metrics.fit_posterior import fit_posterior
 from vaelab.metrics.importance_weighted import ImportanceWeightedBound, importance_weighted_bound
-from vaelab.metrics.inference_gap import InferenceGap, fit_posterior, inference_gap
+from vaelab.metrics.inference_gap import InferenceGap, inference_gap
 from vaelab.metrics.irs import IRS, irs
 from vaelab.metrics.mig import MIG, mig
 from vaelab.metrics.mig_sampled import MIGSampled, mig_sampled

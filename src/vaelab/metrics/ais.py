@@ -116,8 +116,8 @@ def bidirectional_ais(
 ) -> Sandwich:
     """Estimates from below and from above of log p(x), on images drawn from the model itself.
 
-    Of x ~ p(x|z) with z ~ p(z), z is an exact sample of p(z|x). Chains that start there and go
-    through the temperatures of `ais_log_likelihood` from the posterior to the prior have the weights
+    Of x ~ p(x|z) with z ~ p(z), z is an exact sample of p(z|x). Chains that start there and go from
+    the posterior to the prior, through the temperatures of `ais_log_likelihood`, have the weights
 
         log w = sum_t (beta_t - beta_{t-1}) log p(x|z_{t-1}),    E[1 / w] = 1 / p(x)
 

@@ -1,31 +1,24 @@
 """The inference gap log p(x) - ELBO, split into what the family and what the encoder costs."""
 
-from copy import deepcopy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
+from torch.nn.functional import pad
 
-from vaelab.distributions import kl_divergence, log_mean_weight
-from vaelab.errors import require, require_choice, require_range
-from vaelab.metrics.ais import AIS, ais_log_likelihood
+from vaelab.distributions import effective_sample_size, log_mean_weight
+from vaelab.errors import require_range
+from vaelab.metrics.ais import AIS, BLOCK, anneal
 from vaelab.metrics.base import Score
 from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.fit_posterior import FAMILIES, fit_posterior
 from vaelab.metrics.per_image import ImagesMetric, decoded_at_once
 from vaelab.models import VAE
-from vaelab.posteriors import IAF, FullCovariance, Gaussian, Posterior
 from vaelab.seeding import random_stream
 
-# Each contains those before it.
-FAMILIES: dict[str, type[Posterior]] = {
-    "gaussian": Gaussian,
-    "full_covariance": FullCovariance,
-    "iaf": IAF,
-}
-STARTS = ("encoder", "prior")
 ESTIMATORS = ("L_K of q(z|x)", "L_K of the optimum", "AIS")
 SAMPLES_AT_ONCE = 100  # of every image; fixed, because they are drawn together
 ENUMERATED_AT_ONCE = 128  # images
@@ -65,20 +58,13 @@ class ImageBounds:
         return self.log_p - self.elbo
 
 
-class Fit(NamedTuple):
-    """q(z|x) of each image as fitted, and the ELBO (num_steps, B) on the way there."""
-
-    q_z: Distribution
-    trace: Tensor
-
-
 def inference_gap(
     model: VAE,
     x: Tensor,
     *,
     num_steps: int = 500,
     num_samples: int = 20,
-    lr: float = 0.05,
+    lr: float = 0.1,
     family: str = "gaussian",
     start: str = "encoder",
     num_bound_samples: int = 5000,
@@ -96,9 +82,11 @@ def inference_gap(
     q_phi and q*: L is the mean of their log weights log p(x, z) - log q(z), and L_K the log of the
     mean of their weights.
 
-    log p(x) is estimated by the largest of L_K[q_phi], L_K[q*] and AIS of each image. Each of these
-    is a lower bound in expectation, so that the approximation gap is too small rather than too
-    large; the largest of several noisy numbers is too large by a part of their noise.
+    log p(x) is estimated by the largest of L_K[q_phi], L_K[q*] and AIS of each image, after two
+    standard errors have been taken off each, without which it would be the noisiest. Each is a
+    lower bound in expectation, and above log p(x) by b nats with probability at most exp(-b), so
+    that the approximation gap is too small rather than too large. The standard error is itself an
+    estimate, too small where q is much narrower than p(z|x) in some direction.
 
     For a discrete z everything is exact, by enumeration: q* is p(z|x), and L[q*] is log p(x).
 
@@ -125,127 +113,24 @@ def inference_gap(
         optimum = fit_posterior(
             model, x, num_steps, num_samples, lr=lr, family=family, start=start, seed=seed
         )
-        (elbo, bound), (fitted, fitted_bound) = (
-            _bounds(model, x, q_z, num_bound_samples, seed) for q_z in (q_phi, optimum.q_z)
+        ours, fitted = (
+            _log_weights(model, x, q_z, num_bound_samples, seed) for q_z in (q_phi, optimum.q_z)
         )
-        better = fitted > elbo  # False where the fit has diverged
-        bounds = [bound, torch.where(fitted_bound.isfinite(), fitted_bound, bound)]
+        estimates = [ours, torch.where(fitted.isfinite().all(0), fitted, ours)]
         if ais:
-            chains, temperatures = AIS.num_chains, AIS.num_temperatures
-            annealed = ais_log_likelihood(model, x[:ais], chains, temperatures, seed=seed)
-            rest = annealed.new_full((len(x) - len(annealed),), -torch.inf)
-            bounds.append(torch.cat([annealed, rest]))
-        log_p, estimator = torch.stack(bounds).max(0)
-    return ImageBounds(elbo, torch.where(better, fitted, elbo), log_p, optimum.trace, estimator)
+            parts = [
+                anneal(model, block, AIS.num_chains, AIS.num_temperatures, seed, i).log_weights
+                for i, block in enumerate(x[:ais].split(BLOCK))
+            ]
+            estimates.append(torch.cat(parts, 1))
+        log_p, estimator = _largest(estimates)
+        elbo, better = ours.mean(0), fitted.mean(0)
+        better = torch.where(better > elbo, better, elbo)  # not where the fit has diverged
+    return ImageBounds(elbo, better, log_p, optimum.trace, estimator)
 
 
-@torch.no_grad()
-def fit_posterior(
-    model: VAE,
-    x: Tensor,
-    num_steps: int = 500,
-    num_samples: int = 20,
-    *,
-    lr: float = 0.05,
-    family: str = "gaussian",
-    start: str = "encoder",
-    seed: int = 0,
-) -> Fit:
-    """The best q of a family for each image (B, C, H, W), by stochastic variational inference.
-
-    Adam maximises the ELBO of all images at once, over the numbers that the encoder would give for
-    each: its step size falls to 0 along half a cosine. In `iaf` the weights of the flow are fitted,
-    too, shared by these images; of a model without a flow they start near the identity. So q* of
-    `iaf` is a lower bound on the best flow of each image, and with one image that flow.
-
-    Args:
-        model: in evaluation mode; it stays as it is.
-        x: (B, C, H, W).
-        num_steps: of Adam.
-        num_samples: of z per image and step.
-        lr: Adam's step size at first.
-        family: `gaussian`, `full_covariance` or `iaf`: the model's own or one that contains it.
-        start: `encoder`, or `prior` for its mean and standard deviation.
-        seed: of the noise.
-
-    Raises:
-        UserError: a setting is out of its range, or q(z|x) has no density or is not in the family.
-    """
-    require_range("num_steps", num_steps, at_least=1, integer=True, example=500)
-    require_range("num_samples", num_samples, at_least=1, integer=True, example=20)
-    require_range("lr", lr, above=0, example=0.05)
-    require_choice("start", start, STARTS)
-    _require_family(model, family)
-    prior = model.prior()
-    with torch.enable_grad(), random_stream("metrics", "inference_gap", "fit", seed):
-        posterior = _posterior_of(model, family)
-        raw = _first_raw(model, x, posterior, start).detach().requires_grad_()
-        free = [raw, *posterior.parameters()]
-        optimizer = torch.optim.Adam(free, lr)
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
-        trace = []
-        for _ in range(num_steps):
-            q_z = posterior(raw)
-            z = q_z.rsample(torch.Size([num_samples]))
-            kl = kl_divergence(q_z, prior, z)
-            log_likelihood, slope = _log_likelihood_and_slope(model, z.detach(), x)
-            trace.append((log_likelihood - kl).detach())
-            gradients = torch.autograd.grad(
-                [kl, z], free, [torch.ones_like(kl), -slope], materialize_grads=True
-            )
-            for parameter, gradient in zip(free, gradients, strict=True):
-                parameter.grad = gradient
-            optimizer.step()
-            scheduler.step()
-    return Fit(posterior(raw.detach()), torch.stack(trace))
-
-
-def _require_family(model: VAE, family: str) -> None:
-    require_choice("family", family, FAMILIES)
-    model.posterior.require_density("inference_gap")
-    names = list(FAMILIES)
-    allowed = [n for n in names[: names.index(family) + 1] if type(model.posterior) is FAMILIES[n]]
-    require(
-        bool(allowed),
-        f"family expects one that contains the model's posterior {type(model.posterior).__name__}, "
-        f"got {family}; use {'iaf' if isinstance(model.posterior, IAF) else 'full_covariance'}.",
-    )
-
-
-def _posterior_of(model: VAE, family: str) -> Posterior:
-    """The map from raw numbers to the q of a family, with weights of its own."""
-    if type(model.posterior) is FAMILIES[family]:
-        return deepcopy(model.posterior).requires_grad_()
-    built = FAMILIES[family](model.latent_dim)
-    return built.to(next(model.decoder.parameters()))
-
-
-def _first_raw(model: VAE, x: Tensor, posterior: Posterior, start: str) -> Tensor:
-    """Where the fit starts: raw numbers (B, P) of the posterior; in other families mu, sigma."""
-    if start == "encoder" and type(posterior) is type(model.posterior):
-        return model.encoder(x)
-    q_z = model.encode(x) if start == "encoder" else model.prior()
-    mu, log_variance = (t.expand(len(x), -1) for t in (q_z.mean, q_z.variance.log()))
-    rest = mu.new_zeros(len(x), posterior.num_params - 2 * model.latent_dim)
-    return torch.cat([mu, log_variance, rest], -1)
-
-
-def _log_likelihood_and_slope(model: VAE, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean log p(x|z) over samples z (S, B, L), (B,), and its gradient in z."""
-    values, slopes = [], []
-    size = max(1, decoded_at_once(model) // len(z))
-    for part, images in zip(z.split(size, 1), x.split(size), strict=True):
-        leaf = part.detach().requires_grad_()
-        value = model.decode(leaf).log_prob(images).mean(0)
-        slopes.append(torch.autograd.grad(value.sum(), leaf)[0])
-        values.append(value.detach())
-    return torch.cat(values), torch.cat(slopes, 1)
-
-
-def _bounds(
-    model: VAE, x: Tensor, q_z: Distribution, num_samples: int, seed: int
-) -> tuple[Tensor, Tensor]:
-    """The ELBO and L_K of each image, (B,) in float64, with K samples of q_z, batch (B,)."""
+def _log_weights(model: VAE, x: Tensor, q_z: Distribution, num_samples: int, seed: int) -> Tensor:
+    """log p(x, z_k) - log q(z_k) of K samples of q_z, batch (B,): (K, B) in float64."""
     prior, log_weights = model.prior(), []
     with random_stream("metrics", "inference_gap", "bounds", seed):
         for part in torch.arange(num_samples).split(SAMPLES_AT_ONCE):
@@ -257,8 +142,24 @@ def _bounds(
                 for some, images in zip(z.split(size, 1), x.split(size), strict=True)
             ]
             log_weights.append(log_ratio + torch.cat(log_likelihood, 1).double())
-    weights = torch.cat(log_weights)
-    return weights.mean(0), log_mean_weight(weights, 0)
+    return torch.cat(log_weights)
+
+
+def _largest(log_weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The estimate of log p(x) whose lower limit is the largest, (B,), and its number.
+
+    log_weights: (K, B), K > 1, of each estimator, for the first B images at least one of them.
+    """
+    limits, bounds = [], []
+    for weights in log_weights:
+        bound, num = log_mean_weight(weights, 0), len(weights)
+        # The standard error of log mean w, by the delta method.
+        error = (1 / effective_sample_size(weights, 0) - 1 / num).clamp(min=0).sqrt()
+        missing = (0, log_weights[0].shape[1] - weights.shape[1])
+        limits.append(pad(bound - 2 * error, missing, value=-torch.inf))
+        bounds.append(pad(bound, missing))
+    estimator = torch.stack(limits).argmax(0)
+    return torch.stack(bounds).gather(0, estimator[None])[0], estimator
 
 
 @torch.no_grad()
@@ -291,7 +192,7 @@ class InferenceGap(ImagesMetric):
     num_images: int | None = 100
     num_steps: int = 500
     num_samples: int = 20
-    lr: float = 0.05
+    lr: float = 0.1
     family: str = "gaussian"
     start: str = "encoder"
     num_bound_samples: int = 5000
