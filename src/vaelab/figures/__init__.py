@@ -15,6 +15,11 @@ from vaelab.figures.grids import (
     plot_traversals,
 )
 from vaelab.figures.heat_map import plot_mutual_information, plot_rank_correlation
+from vaelab.figures.inference import (
+    plot_inference_gap,
+    plot_inference_traces,
+    plot_posterior_grid,
+)
 from vaelab.figures.metric_vs_setting import Line, Panel, plot_metric_vs_setting
 from vaelab.figures.pixels import PAD, make_image_grid, to_array
 from vaelab.figures.rate_distortion import RateDistortionCurve, plot_rate_distortion
@@ -39,11 +44,14 @@ __all__ = [
     "plot_curves",
     "plot_elbo_decomposition",
     "plot_factor_scatters",
+    "plot_inference_gap",
+    "plot_inference_traces",
     "plot_latent_kl",
     "plot_latent_scatter",
     "plot_manifold",
     "plot_metric_vs_setting",
     "plot_mutual_information",
+    "plot_posterior_grid",
     "plot_rank_correlation",
     "plot_rate_distortion",
     "plot_reconstructions",
