@@ -33,7 +33,7 @@ def test_they_are_drawn_where_the_gap_was_measured(encoded):
     names = [name for name, _ in draw_score_figures(three, SCORES, "step 1")]
     assert names == ["inference_gap", "inference_traces"]
     names = [name for name, _ in draw_score_figures(two, SCORES, "step 1")]
-    assert names == ["inference_gap", "inference_traces", "posterior"]
+    assert names == ["inference_gap", "inference_traces", "posterior_grid"]
     assert all(parameter.grad is None for parameter in two.model.parameters())
 
 

@@ -33,7 +33,7 @@ def draw_inference_figures(
     inference_gap: ELBO, amortization gap, approximation gap and log p(x).
     inference_traces: the ELBO of one image over the steps of a fit, from the encoder's q(z|x) and
         from the prior; not of a discrete z, which needs no fit.
-    posterior: p(z|x) of this image on a grid, with q(z|x) and the best of two families; of models
+    posterior_grid: p(z|x) of this image on a grid, with q(z|x) and the best of two families; of models
         with two continuous latents.
 
     Args:
@@ -60,7 +60,7 @@ def draw_inference_figures(
     image = f"{split} image {int(row[0])}"
     yield "inference_traces", draw_traces(encoded.model, encoded.x(row), image, when)
     if encoded.latent_dim == 2:
-        yield "posterior", draw_posterior(encoded.model, encoded.x(row), image, when)
+        yield "posterior_grid", draw_posterior(encoded.model, encoded.x(row), image, when)
 
 
 def draw_traces(model: VAE, x: Tensor, image: str, when: str) -> "Figure":
