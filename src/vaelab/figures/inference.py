@@ -116,7 +116,7 @@ def plot_posterior_grid(
     for i, (name, values) in enumerate(approximations.items()):
         array = np.asarray(values, float)
         colour = style.LINE_COLOURS[i % len(style.LINE_COLOURS)]
-        dashes = style.LINE_STYLES[i % len(style.LINE_STYLES)]
+        dashes: Any = style.LINE_STYLES[i % len(style.LINE_STYLES)]
         levels = sorted({density_level(array, share) for share in SHARES})
         axes.contour(xs, ys, array, levels, colors=colour, linestyles=dashes, linewidths=1.0)
         handles.append(Line2D([], [], color=colour, linestyle=dashes, linewidth=1.0, label=name))

@@ -1,7 +1,7 @@
 """The best q(z|x) of a family for each image, by stochastic variational inference."""
 
 from copy import deepcopy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,7 +74,10 @@ def fit_posterior(
         raw = _first_raw(model, x, posterior, start).detach().requires_grad_()
         weights = list(posterior.parameters())
         free = [raw, *weights]
-        groups = [{"params": [raw]}, {"params": weights, "lr": WEIGHTS_LR * lr}]
+        groups: list[dict[str, Any]] = [
+            {"params": [raw]},
+            {"params": weights, "lr": WEIGHTS_LR * lr},
+        ]
         optimizer = torch.optim.Adam(groups[: 1 + bool(weights)], lr)
         scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
         trace = []

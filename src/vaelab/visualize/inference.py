@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 from vaelab import figures
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.fit_posterior import FAMILIES, fit_posterior
+from vaelab.metrics.inference_gap import inference_gap
 from vaelab.metrics.per_image import evaluation_images
 from vaelab.models import VAE
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 GAPS = {"log_p", "approximation_gap", "inference_gap"}
 NUM_STEPS, NUM_SAMPLES = 500, 20  # of the fits to one image
+NUM_BOUND_SAMPLES = 2000  # of its bounds
 NUM_COARSE, NUM_FINE = 81, 121  # values per latent of the grids
 REACH = 5.0  # standard deviations of the prior that the coarse grid goes from its mean
 NEGLIGIBLE = 1e-4  # of the largest density
@@ -66,22 +68,22 @@ def draw_inference_figures(
 def draw_traces(model: VAE, x: Tensor, image: str, when: str) -> "Figure":
     """The ELBO of one image (1, C, H, W) while its q is fitted, from both starts."""
     family = _own_family(model)
-    fits = {
-        f"from the {start}": fit_posterior(
-            model, x, NUM_STEPS, NUM_SAMPLES, family=family, start=start
-        )
-        for start in ("encoder", "prior")
-    }
-    traces = {name: fit.trace[:, 0].cpu().numpy() for name, fit in fits.items()}
-    first = float(traces["from the encoder"][0])
-    last = float(np.mean([trace[-NUM_STEPS // 10 :].mean() for trace in traces.values()]))
+    settings = {"num_steps": NUM_STEPS, "num_samples": NUM_SAMPLES, "family": family}
+    gap = inference_gap(model, x, **settings, num_bound_samples=NUM_BOUND_SAMPLES)
+    from_prior = fit_posterior(model, x, **settings, start="prior").trace
+    traces = {"from the encoder": gap.trace, "from the prior": from_prior}
+    levels = {"encoder": gap.elbo, "optimum": gap.elbo_optimum, "log p(x)": gap.log_p}
     caption = (
         f"The ELBO of {image} over {NUM_STEPS} steps of Adam on the parameters of its own q(z|x) "
         f"({type(model.posterior).__name__}), {NUM_SAMPLES} samples a step, from the encoder's "
-        f"q(z|x) and from the prior, {when}"
+        f"q(z|x) and from the prior; the ELBOs of start and optimum, and log p(x), by "
+        f"{NUM_BOUND_SAMPLES:,} samples, {when}"
     )
-    levels = {"the encoder's ELBO (one step)": first, "mean of the last tenth": last}
-    return figures.plot_inference_traces(traces, levels, caption)
+    return figures.plot_inference_traces(
+        {name: trace[:, 0].cpu().numpy() for name, trace in traces.items()},
+        {name: float(level) for name, level in levels.items()},
+        caption,
+    )
 
 
 @torch.no_grad()
