@@ -1,7 +1,7 @@
 """Figures of the inference gap: its parts, and the fits and the posterior of one image."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -35,8 +35,8 @@ def draw_inference_figures(
     inference_gap: ELBO, amortization gap, approximation gap and log p(x).
     inference_traces: the ELBO of one image over the steps of a fit, from the encoder's q(z|x) and
         from the prior; not of a discrete z, which needs no fit.
-    posterior_grid: p(z|x) of this image on a grid, with q(z|x) and the best of two families; of models
-        with two continuous latents.
+    posterior_grid: p(z|x) of this image on a grid, with q(z|x) and the best of its families; of
+        models with two continuous latents.
 
     Args:
         encoded: the codes of the model.
@@ -68,7 +68,11 @@ def draw_inference_figures(
 def draw_traces(model: VAE, x: Tensor, image: str, when: str) -> "Figure":
     """The ELBO of one image (1, C, H, W) while its q is fitted, from both starts."""
     family = _own_family(model)
-    settings = {"num_steps": NUM_STEPS, "num_samples": NUM_SAMPLES, "family": family}
+    settings: dict[str, Any] = {
+        "num_steps": NUM_STEPS,
+        "num_samples": NUM_SAMPLES,
+        "family": family,
+    }
     gap = inference_gap(model, x, **settings, num_bound_samples=NUM_BOUND_SAMPLES)
     from_prior = fit_posterior(model, x, **settings, start="prior").trace
     traces = {"from the encoder": gap.trace, "from the prior": from_prior}
