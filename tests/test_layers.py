@@ -35,7 +35,7 @@ ONLY = {
     "objectives": {"errors", "distributed", "distributions", "models", "elbo", "kl_penalties"}
     | {"likelihoods", "mixtures", "priors"},
     "metrics": {"errors", "seeding", "files", "distributions", "models", "elbo", "data"}
-    | {"elbo_statistics"},
+    | {"elbo_statistics", "posteriors"},
     "data": {"errors", "files", "seeding"},
     "figures": {"files"},
     "visualize": {"errors", "seeding", "distributions", "models", "data", "metrics", "figures"}

@@ -36,7 +36,9 @@ class ElboTerms:
         return {"reconstruction": reconstruction, "kl": kl, "elbo": elbo}
 
 
-def elbo_terms(model: VAE, x: Tensor, num_samples: int = 1) -> ElboTerms:
+def elbo_terms(
+    model: VAE, x: Tensor, num_samples: int = 1, q_z: Distribution | None = None
+) -> ElboTerms:
     """The terms of the ELBO, with `num_samples` samples of q(z|x) per image.
 
         ELBO(x) = E_q(z|x) [log p(x|z)] - KL(q(z|x) || p(z))
@@ -49,8 +51,9 @@ def elbo_terms(model: VAE, x: Tensor, num_samples: int = 1) -> ElboTerms:
         model: the VAE.
         x: (B, C, H, W).
         num_samples: samples of z per image.
+        q_z: batch (B,), in place of the encoder's q(z|x).
     """
-    q_z, p_z = model.encode(x), model.prior()
+    q_z, p_z = model.encode(x) if q_z is None else q_z, model.prior()
     sample = q_z.rsample if q_z.has_rsample else q_z.sample
     z = sample() if num_samples == 1 else sample(torch.Size([num_samples]))
     reconstruction = -model.decode(z).log_prob(x)

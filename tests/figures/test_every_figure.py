@@ -16,6 +16,8 @@ CAPTION = "What is shown, at step 10, said in so many words that they need more 
 VALUES = [-2.0, 0.0, 2.0]
 LATENTS = [f"z{i}" for i in range(10)]
 FACTORS = ["shape", "scale", "orientation", "position x", "position y"]
+AXIS = np.linspace(-3, 3, 41)
+BELL = np.exp(-np.add.outer(AXIS**2 / 2, AXIS**2))
 
 
 def grey(*shape):
@@ -110,6 +112,18 @@ FIGURES = {
     "latent KL at one step": lambda: figures.plot_latent_kl(*steps_and_kl(1), LATENTS, CAPTION),
     "decomposition": lambda: figures.plot_elbo_decomposition(
         {"reconstruction": 86.4, "mutual information": 9, "total correlation": -1}, CAPTION
+    ),
+    "inference gap": lambda: figures.plot_inference_gap({"": (-104.2, -101.3, -98.5)}, CAPTION),
+    "inference gaps of models": lambda: figures.plot_inference_gap(
+        {"gaussian": (-104.2, -101.3, -98.5), "full covariance": (-104, -101, -101)}, CAPTION
+    ),
+    "traces of a fit": lambda: figures.plot_inference_traces(
+        {"from the encoder": [-90.0, -80], "from the prior": [-600.0, -80]},
+        {"the encoder's ELBO": -90.0},
+        CAPTION,
+    ),
+    "posterior": lambda: figures.plot_posterior_grid(
+        AXIS, AXIS, BELL, {"the encoder's q(z|x)": BELL, "best gaussian": BELL.T**2}, CAPTION
     ),
     "curves": lambda: figures.plot_curves(
         {"train/elbo": ([1, 2], [-90.0, -80.0]), "val/elbo": ([2], [np.nan])}, "nats", CAPTION

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
-from vaelab.metrics.ais import ais_log_likelihood, anneal
+from vaelab.metrics.ais import ais_log_likelihood, anneal, bidirectional_ais
 from vaelab.metrics.importance_weighted import (
     importance_log_weights,
     importance_weighted_bound,
@@ -98,3 +98,47 @@ def test_few_temperatures_are_unbiased_in_p_and_too_low_in_log_p(linear_gaussian
         assert bool((gaps[temperatures] > 0).all())
     # Neal 2001: the spread of log w falls as 1 / temperatures if the transitions mix.
     assert bool((gaps[40] < 0.3 * gaps[4]).all())
+
+
+def log_p_of(model, x):
+    """log p(x) of a linear Gaussian model, from its weights."""
+    w, b = model.decoder.head.weight.detach(), model.decoder.head.bias.detach()
+    covariance = w @ w.T + float(
+        model.decode(torch.zeros(1, w.shape[1], dtype=F64)).variance[0, 0, 0, 0]
+    ) * torch.eye(len(b), dtype=F64)
+    return torch.distributions.MultivariateNormal(b, covariance).log_prob(x.flatten(1))
+
+
+def test_annealing_in_both_directions_holds_log_p_and_closes(linear_gaussian):
+    model, *_ = linear_gaussian
+    gaps = []
+    for temperatures in (4, 100):
+        x, lower, upper = bidirectional_ais(model, 40, 8, temperatures)
+        log_p = log_p_of(model, x)
+        # b nats on the wrong side have probability exp(-b), for each image and direction.
+        assert bool((lower < log_p + 9).all())
+        assert bool((upper > log_p - 9).all())
+        for error in (log_p - lower, upper - log_p):
+            assert error.mean() > -3 * error.std() / 40**0.5
+        gaps.append((upper - lower).mean())
+    assert gaps[0] > 0.3
+    assert -0.05 < gaps[1] < 0.3 * gaps[0]
+
+
+def test_reversed_chains_have_the_inverse_of_p_as_their_mean_weight(linear_gaussian):
+    """E[1/w] = 1/p(x), over z ~ p(z|x), for any number of temperatures."""
+    model, *_ = linear_gaussian
+    x, _, upper = bidirectional_ais(model, 400, 8, 20)
+    ratio = (log_p_of(model, x) - upper).exp()  # p(x) / w
+    error = float(ratio.std()) / 400**0.5
+    assert abs(float(ratio.mean()) - 1) < 4 * error < 0.25
+    assert float(ratio.std()) > 0.2
+
+
+def test_annealing_in_both_directions_draws_its_noise_from_the_seed(linear_gaussian):
+    model, *_ = linear_gaussian
+    state = torch.get_rng_state()
+    first, second = (bidirectional_ais(model, 18, 2, 3) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
+    assert not torch.equal(first.x, bidirectional_ais(model, 18, 2, 3, seed=1).x)

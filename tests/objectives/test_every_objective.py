@@ -38,6 +38,7 @@ WEAK = {
     "contractive_autoencoder": ["objective.weight=0.001"],
     "sparse_autoencoder": ["objective.weight=0.1"],
     "beta_tcvae": ["objective.beta=1.5"],
+    "semi_amortised": ["objective.num_steps=2"],  # of the decoder, at the encoder's own q(z|x)
 }
 TRAINS_NO_DECODER = {"kl_only"}
 # Settings at which the statistics of half the batch give another loss than those of the whole: the

@@ -18,10 +18,18 @@ NAMES = [n for n in read_targets(hydra_app.CONF / program.TARGETS) if n not in M
 SMALL = {
     "e3": ["target.measure.num_images=200", "target.measure.num_batches=1"],
     "e6": ["data=dsprites_small"],
+    "s6a": [
+        *("evaluation.inference_gap.num_steps=2", "evaluation.inference_gap.num_images=3"),
+        *(
+            "evaluation.inference_gap.num_bound_samples=10",
+            "evaluation.inference_gap.num_samples=2",
+        ),
+    ],
 }
 SCORES = {
     "dci": ["dci_disentanglement", "dci_completeness", "dci_informativeness"],
     "importance_weighted": ["importance_weighted_bound"],
+    "inference_gap": ["inference_gap", "approximation_gap", "amortization_gap", "log_p"],
 }  # the others have one score, of their own name
 
 
@@ -67,7 +75,9 @@ def unmeasured(compose, names_of, tiny_run, monkeypatch):
         cfg = compose(f"experiment=reproduce/{name}", *SMALL.get(name, ()), *overrides)
         runs = runs_of(name)
         if cfg.target.get("train"):
-            numbers = dict.fromkeys([*names_of(cfg), "test/elbo_at_mean"], 0.0)
+            own = ["test/elbo_at_mean", *SCORES["inference_gap"]]
+            own += ["optimum difference", "improved images", "amortization share"]
+            numbers = dict.fromkeys([*names_of(cfg), *own], 0.0)
         elif name == "e1":
             monkeypatch.setattr(checks, "factor_grid", lambda: np.zeros((9, 5), int))
             nothing = {one: (lambda *_, **__: 0.0, {}) for one in checks.ORACLE_SCORES}

@@ -18,6 +18,11 @@ from vaelab.figures.grids import (
     plot_traversals,
 )
 from vaelab.figures.heat_map import plot_mutual_information, plot_rank_correlation
+from vaelab.figures.inference import (
+    plot_inference_gap,
+    plot_inference_traces,
+    plot_posterior_grid,
+)
 from vaelab.figures.metric_vs_setting import Line, Panel, plot_metric_vs_setting
 from vaelab.figures.pixels import PAD, make_image_grid, to_array
 from vaelab.figures.posteriors import Curve, plot_posteriors
@@ -45,6 +50,8 @@ __all__ = [
     "plot_elbo_decomposition",
     "plot_em_bound",
     "plot_factor_scatters",
+    "plot_inference_gap",
+    "plot_inference_traces",
     "plot_latent_kl",
     "plot_latent_scatter",
     "plot_log_p_estimates",
@@ -53,6 +60,7 @@ __all__ = [
     "plot_mutual_information",
     "plot_pca_manifold",
     "plot_posteriors",
+    "plot_posterior_grid",
     "plot_rank_correlation",
     "plot_rate_distortion",
     "plot_reconstructions",

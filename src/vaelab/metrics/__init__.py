@@ -1,6 +1,6 @@
 """Evaluation metrics: pure functions of arrays, and configured classes for the models of runs."""
 
-from vaelab.metrics.ais import AIS, ais_log_likelihood
+from vaelab.metrics.ais import AIS, ais_log_likelihood, bidirectional_ais
 from vaelab.metrics.base import (
     AnyMetric,
     CodesMetric,
@@ -19,7 +19,9 @@ from vaelab.metrics.elbo import Elbo, pixel_mean_distortion
 from vaelab.metrics.encoded_dataset import PrecomputedCodes
 from vaelab.metrics.explicitness import explicitness
 from vaelab.metrics.factor_vae_score import FactorVAEScore, factor_vae_score
+from vaelab.metrics.fit_posterior import fit_posterior
 from vaelab.metrics.importance_weighted import ImportanceWeightedBound, importance_weighted_bound
+from vaelab.metrics.inference_gap import InferenceGap, inference_gap
 from vaelab.metrics.irs import IRS, irs
 from vaelab.metrics.mig import MIG, mig
 from vaelab.metrics.mig_sampled import MIGSampled, mig_sampled
@@ -48,6 +50,7 @@ __all__ = [
     "IRS",
     "ImagesMetric",
     "ImportanceWeightedBound",
+    "InferenceGap",
     "MIG",
     "MIGSampled",
     "Metric",
@@ -64,13 +67,16 @@ __all__ = [
     "Unsupervised",
     "ais_log_likelihood",
     "beta_vae_score",
+    "bidirectional_ais",
     "collapse_verdict",
     "dci",
     "elbo_decomposition",
     "explicitness",
     "factor_vae_score",
+    "fit_posterior",
     "gaussian_total_correlation",
     "importance_weighted_bound",
+    "inference_gap",
     "irs",
     "mig",
     "mig_sampled",

@@ -17,6 +17,7 @@ from vaelab.objectives.info_vae import InfoVAE
 from vaelab.objectives.iwae import IWAE
 from vaelab.objectives.kl_only import KLOnly
 from vaelab.objectives.miwae import MIWAE
+from vaelab.objectives.semi_amortised import SemiAmortised
 from vaelab.objectives.sparse_autoencoder import SparseAutoencoder
 from vaelab.objectives.wae_mmd import WAEMMD
 
@@ -39,6 +40,7 @@ __all__ = [
     "KLOnly",
     "MIWAE",
     "Objective",
+    "SemiAmortised",
     "SparseAutoencoder",
     "WAEMMD",
 ]

@@ -31,6 +31,8 @@ SMOKE_METRIC = {
     "num_bootstrap": 20,
     "num_repeats": 0,
     "num_temperatures": 4,
+    "num_bound_samples": 100,
+    "ais": 2,
 }
 SMOKE_MAX_IMAGES = 20_000
 SMOKE_FACTOR_SIZES = "[3,3,8,8,8]"

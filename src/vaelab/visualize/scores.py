@@ -11,6 +11,7 @@ from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.mutual_information import mutual_information_matrix
 from vaelab.seeding import derive_seed
 from vaelab.visualize.context import ORDERED_BY, label_latents, latent_activity
+from vaelab.visualize.inference import draw_inference_figures
 
 if TYPE_CHECKING:
     from vaelab.figures import Figure
@@ -32,6 +33,7 @@ def draw_score_figures(
 
     mutual_information: of latents and factors, where the data has factors.
     elbo_decomposition: where `scores` has distortion and the parts of the KL.
+    and those of `draw_inference_figures`.
 
     Args:
         encoded: the codes of the model.
@@ -48,6 +50,7 @@ def draw_score_figures(
             f"which q(z) is the average of q(z|x) over all images, {when}"
         )
         yield "elbo_decomposition", figures.plot_elbo_decomposition(parts, caption)
+    yield from draw_inference_figures(encoded, scores, when)
 
 
 def _draw_mutual_information(encoded: EncodedDataset, when: str) -> "Figure":
