@@ -17,8 +17,10 @@ from vaelab.objectives.info_vae import InfoVAE
 from vaelab.objectives.iwae import IWAE
 from vaelab.objectives.kl_only import KLOnly
 from vaelab.objectives.miwae import MIWAE
+from vaelab.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from vaelab.objectives.sparse_autoencoder import SparseAutoencoder
 from vaelab.objectives.wae_mmd import WAEMMD
+from vaelab.objectives.wake_sleep import WakeSleep
 
 __all__ = [
     "AnnealedCapacity",
@@ -39,6 +41,8 @@ __all__ = [
     "KLOnly",
     "MIWAE",
     "Objective",
+    "ReweightedWakeSleep",
     "SparseAutoencoder",
     "WAEMMD",
+    "WakeSleep",
 ]
