@@ -21,6 +21,8 @@ from vaelab.models import VAE, MLPDecoder, MLPEncoder
 from vaelab.posteriors import Gaussian
 from vaelab.priors import StandardNormal
 
+from .warm_program import Server
+
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train.py"
 
 
@@ -151,10 +153,30 @@ def tiny(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="session")
+def _warm():
+    server = Server()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def command(tmp_path):
-    """Words -> the started process of a script with them, in an empty directory."""
-    processes = []
+def command(tmp_path, _warm, _started):
+    """Words -> the started process of a script with them, in an empty directory.
+
+    Torch is imported there already; see warm_program.py.
+    """
+
+    def start(*words, script=SCRIPT, **environment):
+        _started.append(_warm.program([str(script), *words], tmp_path, os.environ | environment))
+        return _started[-1]
+
+    return start
+
+
+@pytest.fixture
+def cold_command(tmp_path, _started):
+    """The same as a program of its own, where it is tested how that starts."""
 
     def start(*words, script=SCRIPT, **environment):
         process = subprocess.Popen(
@@ -165,10 +187,17 @@ def command(tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
-        processes.append(process)
+        _started.append(process)
         return process
 
-    yield start
+    return start
+
+
+@pytest.fixture
+def _started():
+    """The processes of the two above, which end with the test."""
+    processes = []
+    yield processes
     for process in processes:
         process.kill()
         process.communicate()

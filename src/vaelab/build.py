@@ -51,6 +51,7 @@ def build_run(cfg: DictConfig) -> RunParts:
         UserError: a setting that is out of range, or settings that can't be combined.
     """
     config_checks.check_settings(cfg)
+    build_metrics(cfg.get("evaluation"))  # whose mistakes would show when the training is over
     data = build_data(cfg)
     try:
         num_train = len(data.splits.train)  # loads the data
@@ -226,13 +227,27 @@ def build_all(group: DictConfig | None, folder: RunFolder) -> list[Any]:
 
     Those that are `_partial_` in the config write into the run folder and get it here.
     """
-    built = [build(node) for node in (group or {}).values() if node is not None]
+    built = [build(node) for node in _chosen(group).values()]
     return [item(folder) if isinstance(item, partial) else item for item in built]
 
 
 def build_metrics(group: DictConfig | None) -> dict[str, AnyMetric]:
     """The chosen metrics by name."""
-    return {str(name): build(node) for name, node in (group or {}).items() if node is not None}
+    return {name: build(node) for name, node in _chosen(group).items()}
+
+
+def _chosen(group: DictConfig | None) -> dict[str, DictConfig]:
+    """The members of a group by name, without those set to null."""
+    if group is None:
+        return {}
+    members = {str(name): node for name, node in group.items() if node is not None}
+    for name, node in members.items():
+        require(
+            isinstance(node, DictConfig),
+            f"{group._get_full_key(name)} expects the settings of an option, got {node}; choose "
+            "options of its group by their names.",
+        )
+    return members
 
 
 def metrics_callback(

@@ -105,8 +105,9 @@ class Run:
         return _array([self.model.decode(batch).mean for batch in latents.split(BATCH_SIZE)])
 
     def reconstruct(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Mean of p(x|z) at the mean of q(z|x): (N, C, H, W) -> (N, C, H, W)."""
-        return self.decode(self.encode(x).mean)
+        """Mean of p(x|z) at the mean of q(z|x), or its mode: (N, C, H, W) -> (N, C, H, W)."""
+        images = self._images(x)
+        return _array([self.model.reconstruct(part) for part in images.split(BATCH_SIZE)])
 
     def sample(self, num: int, seed: int = 0) -> NDArray[np.float32]:
         """Means of p(x|z) for z drawn from the prior: (num, C, H, W)."""

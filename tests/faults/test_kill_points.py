@@ -1,93 +1,31 @@
 """A kill or a full disk at any moment leaves a run that can be resumed, or started anew.
 
-As SQLite tests itself: the n-th rename, synchronisation, opening or writing of a file ends the
-process (kill) or fails (error), for every n; then the run is brought to its end and must equal the
-uninterrupted one bit for bit. The suite tries some n, `make faults` all.
+As SQLite tests itself: the n-th rename, synchronisation, link, new folder, opening or writing of a
+file ends the process (kill) or fails (full disk), for every n; then the run is brought to its end
+and must equal the uninterrupted one bit for bit. A sweep of two jobs, evaluated, is brought to its
+end by the same command. The suite tries some n, `make faults` all.
 """
 
-import builtins
-import errno
-import io
-import os
-from pathlib import Path
+import contextlib
 
 import numpy as np
 import pytest
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
 
+from vaelab.cli.hydra_app import CONF, register_resolvers
 from vaelab.errors import UserError
-from vaelab.runs.checkpoint import content_digest, load_checkpoint
-from vaelab.runs.folder import RunFolder
+from vaelab.runs.folder import RunFolder, find_runs
 from vaelab.runs.status import State
+from vaelab.sweep.grid import run_grid
+from vaelab.sweep.status import find_jobs, list_jobs
 
-NUM_TRIED = 2  # of each operation and end in the suite
-KILLED = 9
+NUM_TRIED = 1  # of each operation and end in the suite
+OPERATIONS = ("replace", "fsync", "link", "mkdir", "open", "write")
+SERIAL = OmegaConf.load(CONF / "hydra" / "launcher" / "serial.yaml")
 
-
-class Fault:
-    """Counts the calls of one operation, and lets the n-th end the process or fail."""
-
-    def __init__(self, operation, n, kills, monkeypatch):
-        self.n, self.kills, self.calls = n, kills, 0
-        getattr(self, operation)(monkeypatch)
-
-    def strike(self):
-        self.calls += 1
-        if self.calls == self.n:
-            if self.kills:
-                os._exit(KILLED)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a file")
-
-    def replace(self, monkeypatch):
-        self._before(monkeypatch, os, "replace")
-
-    def fsync(self, monkeypatch):
-        self._before(monkeypatch, os, "fsync")
-
-    def link(self, monkeypatch):
-        self._before(monkeypatch, os, "link")
-
-    def open(self, monkeypatch):
-        real = Path.open
-
-        def opened(path, mode="r", *args, **options):
-            if set(mode) & set("wax"):
-                self.strike()
-            return real(path, mode, *args, **options)
-
-        monkeypatch.setattr(Path, "open", opened)
-
-    def write(self, monkeypatch):
-        """Half of what is written arrives."""
-        real, fault = Path.open, self
-
-        class Halved(io.BufferedWriter):
-            def write(self, content):
-                fault.calls += 1
-                if fault.calls == fault.n:
-                    super().write(bytes(content)[: len(content) // 2])
-                    super().flush()
-                    fault.calls -= 1
-                    fault.strike()
-                return super().write(content)
-
-        def opened(path, mode="r", *args, **options):
-            if mode == "wb":
-                return Halved(builtins.open(path, "wb", buffering=0))
-            return real(path, mode, *args, **options)
-
-        monkeypatch.setattr(Path, "open", opened)
-
-    def _before(self, monkeypatch, module, name):
-        real = getattr(module, name)
-
-        def wrapped(*args, **options):
-            self.strike()
-            return real(*args, **options)
-
-        monkeypatch.setattr(module, name, wrapped)
-
-
-OPERATIONS = ("replace", "fsync", "link", "open", "write")
+all_ends = pytest.mark.parametrize("kills", [True, False], ids=["kill", "full_disk"])
+all_operations = pytest.mark.parametrize("operation", OPERATIONS)
 
 
 @pytest.fixture(scope="module")
@@ -97,72 +35,127 @@ def whole(run_tiny, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def num_calls(run_tiny, tmp_path_factory):
-    """operation -> how often a whole run does it."""
-    counts = {}
-    for operation in OPERATIONS:
-        with pytest.MonkeyPatch.context() as patch:
-            fault = Fault(operation, 0, False, patch)
-            run_tiny(tmp_path_factory.mktemp("count") / "run")
-        counts[operation] = fault.calls
-    return counts
+def num_calls(whole, count_calls, run_tiny, tmp_path_factory):
+    """operation -> how often a run does it."""
+    return count_calls(run_tiny, tmp_path_factory.mktemp("count") / "run")
 
 
-def content(folder):
-    checkpoint = load_checkpoint(folder.last_checkpoint)
-    del checkpoint["callbacks"]["Stopwatch"], checkpoint["digest"]
-    return content_digest(checkpoint)
+@pytest.fixture
+def check_run(whole, strike, results, run_tiny, resume_tiny, partial_files, tmp_path):
+    """(operation, n, kills): strike a run, bring it to its end, compare it."""
 
-
-def finish(folder, run_tiny, resume_tiny):
-    """What a user would do: resume the run, or start it anew where there is none to resume."""
-    try:
-        state = folder.state()
-    except UserError:
-        return run_tiny(folder.path)
-    return folder if state == State.FINISHED else resume_tiny(RunFolder(folder.path))
-
-
-def strike(operation, n, kills, path, run_tiny):
-    """Run with a fault in a process of its own, so that its kill is a real one."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
+    def finish(folder):
+        """What a user would do: resume the run, or start it anew where there is none to resume."""
         try:
-            with pytest.MonkeyPatch.context() as patch:
-                Fault(operation, n, kills, patch)
-                run_tiny(path)
-            code = 0
+            state = folder.state()
         except UserError:
-            code = 2
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            return run_tiny(folder.path)
+        return folder if state == State.FINISHED else resume_tiny(RunFolder(folder.path))
+
+    def check(operation, n, kills):
+        folder = RunFolder(tmp_path / f"run{n}")
+        ending = strike(run_tiny, folder.path, operation, n, kills)
+        assert ending in (["killed"] if kills else ["well", "sentence"]), (n, ending)
+        done = finish(folder)
+        assert done.state() == State.FINISHED, n
+        assert results(done) == results(whole), n
+        assert not partial_files(done.path), n
+
+    return check
 
 
-@pytest.mark.parametrize("kills", [True, False], ids=["kill", "full_disk"])
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_some_moments(operation, kills, whole, num_calls, run_tiny, resume_tiny, tmp_path):
+@pytest.fixture(scope="module")
+def sweep(tiny):
+    """A folder: the command of a sweep of two jobs, evaluated."""
+    shorter = ["num_steps=4", "val_every_n_steps=2", "trainer.log_every_n_steps=2"]
+
+    def run(folder):
+        register_resolvers()
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            run_grid(folder, [*tiny, *shorter, "metrics@evaluation=[elbo]", "seed=0,1"], SERIAL)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole_sweep(sweep, results, tmp_path_factory):
+    """{name of the folder: results} of the uninterrupted sweep."""
+    path = tmp_path_factory.mktemp("kill") / "sweep"
+    sweep(path)
+    return {run.path.name: results(run) for run in find_runs(path)}
+
+
+@pytest.fixture(scope="module")
+def num_calls_of_sweep(whole_sweep, count_calls, sweep, tmp_path_factory):
+    """operation -> how often a sweep does it."""
+    return count_calls(sweep, tmp_path_factory.mktemp("count") / "sweep")
+
+
+@pytest.fixture
+def check_sweep(whole_sweep, strike, results, sweep, partial_files, tmp_path):
+    """(operation, n, kills): strike a sweep, type the same command, compare all its jobs."""
+
+    def check(operation, n, kills):
+        path = tmp_path / f"sweep{n}"
+        ending = strike(sweep, path, operation, n, kills)
+        assert ending in (["killed"] if kills else ["well", "sentence"]), (n, ending)
+        with contextlib.suppress(UserError):  # before there is any job
+            assert list(list_jobs(find_jobs(path))), n
+        sweep(path)
+        assert {run.path.name: results(run) for run in find_runs(path)} == whole_sweep, n
+        assert all(job.is_complete() for job in find_jobs(path)), n
+        assert not partial_files(path), n
+
+    return check
+
+
+@pytest.fixture
+def count(capsys):
+    """Moments: print how many were tried."""
+
+    def show(operation, kills, moments):
+        with capsys.disabled():
+            print(f"\n{len(moments)} moments: {operation}, {'kill' if kills else 'full disk'}")
+
+    return show
+
+
+def some(operation, kills, num_calls):
     rng = np.random.default_rng([OPERATIONS.index(operation), kills])
-    moments = rng.choice(num_calls[operation], NUM_TRIED, replace=False) + 1
-    check(operation, kills, moments, whole, run_tiny, resume_tiny, tmp_path)
+    return (rng.choice(num_calls[operation], NUM_TRIED, replace=False) + 1).tolist()
+
+
+@all_ends
+@all_operations
+def test_some_moments_of_a_run(operation, kills, num_calls, check_run):
+    for n in some(operation, kills, num_calls):
+        check_run(operation, n, kills)
+
+
+@all_ends
+@all_operations
+def test_some_moments_of_a_sweep(operation, kills, num_calls_of_sweep, check_sweep):
+    for n in some(operation, kills, num_calls_of_sweep):
+        check_sweep(operation, n, kills)
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("kills", [True, False], ids=["kill", "full_disk"])
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_moment(operation, kills, whole, num_calls, run_tiny, resume_tiny, tmp_path):
+@all_ends
+@all_operations
+def test_every_moment_of_a_run(operation, kills, num_calls, check_run, count):
     moments = range(1, num_calls[operation] + 1)
-    check(operation, kills, moments, whole, run_tiny, resume_tiny, tmp_path)
-
-
-def check(operation, kills, moments, whole, run_tiny, resume_tiny, tmp_path):
+    assert moments
     for n in moments:
-        folder = RunFolder(tmp_path / f"run{n}")
-        code = strike(operation, int(n), kills, folder.path, run_tiny)
-        assert code == KILLED if kills else code in (0, 2), n
-        done = finish(folder, run_tiny, resume_tiny)
-        assert done.state() == State.FINISHED, n
-        assert done.curves.read_text() == whole.curves.read_text(), n
-        assert content(done) == content(whole), n
-        assert not list(done.path.rglob(".*.part")), n
+        check_run(operation, n, kills)
+    count(operation, kills, moments)
+
+
+@pytest.mark.faults
+@all_ends
+@all_operations
+def test_every_moment_of_a_sweep(operation, kills, num_calls_of_sweep, check_sweep, count):
+    moments = range(1, num_calls_of_sweep[operation] + 1)
+    assert moments
+    for n in moments:
+        check_sweep(operation, n, kills)
+    count(operation, kills, moments)

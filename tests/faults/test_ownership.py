@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +85,52 @@ def test_of_processes_that_start_together_one_gets_the_run(rivals, verb):
             process.kill()
             process.communicate()
         verb = "reopen"
+
+
+LONGER = ("num_steps=600", "val_every_n_steps=200", "trainer.log_every_n_steps=100")
+
+
+@pytest.fixture(scope="module")
+def whole(run_tiny, results, tmp_path_factory):
+    """The results of the uninterrupted run."""
+    return results(run_tiny(tmp_path_factory.mktemp("pairs") / "whole", *LONGER))
+
+
+@pytest.fixture(scope="module")
+def killed(run_tiny, strike, tmp_path_factory):
+    """A run that was killed when it saved for the second time."""
+    path = tmp_path_factory.mktemp("pairs") / "killed"
+    run = lambda path: run_tiny(path, *LONGER)  # noqa: E731
+    assert strike(run, path, "link", 1, True) == "killed"
+    assert RunFolder(path).last_step == 200
+    return path
+
+
+@pytest.fixture
+def resume_twice(killed, whole, results, tmp_path, command, finish):
+    """A number: type `resume=` twice at once; one process goes on, to the uninterrupted results."""
+
+    def check(number):
+        folder = RunFolder(shutil.copytree(killed, tmp_path / f"run{number}"))
+        processes = [command(f"resume={folder.path}") for _ in range(2)]
+        ends = sorted(finish(process)[::2] for process in processes)
+        assert [code for code, _ in ends] == [0, 2], ends
+        assert "expects" in ends[1][1]
+        assert "wait for it or stop it first" in ends[1][1]
+        assert len(json.loads(folder.provenance.read_text())) == 2
+        assert results(folder) == whole
+
+    return check
+
+
+def test_of_two_commands_that_resume_a_run_one_goes_on(resume_twice):
+    resume_twice(0)
+
+
+@pytest.mark.faults
+def test_of_two_commands_that_resume_a_run_one_goes_on_each_of_50_times(resume_twice):
+    for number in range(50):
+        resume_twice(number)
 
 
 def test_a_process_that_was_replaced_writes_nothing_more(tmp_path):

@@ -57,6 +57,10 @@ def test_kill_between_two_files_of_a_plan(job):
     assert not job(*FEW).is_complete()
     run_job(planned.path)
     assert "metrics/importance_weighted_bound" in planned.folder.read_metrics()
+    part = planned.path / ".config.yaml.0123.part"
+    part.write_text("half")  # as if killed while that was written
+    assert job(*FEW, "num_threads=2").is_complete()
+    assert not part.exists()
 
 
 def test_trained_run_whose_evaluation_was_killed_stays_trained(job):

@@ -59,7 +59,7 @@ def test_run_twice_trains_once_and_what_is_new(sweep, folder):
 
 def test_killed_sweep_resumes_where_it_was(sweep, command, tiny, folder, tmp_path, status):
     """The uninterrupted sweep's weights and curves, bit for bit; nothing twice."""
-    overrides = ["objective.beta=1,4", "seed=0,1", "num_steps=400", "val_every_n_steps=100"]
+    overrides = ["objective.beta=1,4", "seed=0,1", "num_steps=200", "val_every_n_steps=50"]
     overrides += ["callbacks.checkpoints.every_n_steps=20", "trainer.log_every_n_steps=50"]
     process = command("-m", *tiny, "name=s", *overrides)
     deadline = time.monotonic() + 60

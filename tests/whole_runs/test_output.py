@@ -64,8 +64,8 @@ def test_places_that_cannot_be_written_are_one_sentence(shell, tmp_path, overrid
 
 
 @pytest.mark.parametrize("delay", [0.1, 0.4, 1.0, 2.0])
-def test_control_c_while_starting_shows_no_trace(command, finish, tiny, delay):
-    process = command(*tiny, "num_steps=100000")
+def test_control_c_while_starting_shows_no_trace(cold_command, finish, tiny, delay):
+    process = cold_command(*tiny, "num_steps=100000")
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)

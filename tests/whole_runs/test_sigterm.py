@@ -162,7 +162,7 @@ def test_killed_program_says_how_to_go_on(tiny, tmp_path, command, finish):
 def test_processes_that_train_together_end_at_the_same_step(
     run, tiny, tmp_path, command, finish, resume
 ):
-    words = ("num_steps=200", "val_every_n_steps=100", "trainer.log_every_n_steps=1")
+    words = ("num_steps=100", "val_every_n_steps=50", "trainer.log_every_n_steps=1")
     folder = RunFolder(tmp_path / "two")
     two = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "eval_batch_size=10")
     process = command(*tiny, *words, *two, f"hydra.run.dir={folder.path}")
@@ -175,10 +175,10 @@ def test_processes_that_train_together_end_at_the_same_step(
     code, _, err = finish(process)
     assert code == 143, err
     assert folder.status()["state"] == "interrupted"
-    assert 0 < folder.last_step < 200
+    assert 0 < folder.last_step < 100
     code, _, err = finish(command(f"resume={folder.path}"))
     assert code == 0, err
     one = run(*words, "eval_batch_size=10", name="one")
     curve = folder.read_curve("train/loss")
     assert curve == pytest.approx(one.read_curve("train/loss"), rel=1e-4)
-    assert len(curve) == 200
+    assert len(curve) == 100

@@ -56,6 +56,8 @@ def summary(
         lines += [f"best       step {metrics['best/step']:,}, by the lowest val/reconstruction"]
     kept = [one for one in overrides if not one.startswith(("resume=", "objective", "hydra"))]
     settings = " ".join(kept)
+    # Any objective goes with the default posterior and prior, and beta with the default objective.
+    default = not any(one.startswith(("objective", "posterior", "prior")) for one in overrides)
     lines += [
         f"speed      {metrics['num_steps']:,} steps in {metrics['seconds']:.0f} s, "
         f"{metrics['images_per_second']:,.0f} images/s",
@@ -64,7 +66,13 @@ def summary(
         f"  TensorBoard        {beside_python('tensorboard')} --logdir {output_root}",
         f"  evaluate           {sibling_program('evaluate')} run={folder}",
         f"  HTML report        {sibling_program('report')} {folder}",
-        f"  another objective  {this_program()} {settings} objective=factor_vae",
-        f"  sweep over beta    {this_program()} -m {settings} objective.beta=1,4,16",
     ]
+    if default:
+        lines += [
+            f"  another objective  {this_program()} {settings} objective=factor_vae",
+            f"  sweep over beta    {this_program()} -m {settings} objective.beta=1,4,16",
+        ]
+    else:
+        words = " ".join(one for one in overrides if not one.startswith(("resume=", "seed=")))
+        lines += [f"  more seeds         {this_program()} -m {words} seed=1,2,3"]
     return "\n".join(lines)

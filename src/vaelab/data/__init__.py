@@ -1,6 +1,7 @@
 """Data sets: each loads to `Splits`, images in memory that are taken by index."""
 
 from vaelab.data.array import Array
+from vaelab.data.binarized_mnist import BinarizedMNIST
 from vaelab.data.dsprites import DSprites
 from vaelab.data.factors import FactorSpace
 from vaelab.data.fashion_mnist import FashionMNIST
@@ -10,6 +11,7 @@ from vaelab.data.mnist import MNIST
 
 __all__ = [
     "Array",
+    "BinarizedMNIST",
     "DSprites",
     "FactorSpace",
     "FashionMNIST",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Bernoulli
 
+from vaelab.distributions import point_of
 from vaelab.elbo import elbo_terms
 from vaelab.elbo_statistics import ElboStatistics, latent_names, term_rows
 from vaelab.metrics.base import Score, bootstrap_interval
@@ -29,7 +30,7 @@ class Elbo(ImagesMetric):
 
     Rate and distortion are those of Alemi et al. 2018, "Fixing a broken ELBO",
     https://arxiv.org/abs/1711.00464. Other scores: bits_per_dim, active_units and active_units_kl
-    (see `ElboStatistics`); elbo_at_mean, with z at the mean of q(z|x) in place of the expectation,
+    (see `ElboStatistics`); elbo_at_mean, with z at the mean of q(z|x) (the mode of a discrete one),
     which some code reports and which is not a bound; and mean_sample_gap = elbo_at_mean - elbo. The
     rate has a breakdown by latent; the details of the elbo have the verdict of `collapse_verdict`.
     An autoencoder has distortion and active_units only.
@@ -90,7 +91,7 @@ def per_image_terms(model: VAE, x: Tensor, num_samples: int) -> Tensor:
     """`term_rows`, then the ELBO with z at the mean of q(z|x): (B, 4 + 3L). Noise is torch's."""
     with torch.autocast(x.device.type, enabled=False):
         terms = elbo_terms(model, x, num_samples)
-        at_mean = model.decode(terms.q_z.mean).log_prob(x) - terms.kl
+        at_mean = model.decode(point_of(terms.q_z)).log_prob(x) - terms.kl
     return torch.cat([term_rows(terms), at_mean[:, None].double()], 1)
 
 

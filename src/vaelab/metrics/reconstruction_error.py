@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from vaelab.data.images import Subset
+from vaelab.distributions import point_of
 from vaelab.errors import require_range
 from vaelab.metrics.base import Score
 from vaelab.metrics.encoded_dataset import EncodedDataset
@@ -91,7 +92,7 @@ def _model_error(encoded: EncodedDataset, rows: Rows) -> NDArray[np.float64]:
     for part in encoded.progress(split_rows(rows, decoded_at_once(encoded.model))):
         x = encoded.x(part)
         with torch.autocast(x.device.type, enabled=False):
-            x_mean = encoded.model.decode(encoded.posterior(part).mean).mean
+            x_mean = encoded.model.decode(point_of(encoded.posterior(part))).mean
         errors.append((x - x_mean).double().square().sum((-3, -2, -1)).cpu().numpy())
     return np.concatenate(errors)
 

@@ -28,6 +28,10 @@ KNOWN = {
     "traversals_animated": ("Traversals, animated", "All latents run through their range at once."),
     "traversals_prior_animated": ("Traversals from the prior mean, animated", "As above."),
     "reconstructions": ("Reconstructions", "Images above, the mean of p(x|z) below."),
+    "components": (
+        "Components",
+        "The mean of p(x|z) for each value of the discrete latent, the most frequent first.",
+    ),
     "samples": ("Samples", "Means of p(x|z) for latents drawn from the prior."),
     "manifold": ("Manifold", "The decoded plane of both latents, over the range of the images."),
     "latent_scatter": (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import known_cause, require, sentence
+from vaelab.files import remove_partial_files
 from vaelab.run import evaluate_run, train_and_evaluate
 from vaelab.runs.config import load_current_config, to_container
 from vaelab.runs.config_hash import config_hash
@@ -36,6 +37,7 @@ def run_job(path: str | os.PathLike) -> dict[str, Any]:
     cfg = load_current_config(folder.config)
     with _log_to(folder.path / "train.log"):
         if state.is_done:
+            remove_partial_files(folder.path)  # of a killed evaluation; training removes its own
             return evaluate_run(folder, cfg)
         record = folder.read_job()
         require(

@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from vaelab.errors import UserError
-from vaelab.files import locked, natural_order, write_atomically, write_json
+from vaelab.files import locked, natural_order, remove_partial_files, write_atomically, write_json
 from vaelab.runs.config import load_config, to_container
 from vaelab.runs.config_hash import config_hash, differences, evaluation_hashes
 from vaelab.runs.folder import JOB, RunFolder
@@ -199,6 +199,8 @@ def write_job(planned: PlannedJob, extra: Mapping[str, Any] | None = None) -> No
     has_config = not is_new and folder.config.exists() and folder.config.read_text() == text
     if has_config and (job.is_complete() or folder.read_job() == record):
         return
+    if not is_new and job.is_complete():
+        remove_partial_files(folder.path)  # of a killed plan; no process works here any more
     write_json(folder.job, record)
     # The config last: a kill in between leaves it different, and the next plan writes both.
     if not has_config:
@@ -249,5 +251,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 f"a sweep expects a folder to itself, got {folder}, on which process {owner} is "
                 "working; wait for it, or choose another name=."
             )
-        (folder / LOCK).write_text(str(os.getpid()))
+        try:
+            (folder / LOCK).write_text(str(os.getpid()))
+        except OSError:  # a full disk, of which the first job tells; here the lock is what counts
+            os.truncate(folder / LOCK, 0)
         yield

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vaelab import figures
 from vaelab.data.images import Splits
+from vaelab.distributions import states
 from vaelab.figures import Animation
 from vaelab.models import VAE
 from vaelab.visualize.context import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 NUM_SAMPLES = 64
 MANIFOLD_SIDE = 16  # images
+NUM_COMPONENTS = 100  # of a mixture
 NUM_MOMENTS = 24  # of an animation, one way
 CENTRES = {"prior": "the prior mean", "codes": "the mean of the codes"}
 
@@ -66,9 +68,11 @@ def draw_model_figures(
 
 def figure_names(model: VAE) -> list[str]:
     """The figures that this model has."""
+    if model.posterior.is_discrete:
+        return [*DISCRETE]
     unfit = {"manifold"} if model.latent_dim != 2 else set()
     unfit |= {"latent_scatter"} if model.latent_dim < 2 else set()
-    return [name for name in FIGURES if name not in unfit]
+    return [name for name in FIGURES if name not in unfit and name not in ONLY_DISCRETE]
 
 
 def _draw_reconstructions(context: FigureContext) -> "Figure":
@@ -81,6 +85,20 @@ def _draw_reconstructions(context: FigureContext) -> "Figure":
 def _draw_samples(context: FigureContext) -> "Figure":
     caption = f"Means of p(x|z) for {NUM_SAMPLES} draws of z from the prior, {context.when}"
     return figures.plot_samples(context.model.sample(NUM_SAMPLES), 8, caption)
+
+
+def _draw_components(context: FigureContext) -> "Figure":
+    p_z = context.model.prior()
+    z = states(p_z)
+    weights = p_z.log_prob(z).exp()
+    order = weights.argsort(descending=True)[:NUM_COMPONENTS]
+    images = context.model.decode(z[order]).mean
+    shown = f"the {len(order)} largest of " if len(order) < len(z) else ""
+    caption = (
+        f"Means of p(x|z) of {shown}{len(z)} components, by weight from {weights.max():.3f} down "
+        f"to {weights[order].min():.3f}, {context.when}"
+    )
+    return figures.plot_samples(images, 10, caption)
 
 
 def _draw_traversals(context: FigureContext, around: str) -> "Figure":
@@ -191,6 +209,7 @@ def principal_components(points: Tensor) -> tuple[Tensor, Tensor]:
 FIGURES: dict[str, Callable[[FigureContext], "Figure | Animation"]] = {
     "reconstructions": _draw_reconstructions,
     "samples": _draw_samples,
+    "components": _draw_components,
     "traversals": partial(_draw_traversals, around="image"),
     "traversals_prior": partial(_draw_traversals, around="centre"),
     "manifold": _draw_manifold,
@@ -198,3 +217,5 @@ FIGURES: dict[str, Callable[[FigureContext], "Figure | Animation"]] = {
     "traversals_animated": partial(_animate_traversals, around="image"),
     "traversals_prior_animated": partial(_animate_traversals, around="centre"),
 }
+ONLY_DISCRETE = ("components",)
+DISCRETE = ("reconstructions", "samples", *ONLY_DISCRETE)  # those of a z that can't be traversed

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -96,6 +97,20 @@ def test_a_job_is_taken_when_the_result_before_was_dealt_with(jobs):
         assert so_far.count("take") - so_far.count("yield") <= 2
     assert events.count("yield") == 6
     assert most_at_once(made) == 2
+
+
+@pytest.mark.parametrize("launcher", [Local(num_jobs=2), Serial()], ids=["local", "serial"])
+def test_jobs_are_asked_for_in_the_thread_of_the_sweep(launcher, jobs):
+    """So that a search, which decides then, needs no lock."""
+    threads, made = [], jobs("pass", "pass", "pass")
+
+    def taken():
+        for job in made:
+            threads.append(threading.current_thread())
+            yield job
+
+    assert len(list(launcher.launch(taken()))) == 3
+    assert set(threads) == {threading.current_thread()}
 
 
 def test_death_of_one_leaves_the_others(jobs):

@@ -34,6 +34,8 @@ def export_decoder(model: VAE) -> list[Layer]:
         NotPortable: an unknown module or likelihood, a decoder that is too large, or one that does
             more than run its modules in turn.
     """
+    if model.posterior.is_discrete:
+        raise NotPortable("its latent is discrete, and can't be moved")
     num_weights = sum(p.numel() for p in model.decoder.parameters())
     if num_weights > MAX_WEIGHTS:
         raise NotPortable(

@@ -20,7 +20,8 @@ class FinishedJob(NamedTuple):
 class Launcher(ABC):
     """Runs jobs by `vaelab.sweep.job.run_job`, somewhere.
 
-    The next job is taken only when there is room for it: a search decides then what it is.
+    The next job is taken only when there is room for it: a search decides then what it is, in the
+    thread that iterates over `launch`, so that it needs no lock.
 
     Attributes:
         in_background: whether the jobs leave the terminal to the sweep, which then shows them.

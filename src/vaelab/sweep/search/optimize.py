@@ -1,7 +1,6 @@
 """The loop of a search: Optuna proposes trials, a launcher trains them."""
 
 import logging
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,16 +93,14 @@ class Search:
     ended: dict[str, State] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     missing: UserError | None = None
-    lock: Any = field(default_factory=threading.RLock)  # a launcher may ask in another thread
 
     def run(self, launcher: "Launcher") -> None:
         """Train all trials that are left."""
         from vaelab.sweep.run import run_jobs
 
         for job, state in run_jobs(launcher, self.jobs()):
-            with self.lock:
-                self.ended[job.id] = state
-                self._conclude()
+            self.ended[job.id] = state
+            self._conclude()
         self.failures += [str(one.failure) for one in self.open]  # which other processes run
 
     def jobs(self) -> Iterator[Job]:
@@ -114,15 +111,11 @@ class Search:
         for trial in self._trials():
             seeds: list[int | None] = [*self.options.seeds] if self.options.seeds else [None]
             one = SeededTrial(trial.number, seeds, self.ended)
-            with self.lock:
-                self.open.append(one)
+            self.open.append(one)
             while one.needs_job:
-                with self.lock:
-                    job = self._next_job(trial, one)
-                if job:
+                if job := self._next_job(trial, one):
                     yield job
-            with self.lock:
-                self._conclude()
+            self._conclude()
 
     def _trials(self) -> "Iterator[Trial]":
         """Those that a killed process left, those that failed, and new ones up to num_trials."""
