@@ -188,6 +188,19 @@ def reverse_optima(p: MixtureSameFamily, *, diagonal: bool = False) -> list[Fit]
     return found
 
 
+def forward_landscape(p: MixtureSameFamily, means: Tensor) -> tuple[Tensor, Tensor]:
+    """KL(p || N(mu, sigma^2)) over mu, at the best sigma of each: divergences (N,), sigmas (N,).
+
+    In one dimension: sigma^2 = E_p (x - mu)^2.
+    """
+    _require_line(p)
+    mean, variance = moments(p)
+    loc = means.double()
+    std = (variance.squeeze() + (loc - mean).square()).sqrt()
+    q = MultivariateNormal(loc[:, None], scale_tril=std[:, None, None])
+    return forward_kl(p, q), std
+
+
 def reverse_landscape(
     p: MixtureSameFamily, means: Tensor, std: float | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -202,10 +215,7 @@ def reverse_landscape(
     Raises:
         UserError: p has two dimensions, or std is not above 0.
     """
-    require(
-        p.event_shape[0] == 1,
-        f"p expects one dimension for a landscape, got {p.event_shape[0]}; take a marginal.",
-    )
+    _require_line(p)
     loc = means.double()[:, None]
     if std is not None:
         require_range("std", std, above=0, example=1.0)
@@ -220,6 +230,13 @@ def reverse_landscape(
     _minimise(lambda: _reverse_kl_1d(p, loc, log_std).sum(), [log_std])
     with torch.no_grad():
         return _reverse_kl_1d(p, loc, log_std), log_std.exp()
+
+
+def _require_line(p: MixtureSameFamily) -> None:
+    require(
+        p.event_shape[0] == 1,
+        f"p expects one dimension for a landscape, got {p.event_shape[0]}; take a marginal.",
+    )
 
 
 def _reverse_kl_1d(p: MixtureSameFamily, loc: Tensor, log_std: Tensor) -> Tensor:

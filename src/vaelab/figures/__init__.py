@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 from vaelab.figures.animation import Animation, animate_traversals
 from vaelab.figures.curves import plot_curves, plot_latent_kl
 from vaelab.figures.decomposition import plot_elbo_decomposition
+from vaelab.figures.divergences import (
+    FitPanel,
+    plot_contour_fits,
+    plot_density_fits,
+    plot_divergence_landscape,
+)
 from vaelab.figures.grids import (
     plot_manifold,
     plot_reconstructions,
@@ -29,6 +35,7 @@ if TYPE_CHECKING:  # matplotlib itself is imported only where something is drawn
 __all__ = [
     "Animation",
     "CLASS_COLOURS",
+    "FitPanel",
     "Line",
     "PAD",
     "Panel",
@@ -36,7 +43,10 @@ __all__ = [
     "animate_traversals",
     "encode",
     "make_image_grid",
+    "plot_contour_fits",
     "plot_curves",
+    "plot_density_fits",
+    "plot_divergence_landscape",
     "plot_elbo_decomposition",
     "plot_factor_scatters",
     "plot_latent_kl",
