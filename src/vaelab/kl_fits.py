@@ -224,7 +224,7 @@ def reverse_landscape(
     with torch.no_grad():
         narrow = p.component_distribution.scale_tril.min().log() - 1
         wide = 0.5 * moments(p)[1].log().squeeze() + 1
-        grid = torch.linspace(float(narrow), float(wide), 41, dtype=torch.float64)
+        grid = torch.linspace(float(narrow), float(wide), 21, dtype=torch.float64)
         values = torch.stack([_reverse_kl_1d(p, loc, each.expand(len(loc))) for each in grid])
     log_std = grid[values.argmin(0)].requires_grad_()
     _minimise(lambda: _reverse_kl_1d(p, loc, log_std).sum(), [log_std])

@@ -3,7 +3,9 @@
 Each function is a target's `measure` or its `figures`.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 from torch.distributions import MixtureSameFamily, MultivariateNormal
 
 from vaelab import figures
+from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.kl_fits import (
     Fit,
     evaluate,
@@ -22,6 +25,11 @@ from vaelab.kl_fits import (
     reverse_landscape,
     reverse_optima,
 )
+from vaelab.load import load_run
+from vaelab.models import VAE
+from vaelab.objectives import BetaVAE, Objective, ReweightedWakeSleep
+from vaelab.objectives.importance_weights import weighted_samples
+from vaelab.seeding import random_stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,6 +91,74 @@ def draw_normal_fits(cfg: DictConfig, mixtures: Mixtures) -> "dict[str, Figure]"
     }
 
 
+def posteriors_at_fixed_decoder(
+    path: Path,
+    num_steps: int,
+    num_samples: int,
+    batch_size: int,
+    lr: float,
+    num_images: int,
+    num_eval_samples: int,
+) -> dict[str, float]:
+    """q(z|x) of a trained VAE, its encoder trained further by either KL with p held fixed.
+
+    "reverse/..." is by the ELBO, KL(q || p(z|x)), and "forward/..." by the wake phase of q,
+    KL(p(z|x) || q), from the same encoder and on the same batches. Of each on test images: the mean
+    "entropy" of q, "elbo", "bound" (L_K with num_eval_samples samples) and
+    "effective_sample_size" of these, from 1 to num_eval_samples; "difference of ..." is forward
+    minus reverse.
+
+    Args:
+        path: of the run.
+        num_steps, batch_size, lr: of Adam for the encoder.
+        num_samples: K of the wake phase of q, and the samples of the ELBO.
+        num_images: test images that are evaluated.
+        num_eval_samples: samples of q(z|x) for each.
+    """
+    run = load_run(path)
+    assert run.data.splits.test is not None
+    images = run.data.splits.test.take(torch.arange(num_images))
+    train = run.data.splits.train
+    objectives: dict[str, Objective] = {
+        "reverse": BetaVAE(1.0, num_samples=num_samples),
+        "forward": ReweightedWakeSleep(num_samples),
+    }
+    numbers: dict[str, float] = {}
+    for name, objective in objectives.items():
+        model = copy.deepcopy(run.model).requires_grad_(False)
+        parts = (model.encoder.requires_grad_(), model.posterior.requires_grad_())
+        learned = [parameter for part in parts for parameter in part.parameters()]
+        optimizer = torch.optim.Adam(learned, lr=lr)
+        with random_stream("fixed decoder", int(run.config.seed)):
+            for step in range(num_steps):
+                x = train.take(torch.randint(len(train), (batch_size,)))
+                loss = objective(model, x, step)["loss"]
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            found = _evaluate_posterior(model, images, num_eval_samples)
+        numbers |= {f"{name}/{key}": value for key, value in found.items()}
+    for key in found:
+        numbers[f"difference of {key}"] = numbers[f"forward/{key}"] - numbers[f"reverse/{key}"]
+    return numbers
+
+
+@torch.no_grad()
+def _evaluate_posterior(model: VAE, images: Tensor, num_samples: int) -> dict[str, float]:
+    parts = []
+    for x in images.split(50):
+        log_weights = weighted_samples(model, x, num_samples).log_weights
+        parts.append(
+            {
+                "entropy": model.encode(x).entropy(),
+                "elbo": log_weights.mean(0),
+                "bound": log_mean_weight(log_weights, 0),
+                "effective_sample_size": effective_sample_size(log_weights, 0),
+            }
+        )
+    return {key: float(torch.cat([part[key] for part in parts]).mean()) for key in parts[0]}
+
+
 def _draw_line(mixtures: Mapping[str, MixtureSameFamily]) -> "Figure":
     reach = max(_reach(p) for p in mixtures.values())
     x = torch.linspace(-reach, reach, NUM_PLACES, dtype=torch.float64)
@@ -108,7 +184,7 @@ def _draw_line(mixtures: Mapping[str, MixtureSameFamily]) -> "Figure":
 
 def _draw_landscape(p: MixtureSameFamily) -> "Figure":
     reach = _reach(p)
-    means = torch.linspace(-reach, reach, NUM_PLACES, dtype=torch.float64)
+    means = torch.linspace(-reach, reach, NUM_PLACES // 2 + 1, dtype=torch.float64)
     std = float(p.component_distribution.stddev.min())
     free, fixed = (reverse_landscape(p, means, each)[0] for each in (None, std))
     forward, _ = forward_landscape(p, means)
