@@ -32,7 +32,7 @@ from vaelab.objectives.importance_weights import weighted_samples
 from vaelab.seeding import random_stream
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from vaelab.figures import Figure
 
 FORWARD, REVERSE, LOCAL = "forward fit", "reverse fit", "reverse, local optimum"
 BARS = "\N{DOUBLE VERTICAL LINE}"
