@@ -164,7 +164,7 @@ def _write_notes(axes: "Axes", panel: FitPanel, names: Sequence[str]) -> None:
     step = 72 * style.LINE
     for i, (text, colour) in enumerate(reversed(lines)):
         axes.annotate(
-            text, (0, 1), xycoords="axes fraction", xytext=(0, 3 + i * step), color=colour,
+            text, (0, 1), xycoords="axes fraction", xytext=(0, 2 + i * step), color=colour,
             textcoords="offset points", fontsize=style.FONT, annotation_clip=False,
         )  # fmt: skip
 
