@@ -60,9 +60,9 @@ def forward_kl(p: MixtureSameFamily, q: MultivariateNormal) -> Tensor:
         p: the mixture, in one or two dimensions.
         q: the normal, batch () or (N,).
     """
-    components: MultivariateNormal = p.component_distribution
+    normals = components(p)
     t, weights = _nodes(p.event_shape[0])
-    x = components.loc[:, None] + t @ components.scale_tril.mT  # (K, T, D)
+    x = normals.loc[:, None] + t @ normals.scale_tril.mT  # (K, T, D)
     negative_entropy = p.mixture_distribution.probs @ (p.log_prob(x) @ weights)
     mean, covariance = moments(p)
     spread = covariance + _outer(mean - q.loc)
@@ -87,11 +87,18 @@ def reverse_kl(q: MultivariateNormal, p: MixtureSameFamily) -> Tensor:
     return -entropy - p.log_prob(x) @ weights
 
 
+def components(p: MixtureSameFamily) -> MultivariateNormal:
+    """The K normals of a mixture, batch (K,)."""
+    normals = p.component_distribution
+    assert isinstance(normals, MultivariateNormal)
+    return normals
+
+
 def moments(p: MixtureSameFamily) -> tuple[Tensor, Tensor]:
     """Mean (D,) and covariance (D, D) of a mixture of normals."""
-    components, weights = p.component_distribution, p.mixture_distribution.probs
-    mean = weights @ components.loc
-    within_and_between = components.covariance_matrix + _outer(components.loc - mean)
+    normals, weights = components(p), p.mixture_distribution.probs
+    mean = weights @ normals.loc
+    within_and_between = normals.covariance_matrix + _outer(normals.loc - mean)
     return mean, (weights[:, None, None] * within_and_between).sum(0)
 
 
@@ -174,10 +181,10 @@ def reverse_optima(p: MixtureSameFamily, *, diagonal: bool = False) -> list[Fit]
 
     Each once, the lowest divergence first.
     """
-    components = p.component_distribution
+    normals = components(p)
     starts = [
         MultivariateNormal(m, scale_tril=c)
-        for m, c in zip(components.loc, components.scale_tril, strict=True)
+        for m, c in zip(normals.loc, normals.scale_tril, strict=True)
     ]
     fits = [fit("reverse", p, q, diagonal=diagonal) for q in [*starts, match_moments(p)]]
     found: list[Fit] = []
@@ -222,7 +229,7 @@ def reverse_landscape(
         log_std = loc.new_full((len(loc),), math.log(std))
         return _reverse_kl_1d(p, loc, log_std), log_std.exp()
     with torch.no_grad():
-        narrow = p.component_distribution.scale_tril.min().log() - 1
+        narrow = components(p).stddev.min().log() - 1
         wide = 0.5 * moments(p)[1].log().squeeze() + 1
         grid = torch.linspace(float(narrow), float(wide), 21, dtype=torch.float64)
         values = torch.stack([_reverse_kl_1d(p, loc, each.expand(len(loc))) for each in grid])

@@ -43,7 +43,7 @@ def test_points_are_drawn_from_the_mixture():
 
 def test_the_true_model_has_no_distance():
     model = build_mixture(true_logits())
-    model.encode = lambda x: torch.distributions.Categorical(logits=model.log_joint(x).T)
+    model.encode = lambda x: torch.distributions.OneHotCategorical(logits=model.log_joint(x).T)
     found = distances(model, seed=0)
     assert found["prior"] == pytest.approx(0, abs=1e-6)
     assert found["posterior"] == pytest.approx(0, abs=1e-5)

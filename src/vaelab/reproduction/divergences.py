@@ -17,6 +17,7 @@ from vaelab import figures
 from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.kl_fits import (
     Fit,
+    components,
     evaluate,
     fit,
     forward_landscape,
@@ -185,7 +186,7 @@ def _draw_line(mixtures: Mapping[str, MixtureSameFamily]) -> "Figure":
 def _draw_landscape(p: MixtureSameFamily) -> "Figure":
     reach = _reach(p)
     means = torch.linspace(-reach, reach, NUM_PLACES // 2 + 1, dtype=torch.float64)
-    std = float(p.component_distribution.stddev.min())
+    std = float(components(p).stddev.min())
     free, fixed = (reverse_landscape(p, means, each)[0] for each in (None, std))
     forward, _ = forward_landscape(p, means)
     best = evaluate(p, match_moments(p))
@@ -246,5 +247,5 @@ def _density(p: MixtureSameFamily | MultivariateNormal, x: Tensor) -> Tensor:
 
 
 def _reach(p: MixtureSameFamily) -> float:
-    components = p.component_distribution
-    return float((components.loc.abs() + ROOM * components.stddev).max())
+    normals = components(p)
+    return float((normals.loc.abs() + ROOM * normals.stddev).max())

@@ -203,8 +203,8 @@ def distances(model: VAE, seed: int) -> dict[str, float]:
     which = torch.multinomial(probs, NUM_TEST, replacement=True, generator=noise)
     x = SPACING * which + SIGMA * torch.randn(NUM_TEST, generator=noise)
     x = x[:, None, None, None]
-    prior = model.prior().probs
-    posterior, exact = model.encode(x).probs, true.log_joint(x).T.softmax(1)
+    prior = model.prior().mean
+    posterior, exact = model.encode(x).mean, true.log_joint(x).T.softmax(1)
     return {
         "prior": float((prior - probs).norm()),
         "posterior": float((posterior - exact).norm(dim=1).mean()),
