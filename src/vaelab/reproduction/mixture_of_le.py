@@ -1,5 +1,6 @@
 """The mixture of Le et al. 2020, on which ways to train a discrete z are compared."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -21,6 +22,8 @@ from vaelab.posteriors import Categorical
 from vaelab.priors import Categorical as CategoricalPrior
 from vaelab.reproduction.verdict import Measurement
 from vaelab.seeding import generator, random_stream
+
+log = logging.getLogger(__name__)
 
 NUM_COMPONENTS = 20
 SPACING, SIGMA = 10.0, 5.0  # of the components' means, and of each
@@ -121,7 +124,9 @@ def compare_methods(
         require_choice("methods", method, METHODS)
         for seed in seeds:
             model = train_mixture(METHODS[method](num_samples), seed, num_steps, batch_size)
-            for name, value in distances(model, seed).items():
+            found = distances(model, seed)
+            log.info("%s, K = %d, seed %d: %s", method, num_samples, seed, found)
+            for name, value in found.items():
                 number = f"{method} {num_samples}/{name}"
                 results.setdefault(number, {})[f"seed={seed}"] = value
     numbers: dict[str, Any] = {
