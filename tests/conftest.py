@@ -18,7 +18,8 @@ from vaelab.cli.hydra_app import CONF, register_resolvers
 from vaelab.likelihoods import Bernoulli
 from vaelab.likelihoods import Gaussian as GaussianPixels
 from vaelab.models import VAE, MLPDecoder, MLPEncoder
-from vaelab.posteriors import Gaussian
+from vaelab.posteriors import Categorical, Gaussian
+from vaelab.priors import Categorical as CategoricalPrior
 from vaelab.priors import StandardNormal
 
 from .warm_program import Server
@@ -96,6 +97,36 @@ def tiny_vae():
         ).double()
 
     return build
+
+
+@pytest.fixture
+def bernoulli_mixture():
+    """3 components over 1 x 4 x 4 images and a linear encoder, in float64."""
+    model = VAE(
+        (1, 4, 4),
+        3,
+        lambda *shapes: MLPEncoder(*shapes, hidden=()),
+        lambda *shapes: MLPDecoder(*shapes, hidden=()),
+        Categorical,
+        CategoricalPrior,
+        Bernoulli(),
+    ).double()
+    with torch.no_grad():
+        model.latent_prior.logits.copy_(torch.tensor([0.5, -0.2, 0.0]))
+        model.decoder.head.weight.mul_(4)
+    return model
+
+
+@pytest.fixture
+def gradients_of():
+    """model, loss -> the gradient of every parameter by name, None where it has none."""
+
+    def gradients(model, loss):
+        names, parameters = zip(*model.named_parameters(), strict=True)
+        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        return dict(zip(names, found, strict=True))
+
+    return gradients
 
 
 @pytest.fixture

@@ -16,7 +16,16 @@ SRC = Path(vaelab.__file__).parent
 ORDER = (
     *("errors", "files", "seeding", "terminal", "distributed"),
     *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "elbo_statistics"),
-    *("mixtures", "kl_penalties", "objectives", "data", "metrics", "figures", "visualize"),
+    *(
+        "mixtures",
+        "kl_fits",
+        "kl_penalties",
+        "objectives",
+        "data",
+        "metrics",
+        "figures",
+        "visualize",
+    ),
     *("runs", "training", "config_checks", "build", "load", "train", "evaluate", "run"),
     *("report", "sweep", "reproduction", "cli"),
 )
@@ -32,6 +41,7 @@ ONLY = {
     "elbo_statistics": {"elbo", "distributions"},
     "kl_penalties": {"errors", "distributed", "distributions", "elbo"},
     "mixtures": {"errors"},
+    "kl_fits": {"errors"},
     "objectives": {"errors", "distributed", "distributions", "models", "elbo", "kl_penalties"}
     | {"likelihoods", "mixtures", "priors"},
     "metrics": {"errors", "seeding", "files", "distributions", "models", "elbo", "data"}

@@ -80,6 +80,11 @@ def local_shard(x: Tensor) -> Tensor:
     return x if world_size == 1 else x.chunk(world_size)[rank]
 
 
+def rows_of_all(rows: int) -> int:
+    """The number of rows of the whole batch, where each process has `rows`."""
+    return rows * _rank_and_world_size[1]
+
+
 @torch.no_grad()
 def mean_over_processes(x: Tensor) -> Tensor:
     """The mean of a tensor over the processes of torch.distributed, without gradient.

@@ -63,6 +63,14 @@ def rate_distortion_curves(num):
     ]
 
 
+def fits(shape, num=3):
+    names = ["forward fit", "reverse fit"]
+    notes = dict.fromkeys(names, "KL(p || q) = 0.724,  KL(q || p) = 2.096")
+    x = np.indices(shape).sum(0) / shape[0]
+    densities = {name: np.exp(-((3 * x - i) ** 2)) for i, name in enumerate(names, 1)}
+    return [figures.FitPanel(f"mixture {i}", np.exp(-(x**2)), densities, notes) for i in range(num)]
+
+
 FIGURES = {
     "metric vs setting": lambda: figures.plot_metric_vs_setting("beta", panels(4, 3), CAPTION),
     "one panel": lambda: figures.plot_metric_vs_setting("beta", panels(1, 1), CAPTION),
@@ -124,6 +132,17 @@ FIGURES = {
     ),
     "posterior": lambda: figures.plot_posterior_grid(
         AXIS, AXIS, BELL, {"the encoder's q(z|x)": BELL, "best gaussian": BELL.T**2}, CAPTION
+    ),
+    "fits of densities": lambda: figures.plot_density_fits(np.arange(50.0), fits((50,)), CAPTION),
+    "fits in the plane": lambda: figures.plot_contour_fits(
+        np.arange(30.0), np.arange(20.0), fits((20, 30)), CAPTION
+    ),
+    "landscape": lambda: figures.plot_divergence_landscape(
+        np.arange(-3.0, 4),
+        np.ones(7),
+        {"forward KL(p || q)": np.arange(7.0), "reverse KL(q || p)": np.arange(-3.0, 4) ** 2},
+        {"reverse KL(q || p)": [(0, 0.357), (2, 1.204)]},
+        CAPTION,
     ),
     "curves": lambda: figures.plot_curves(
         {"train/elbo": ([1, 2], [-90.0, -80.0]), "val/elbo": ([2], [np.nan])}, "nats", CAPTION

@@ -41,6 +41,8 @@ WEAK = {
     "semi_amortised": ["objective.num_steps=2"],  # of the decoder, at the encoder's own q(z|x)
 }
 TRAINS_NO_DECODER = {"kl_only"}
+# K samples per image in a dimension of their own.
+NUM_SAMPLES = {"iwae": 5, "dreg": 5, "ciwae": 5, "miwae": 64, "reweighted_wake_sleep": 5}
 # Settings at which the statistics of half the batch give another loss than those of the whole: the
 # halves lie on both sides of a capacity or a floor, a controller is inside of its bounds.
 KINKED = {
@@ -124,11 +126,11 @@ def test_the_same_noise_gives_the_same_loss(name, parts, x):
 @every_objective
 def test_order_of_the_images_does_not_matter_without_noise(name, parts, x, fix_noise):
     """A batch is a set: with all noise at zero any order of its images has the same loss."""
-    if name in {"factor_vae", "info_vae", "wae_mmd", "denoising_autoencoder"}:
+    if name in {"factor_vae", "info_vae", "wae_mmd", "denoising_autoencoder", "wake_sleep"}:
         pytest.skip("draws more noise than that of z")
     model, objective = parts(name)
     objective.eval()
-    samples = {"iwae": 5, "dreg": 5, "ciwae": 5, "miwae": 64}.get(name)
+    samples = NUM_SAMPLES.get(name)
     fix_noise(torch.zeros(*([samples] if samples else []), 8, 3))
     before, after = (objective(model, images, 3)["loss"].item() for images in (x, x.flip(0)))
     assert before == pytest.approx(after, rel=1e-12)
@@ -137,10 +139,10 @@ def test_order_of_the_images_does_not_matter_without_noise(name, parts, x, fix_n
 @every_objective
 def test_names_of_the_latents_do_not_matter(name, parts, x, fix_noise):
     """Latents renamed in encoder and decoder alike, with the noise of z at zero."""
-    if name in {"factor_vae", "info_vae", "wae_mmd"}:
+    if name in {"factor_vae", "info_vae", "wae_mmd", "wake_sleep"}:
         pytest.skip("has a network of its own on the latents, or noise for each of them")
     model, objective = parts(name)
-    samples = {"iwae": 5, "dreg": 5, "ciwae": 5, "miwae": 64}.get(name)
+    samples = NUM_SAMPLES.get(name)
     fix_noise(torch.zeros(*([samples] if samples else []), 8, 3))
     before, gradients = loss_and_gradients(model, objective, x)
     order = torch.tensor([2, 0, 1])
@@ -231,6 +233,7 @@ def _one_of_two(rank, folder, cases, x):
 def test_two_processes_have_the_loss_and_gradients_of_one(parts, x, tmp_path):
     """Statistics of a batch are those of the batch of all processes, for each objective."""
     settings = [(name, *KINKED.get(name, ())) for name in NAMES]
+    settings += [("reweighted_wake_sleep", "objective.delta=0.3")]
     settings += [("beta_vae", f"kl_penalty={p}", *KINKED.get(p, ())) for p in KL_PENALTIES]
     cases = [parts(*setting) for setting in settings]
     mp.start_processes(_one_of_two, args=(str(tmp_path), cases, x), nprocs=2, start_method="spawn")

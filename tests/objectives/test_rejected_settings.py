@@ -12,6 +12,7 @@ AUTOENCODERS = (
     "sparse_autoencoder",
     "contractive_autoencoder",
 )
+WAKE_SLEEP = ("wake_sleep", "reweighted_wake_sleep")
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_a_prior_whose_samples_have_no_gradient(check, objective):
         check(f"objective={objective}", "prior=mixture")
 
 
-@pytest.mark.parametrize("objective", ["iwae", "miwae", "ciwae", "dreg"])
+@pytest.mark.parametrize("objective", ["iwae", "miwae", "ciwae", "dreg", *WAKE_SLEEP])
 def test_a_likelihood_whose_sigma_is_not_the_optimum_of_the_loss(check, objective):
     for likelihood in ("gaussian", "gaussian_learned", "gaussian_per_pixel"):
         check(f"objective={objective}", f"likelihood={likelihood}")
@@ -50,6 +51,22 @@ def test_a_likelihood_whose_sigma_is_not_the_optimum_of_the_loss(check, objectiv
     )
     with pytest.raises(UserError, match=message):
         check(f"objective={objective}", "likelihood=gaussian_optimal")
+
+
+@pytest.mark.parametrize("objective", WAKE_SLEEP)
+def test_a_posterior_with_nothing_to_learn(check, objective):
+    check(f"objective={objective}", "prior=categorical", "posterior=categorical")
+    with pytest.raises(UserError, match="expects a posterior with an encoder to train, got Exact"):
+        check(f"objective={objective}", "prior=categorical", "posterior=exact")
+    with pytest.raises(UserError, match="expects a posterior with a density, got Delta"):
+        check(f"objective={objective}", "posterior=delta")
+
+
+@pytest.mark.parametrize("objective", WAKE_SLEEP)
+def test_a_prior_made_of_posteriors(check, objective):
+    check(f"objective={objective}", "prior=mixture")
+    with pytest.raises(UserError, match=r"shares no parameters with q\(z\|x\), got Vamp"):
+        check(f"objective={objective}", "prior=vamp", "prior.num_components=3")
 
 
 @pytest.mark.parametrize("objective", ["vae", "beta_vae"])

@@ -10,6 +10,12 @@ from vaelab.figures.autoencoders import plot_pca_manifold
 from vaelab.figures.bound import plot_em_bound, plot_log_p_estimates
 from vaelab.figures.curves import plot_curves, plot_latent_kl
 from vaelab.figures.decomposition import plot_elbo_decomposition
+from vaelab.figures.divergences import (
+    FitPanel,
+    plot_contour_fits,
+    plot_density_fits,
+    plot_divergence_landscape,
+)
 from vaelab.figures.grids import (
     plot_manifold,
     plot_reconstructions,
@@ -39,6 +45,7 @@ __all__ = [
     "Animation",
     "CLASS_COLOURS",
     "Curve",
+    "FitPanel",
     "Line",
     "PAD",
     "Panel",
@@ -46,7 +53,10 @@ __all__ = [
     "animate_traversals",
     "encode",
     "make_image_grid",
+    "plot_contour_fits",
     "plot_curves",
+    "plot_density_fits",
+    "plot_divergence_landscape",
     "plot_elbo_decomposition",
     "plot_em_bound",
     "plot_factor_scatters",

@@ -17,9 +17,11 @@ from vaelab.objectives.info_vae import InfoVAE
 from vaelab.objectives.iwae import IWAE
 from vaelab.objectives.kl_only import KLOnly
 from vaelab.objectives.miwae import MIWAE
+from vaelab.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from vaelab.objectives.semi_amortised import SemiAmortised
 from vaelab.objectives.sparse_autoencoder import SparseAutoencoder
 from vaelab.objectives.wae_mmd import WAEMMD
+from vaelab.objectives.wake_sleep import WakeSleep
 
 __all__ = [
     "AnnealedCapacity",
@@ -41,6 +43,8 @@ __all__ = [
     "MIWAE",
     "Objective",
     "SemiAmortised",
+    "ReweightedWakeSleep",
     "SparseAutoencoder",
     "WAEMMD",
+    "WakeSleep",
 ]

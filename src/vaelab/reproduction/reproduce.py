@@ -11,6 +11,7 @@ from hydra import compose
 from omegaconf import DictConfig
 
 from vaelab import build
+from vaelab.figures import encode, write_encoded
 from vaelab.files import write_json
 from vaelab.reproduction.comparisons import format_table
 from vaelab.reproduction.expectations import Expectation, read_expectations
@@ -39,7 +40,9 @@ def reproduce(
     `measure` gets the runs, the path of the run, or the config, and returns numbers by name. A row
     of `expected` names a number, or one that was logged at `step`, or with `minus` the difference
     of two, its range and its source, see `read_expectations`. `printed` names numbers without an
-    expectation. Names under which nothing was measured are reported, for small runs too.
+    expectation. Names under which nothing was measured are reported, for small runs too. A target
+    may have `figures`, which gets the path of the run, or the config, and returns figures by name;
+    they become <name>.png in `path`.
 
     Args:
         cfg: the config of the experiment.
@@ -60,6 +63,7 @@ def reproduce(
     expectations = read_expectations(to_container(cfg)["target"])
     runs, failures = _collect_runs(cfg, experiment, overrides, launcher, smoke)
     numbers = _measure_all(cfg, path, [f"experiment={experiment}", *overrides], runs)
+    _write_figures(cfg, path)
     verdicts = [compare(one, _find_measurement(one, numbers, path)) for one in expectations]
     unmeasured = [] if failures else find_unmeasured(cfg.target, numbers, runs, RunFolder(path))
     name = experiment.rpartition("/")[2]
@@ -134,6 +138,17 @@ def _measure_all(
         one = _find(numbers, name)
         print(f"  {'':<16} {name:<48} {format_number(one.value, one.interval):>28}")
     return dict(numbers)
+
+
+def _write_figures(cfg: DictConfig, path: Path) -> None:
+    if not cfg.target.get("figures"):
+        return
+    draw = build.build(cfg.target.figures, _partial_=True)
+    path.mkdir(parents=True, exist_ok=True)
+    for name, figure in draw(path if cfg.target.get("train") else cfg).items():
+        file = path / f"{name}.png"
+        write_encoded(encode(figure, "png"), file)
+        print(f"  {'':<16} {file}")
 
 
 def _find_measurement(one: Expectation, numbers: Mapping[str, Any], path: Path) -> Measurement:
