@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -101,31 +101,16 @@ class RepeatedMetric(Metric):
     def draw(self, encoded: AnyCodes, rng: np.random.Generator) -> dict[str, Score]:
         """Scores by name of images drawn from `rng`."""
 
-    def smaller(self) -> tuple[Self, float]:
-        """The metric whose draws make the intervals, and the size of these as a share of its own.
-
-        The metric itself and 1, except where a draw is too expensive to repeat in full.
-        """
-        return self, 1.0
-
     def __call__(self, encoded: AnyCodes) -> dict[str, Score]:
         rng = metric_rng(self.name, self.seed)
         scores = self.draw(encoded, rng)
-        metric, share = self.smaller()
-        size = "as many" if share == 1 else f"{share:g} times as many"
-        try:
-            repeats = [metric.draw(encoded, rng) for _ in range(self.num_repeats)]
-        except UserError as error:
-            raise UserError(
-                f"the interval of {self.name} expects {self.num_repeats} further draws of {size} "
-                f"images, got one in which {error} Or set num_repeats=0 for no interval."
-            ) from None
-        how = f"95 %, Student's t over {len(repeats)} further draws of {size} images"
+        repeats = [self.draw(encoded, rng) for _ in range(self.num_repeats)]
+        how = f"95 %, Student's t over {len(repeats)} further draws of as many images"
         scores = {
             name: replace(
                 score,
                 interval=repeat_interval(
-                    score.value, [repeat[name].value for repeat in repeats], self.bounds, share
+                    score.value, [repeat[name].value for repeat in repeats], self.bounds
                 ),
             ).with_details(interval=how if repeats else "none")
             for name, score in scores.items()
@@ -252,29 +237,24 @@ def repeat_interval(
     value: float,
     draws: ArrayLike,
     bounds: tuple[float, float] = (-np.inf, np.inf),
-    share: float = 1.0,
 ) -> tuple[float, float] | None:
     """95 % interval of the expectation of a score, from repetitions on fresh images.
 
-        value -+ t_{R-1} s sqrt(share),    s the standard deviation of the R draws (divisor R - 1)
+        value -+ t_{R-1} s,    s the standard deviation of the R draws (divisor R - 1)
 
     For normal scores, (value - E value) / s has Student's t distribution with R - 1 degrees of
-    freedom exactly, for any R >= 2. The bias of a score is that of its number of images, not of
-    the draws': the interval says what to expect of as many images drawn again.
+    freedom exactly, for any R >= 2. The interval says what to expect of as many images drawn again,
+    including the bias of the score at this number.
 
     Args:
         value: the score of its own draw.
         draws: (R,) the same score on R other draws; no interval for R = 0, or where one is not
             finite.
-        share: the size of these draws as a share of that of the value. Below 1, a variance in
-            inverse proportion to the size is assumed (subsampling: Politis and Romano 1994, "Large
-            sample confidence regions based on subsamples under minimal assumptions",
-            https://doi.org/10.1214/aos/1176325770).
     """
     values = np.asarray(draws, np.float64)
     if len(values) == 0 or not np.isfinite([value, *values]).all():
         return None
-    half = _t_quantile(len(values) - 1) * float(values.std(ddof=1)) * share**0.5
+    half = _t_quantile(len(values) - 1) * float(values.std(ddof=1))
     return _cut(value - half, value + half, bounds)
 
 

@@ -102,24 +102,16 @@ def coverage_of_repeats(
         num_draws: more than `metric.num_repeats`.
     """
     rng = metric_rng("coverage", 0)
-    smaller, share = metric.smaller()
-    draws = _draw(metric, codes, num_draws, rng)
-    others = draws if share == 1 else _draw(smaller, codes, num_draws, rng)
+    draws = _by_name(lambda _: metric.draw(codes, rng), num_draws)
 
     def hits(name: str) -> Iterator[bool]:
         for i, value in enumerate(draws[name]):
-            rest = np.delete(others[name], i)
+            rest = np.delete(draws[name], i)
             for _ in range(NUM_SUBSETS):
                 repeats = rng.choice(rest, metric.num_repeats, replace=False)
-                yield _holds(repeat_interval(value, repeats, metric.bounds, share), draws[name])
+                yield _holds(repeat_interval(value, repeats, metric.bounds), draws[name])
 
     return {name: float(np.mean(list(hits(name)))) for name in draws}
-
-
-def _draw(
-    metric: RepeatedMetric, codes: PrecomputedCodes, num: int, rng: np.random.Generator
-) -> dict[str, Floats]:
-    return _by_name(lambda _: metric.draw(codes, rng), num)
 
 
 def _coverage_over_seeds(
