@@ -177,10 +177,7 @@ def evaluate(p: MixtureSameFamily, q: MultivariateNormal) -> Fit:
 
 
 def reverse_optima(p: MixtureSameFamily, *, diagonal: bool = False) -> list[Fit]:
-    """The local optima of KL(q || p) that descents from each component and from p's moments find.
-
-    Each once, the lowest divergence first.
-    """
+    """Local optima of KL(q || p), lowest first: from each component and from the moments of p."""
     normals = components(p)
     starts = [
         MultivariateNormal(m, scale_tril=c)
