@@ -18,7 +18,11 @@ from vaelab.train import train
 
 MOVING = ("kl_penalty=linear", "kl_penalty.num_steps=8", "pixels=dynamic", "lr_scheduler=cosine")
 OBJECTIVES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
-SMALL = {"factor_vae": ("objective.hidden=[16,16]",)}
+SMALL = {
+    "factor_vae": ("objective.hidden=[16,16]",),
+    "enumerated": ("posterior=categorical", "prior=categorical"),
+    "em": ("posterior=exact", "prior=categorical", "model.hidden=[]", "batch_size=192"),
+}
 EMA = ("callbacks=[checkpoints,ema]", "callbacks.ema.decay=0.9")
 
 
