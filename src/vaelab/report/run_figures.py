@@ -61,6 +61,18 @@ KNOWN = {
         "The bound of EM",
         "The M step raises the ELBO at fixed q, the E step closes the gap to log p(x).",
     ),
+    "inference_gap": (
+        "The inference gap",
+        "What the ELBO lacks to log p(x): by the encoder (amortisation), by the family of q.",
+    ),
+    "inference_traces": (
+        "Fits of q(z|x) to one image",
+        "The ELBO while the parameters of q are fitted to a single image, from two starts.",
+    ),
+    "posterior_grid": (
+        "The posterior of one image",
+        "p(z|x) on a grid, with the encoder's q and the best of its family.",
+    ),
     "latent_kl": (
         "KL of each latent",
         "The information that each latent carries, in nats; none at all is posterior collapse.",

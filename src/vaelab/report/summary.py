@@ -73,7 +73,8 @@ def _describe_training(record: Record) -> Iterator[str]:
     if "objective.beta" in options:
         text += f" with beta {format_number(float(options['objective.beta']))}"
     network = names.get("model.decoder", "").removesuffix("Decoder")
-    text += f" and {names.get('latent_dim', '?')} latents ({f'{network} networks'.lstrip()}"
+    joined = "and" if "objective.beta" in options else "with"
+    text += f" {joined} {names.get('latent_dim', '?')} latents ({f'{network} networks'.lstrip()}"
     if "num_parameters" in record.metrics:
         text += f" of {format_number(record.metrics['num_parameters'])} parameters"
     text += f", likelihood {names.get('likelihood', '?')}"

@@ -30,7 +30,7 @@ AT_ONCE = 256  # z decoded
 def draw_inference_figures(
     encoded: EncodedDataset, scores: Mapping[str, float], when: str
 ) -> Iterator[tuple[str, "Figure"]]:
-    """Name and figure of the inference gap, where it has been measured.
+    """Name and figure of the inference gap, where it has been measured and there is one.
 
     inference_gap: ELBO, amortization gap, approximation gap and log p(x).
     inference_traces: the ELBO of one image over the steps of a fit, from the encoder's q(z|x) and
@@ -43,7 +43,7 @@ def draw_inference_figures(
         scores: name -> value, in nats per image.
         when: end of every caption, such as "step 2,500".
     """
-    if not set(scores) >= GAPS:
+    if not set(scores) >= GAPS or encoded.model.posterior.is_exact:
         return
     split = "validation" if encoded.split == "val" else encoded.split
     log_p, approximation, total = (
