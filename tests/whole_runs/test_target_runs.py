@@ -163,3 +163,12 @@ def test_command(arguments, tiny, tmp_path, monkeypatch, capsys):
     assert stop.value.code == 2
     assert "expects a launcher of vaelab" in capsys.readouterr().err
     assert not list(tmp_path.rglob("job.json"))
+
+
+def test_a_run_may_set_its_own_metrics(measured):
+    """As in S6C, where the runs of posterior=iaf fit another family than the others."""
+    line = "['objective.capacity=5','evaluation.elbo.num_images=3']"
+    for _ in range(2):
+        (run,), failures = measured(f"target.runs=[{line}]")
+        assert failures == []
+        assert run.numbers["scores"]["elbo"]["details"]["num_images"] == 3

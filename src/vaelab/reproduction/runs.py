@@ -78,7 +78,7 @@ def train_runs(
     finished = [job for job in jobs if job.state() == State.FINISHED]
     for job in finished:
         try:
-            add_missing_scores(job.folder, cfg)
+            add_missing_scores(job.folder, _with_evaluation_of(job, cfg))
         except UserError as error:
             failures.append(f"{job.label} ({error})")
     return [_read_run(job, experiment.rpartition("/")[2]) for job in finished], failures
@@ -153,6 +153,13 @@ def add_missing_scores(folder: RunFolder, cfg: DictConfig) -> None:
     """
     if _missing_metrics(folder, to_container(cfg).get("evaluation") or {}):
         evaluate_run(folder, cfg)
+
+
+def _with_evaluation_of(job: Job, cfg: DictConfig) -> DictConfig:
+    """The config of the target with the metrics of a job, whose overrides may set some of them."""
+    own = cfg.copy()
+    own.evaluation = load_config(job.folder.config).get("evaluation")
+    return own
 
 
 def _missing_metrics(folder: RunFolder, evaluation: Mapping[str, Any]) -> list[str]:
