@@ -23,15 +23,8 @@ from vaelab.metrics import (
     Score,
     Unsupervised,
 )
-from vaelab.metrics.base import (
-    Metric,
-    bootstrap_interval,
-    mean_interval,
-    mean_over_factors,
-    metric_rng,
-    repeat_interval,
-    without_intervals,
-)
+from vaelab.metrics.base import Metric, mean_over_factors, metric_rng, without_intervals
+from vaelab.metrics.intervals import bootstrap_interval, mean_interval, repeat_interval
 from vaelab.reproduction.coverage import coverage_of_repeats
 
 ROOT = Path(__file__).parents[2]

@@ -19,8 +19,9 @@ from vaelab.metrics.aggregate_posterior import (
     require_normals,
     sample_aggregate,
 )
-from vaelab.metrics.base import Metric, Score, mean_interval, metric_rng
+from vaelab.metrics.base import Metric, Score, metric_rng
 from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.intervals import mean_interval
 from vaelab.models import VAE
 
 MIN_SAMPLES = 10

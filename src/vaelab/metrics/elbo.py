@@ -13,10 +13,11 @@ from torch.distributions import Bernoulli
 from vaelab.distributions import point_of
 from vaelab.elbo import elbo_terms
 from vaelab.elbo_statistics import ElboStatistics, latent_names, term_rows
-from vaelab.metrics.base import Score, bootstrap_interval
+from vaelab.metrics.base import Score
 from vaelab.metrics.collapse import collapse_verdict
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.factor_dataset import Rows
+from vaelab.metrics.intervals import bootstrap_interval
 from vaelab.metrics.per_image import ImagesMetric, decoded_at_once, split_rows
 from vaelab.models import VAE
 from vaelab.seeding import random_stream

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.elbo_statistics import bits_per_dim
-from vaelab.metrics.base import Score, mean_interval
+from vaelab.metrics.base import Score
 from vaelab.metrics.elbo import term_table
 from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.intervals import mean_interval
 from vaelab.metrics.per_image import INTERVAL, ImagesMetric, decoded_at_once
 from vaelab.models import VAE
 from vaelab.seeding import random_stream

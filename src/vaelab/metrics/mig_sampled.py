@@ -15,9 +15,10 @@ from vaelab.metrics.aggregate_posterior import (
     require_normals,
     sample_aggregate,
 )
-from vaelab.metrics.base import Metric, Score, bootstrap_interval, mean_over_factors, metric_rng
+from vaelab.metrics.base import Metric, Score, mean_over_factors, metric_rng
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.factor_dataset import FactorDataset, require_two_latents
+from vaelab.metrics.intervals import bootstrap_interval
 
 
 def mig_sampled(

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaelab.errors import require_range
-from vaelab.metrics.base import Metric, Score, mean_interval, metric_rng
+from vaelab.metrics.base import Metric, Score, metric_rng
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.factor_dataset import Rows
+from vaelab.metrics.intervals import mean_interval
 from vaelab.models import VAE
 from vaelab.seeding import derive_seed
 

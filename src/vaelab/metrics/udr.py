@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaelab.distributions import kl_per_latent
 from vaelab.errors import UserError, require, require_choice
-from vaelab.metrics.base import LEVEL, MultiRunMetric, Score, metric_rng, with_code_suffix
+from vaelab.metrics.base import MultiRunMetric, Score, metric_rng, with_code_suffix
 from vaelab.metrics.encoded_dataset import CODES, EncodedDataset
 from vaelab.metrics.factor_dataset import Rows, require_codes
+from vaelab.metrics.intervals import LEVEL
 
 Floats = NDArray[np.float64]
 METHODS = ("lasso", "spearman")

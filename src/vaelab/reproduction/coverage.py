@@ -12,8 +12,9 @@ from vaelab.data.rendering import FACTORS
 from vaelab.errors import require_choice
 from vaelab.load import load_run
 from vaelab.metrics import Metric, PrecomputedCodes, RepeatedMetric, Score
-from vaelab.metrics.base import metric_rng, repeat_interval
+from vaelab.metrics.base import metric_rng
 from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.intervals import repeat_interval
 from vaelab.reproduction.checks import factor_grid, known_factors
 
 log = logging.getLogger(__name__)
