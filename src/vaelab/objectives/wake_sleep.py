@@ -82,7 +82,7 @@ class WakeSleepObjective(ImportanceWeightedObjective):
 
 
 class WakeSleep(WakeSleepObjective):
-    """Wake-sleep: theta learns from data, q(z|x) from dreams of the model.
+    """Wake-sleep: theta learns from data, q(z|x) from samples of the model.
 
         loss = wake_theta + sleep_phi
         wake_theta = -E_x log 1/K sum_k w_k,    w_k = p(x, z_k) / q(z_k|x),    z_k ~ q(z|x)
@@ -90,8 +90,8 @@ class WakeSleep(WakeSleepObjective):
 
     in nats per image, no bound on log p(x). The gradient of sleep_phi is that of the forward
     divergence E_p(x) KL(p(z|x) || q(z|x)), under the images of the model and not of the data: at
-    first these differ, and q then learns nothing about the data. Dreams are drawn without gradient,
-    as many as the batch has images. On several processes each decodes the dreams of all.
+    first these differ, and q then learns nothing about the data. They are drawn without gradient,
+    as many as the batch has images. On several processes each decodes those of all.
 
     Hinton et al. 1995, "The wake-sleep algorithm for unsupervised neural networks",
     https://doi.org/10.1126/science.7761831, which has K = 1. With K > 1: Le et al. 2020,
