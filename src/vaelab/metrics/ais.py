@@ -82,11 +82,19 @@ def ais_log_likelihood(
         seed: of all noise, which is drawn for blocks of 16 images: what an image gets depends on
             its block and place, and on how many images the block has.
     """
-    parts = [
-        anneal(model, block, num_chains, num_temperatures, seed, i).log_weights
-        for i, block in enumerate(x.split(BLOCK))
+    blocks = anneal_blocks(model, x, num_chains, num_temperatures, seed)
+    return log_mean_weight(torch.cat([block.log_weights for block in blocks], 1).T)
+
+
+def anneal_blocks(
+    model: VAE, x: Tensor, num_chains: int, num_temperatures: int, seed: int
+) -> list[Annealed]:
+    """`anneal` of x (B, C, H, W), BLOCK images at a time."""
+    views = model.split(BLOCK, len(x))
+    return [
+        anneal(view, block, num_chains, num_temperatures, seed, i)
+        for i, (view, block) in enumerate(zip(views, x.split(BLOCK), strict=True))
     ]
-    return log_mean_weight(torch.cat(parts, 1).T)
 
 
 def anneal(
@@ -148,7 +156,7 @@ def bidirectional_ais(
             random_stream("metrics", "bidirectional_ais", seed, number),
             torch.autocast(device.type, enabled=False),
         ):
-            z = model.prior().sample(torch.Size([size]))
+            z = model.sample_prior(size)
             x = model.decode(z).sample()
             *_, step_sizes = _run(model, x, max(1, num_chains // 4), betas, None)
             forward, *_ = _run(model, x, num_chains, betas, step_sizes)
@@ -181,7 +189,7 @@ def _run(
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Log weights, acceptance (B,) and the step size (B,) of each temperature; adapted if None."""
     prior = model.prior()  # once: it may be made of hundreds of posteriors
-    z = prior.sample(torch.Size([num_chains, len(x)]))
+    z = model.sample_prior(num_chains, len(x))
     point = _evaluate(model, prior, x, z)
     log_weights = torch.zeros(z.shape[:-1], dtype=torch.float64, device=z.device)
     step, accepted, used = z.new_full((len(x),), MAX_STEP_SIZE / 2), z.new_zeros(len(x)), []
@@ -274,7 +282,7 @@ class AIS(ImagesMetric):
         rows = self.rows(encoded)
         blocks = [
             anneal(
-                encoded.model,
+                encoded.given(part),
                 encoded.x(part),
                 self.num_chains,
                 self.num_temperatures,

@@ -150,7 +150,7 @@ class Decomposition(Metric):
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
         require(
-            _is_standard_normal(encoded.model.prior()),
+            _is_standard_normal(encoded.model.distributions()[1]),
             "the decomposition of the KL expects a standard normal prior, got "
             f"{type(encoded.model.latent_prior).__name__}; leave this metric out.",
         )

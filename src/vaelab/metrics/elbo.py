@@ -83,7 +83,7 @@ def term_table(
     size, parts = max(1, decoded_at_once(encoded.model) // num_samples), []
     for number, part in enumerate(encoded.progress(split_rows(rows, size))):
         with random_stream("metrics", stream, seed, number):
-            parts.append(per_image_terms(encoded.model, encoded.x(part), num_samples).cpu())
+            parts.append(per_image_terms(encoded.given(part), encoded.x(part), num_samples).cpu())
     return torch.cat(parts).numpy()
 
 
@@ -130,7 +130,7 @@ def pixel_mean_distortion(batches: Iterable[Tensor]) -> float:
 
 def _pixel_mean_distortion(encoded: EncodedDataset, rows: Rows) -> float:
     """NaN for likelihoods other than Bernoulli, whose best constant decoder takes a fit."""
-    model = encoded.model
+    model = encoded.given(rows[:1])
     p_x = model.decode(next(model.parameters()).new_zeros(1, model.latent_dim))
     if not isinstance(getattr(p_x, "base_dist", None), Bernoulli):
         return math.nan

@@ -64,9 +64,28 @@ class EncodedDataset:
             self.images = subset
             self.evaluation_rows = np.arange(len(subset))
         else:
-            self.images = Subset(subset.images)
+            self.images = Subset(subset.images, None, splits.image_labels)
             index = torch.arange(len(subset)) if subset.index is None else subset.index.cpu()
             self.evaluation_rows = index.numpy()
+
+    def given(self, rows: Rows) -> VAE:
+        """The model of the images in rows: that of their classes, where it is conditional.
+
+        Raises:
+            UserError: an image without a class.
+        """
+        if self.model.condition is None:
+            return self.model
+        labels = self.images.labels
+        known = labels is not None and bool(
+            (labels[torch.from_numpy(rows).to(labels.device)] >= 0).all()
+        )
+        require(
+            known,
+            "a conditional model expects the class of each image, got images without; use data "
+            "with labels.",
+        )
+        return self.model.given(labels[torch.from_numpy(rows).to(labels.device)].to(self.device))
 
     @property
     def latent_dim(self) -> int:
@@ -161,7 +180,8 @@ class EncodedDataset:
         batches = np.split(rows, range(size, len(rows), size)) if len(rows) else []
         with torch.autocast(self.device.type, enabled=False):
             for batch in self.progress(batches) if len(batches) > 1 else batches:
-                self._table[batch] = self.model.encoder(self.x(batch)).float().cpu().numpy()
+                raw = self.given(batch).encode_raw(self.x(batch))
+                self._table[batch] = raw.float().cpu().numpy()
                 self._known[batch] = True
                 self._num_unsaved += len(batch)
                 if self._num_unsaved >= SAVED_EVERY:

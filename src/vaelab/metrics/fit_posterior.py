@@ -120,7 +120,7 @@ def _posterior_of(model: VAE, family: str) -> Posterior:
 def _first_raw(model: VAE, x: Tensor, posterior: Posterior, start: str) -> Tensor:
     """Where the fit starts: raw numbers (B, P) of the posterior; in other families mu, sigma."""
     if start == "encoder" and type(posterior) is type(model.posterior):
-        return model.encoder(x)
+        return model.encode_raw(x)
     q_z = model.encode(x) if start == "encoder" else model.prior()
     mu, log_variance = (t.expand(len(x), -1) for t in (q_z.mean, q_z.variance.log()))
     rest = mu.new_zeros(len(x), posterior.num_params - 2 * model.latent_dim)
@@ -131,9 +131,10 @@ def _log_likelihood_and_slope(model: VAE, z: Tensor, x: Tensor) -> tuple[Tensor,
     """The mean log p(x|z) over samples z (S, B, L), (B,), and its gradient in z."""
     values, slopes = [], []
     size = max(1, decoded_at_once(model) // len(z))
-    for part, images in zip(z.split(size, 1), x.split(size), strict=True):
+    views = model.split(size, len(x))
+    for view, part, images in zip(views, z.split(size, 1), x.split(size), strict=True):
         leaf = part.detach().requires_grad_()
-        value = model.decode(leaf).log_prob(images).mean(0)
+        value = view.decode(leaf).log_prob(images).mean(0)
         slopes.append(torch.autograd.grad(value.sum(), leaf)[0])
         values.append(value.detach())
     return torch.cat(values), torch.cat(slopes, 1)

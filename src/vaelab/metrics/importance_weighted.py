@@ -37,8 +37,8 @@ def importance_weighted_bound(
         max_decoded: how many z are decoded at once; changes speed and memory, not the noise.
     """
     rows = [
-        importance_log_weights(model, image[None], num_samples, seed, i, max_decoded)
-        for i, image in enumerate(x)
+        importance_log_weights(view, image[None], num_samples, seed, i, max_decoded)
+        for i, (view, image) in enumerate(zip(model.split(1, len(x)), x, strict=True))
     ]
     return log_mean_weight(torch.stack(rows))
 
@@ -94,7 +94,8 @@ class ImportanceWeightedBound(ImagesMetric):
         bounds, elbos, sizes = np.empty((3, len(rows)))
         for i in encoded.progress(range(len(rows))):
             x = encoded.x(rows[i : i + 1])
-            log_weights = importance_log_weights(encoded.model, x, self.num_samples, self.seed, i)
+            model = encoded.given(rows[i : i + 1])
+            log_weights = importance_log_weights(model, x, self.num_samples, self.seed, i)
             bounds[i], elbos[i] = log_mean_weight(log_weights), log_weights.mean()
             sizes[i] = effective_sample_size(log_weights)
         if len(rows) == len(encoded.evaluation_rows):

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.errors import require_range
-from vaelab.metrics.ais import AIS, BLOCK, anneal
+from vaelab.metrics.ais import AIS, anneal_blocks
 from vaelab.metrics.base import Score
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.fit_posterior import FAMILIES, fit_posterior
@@ -119,8 +119,10 @@ def inference_gap(
         estimates = [ours, torch.where(fitted.isfinite().all(0), fitted, ours)]
         if ais:
             parts = [
-                anneal(model, block, AIS.num_chains, AIS.num_temperatures, seed, i).log_weights
-                for i, block in enumerate(x[:ais].split(BLOCK))
+                block.log_weights
+                for block in anneal_blocks(
+                    model, x[:ais], AIS.num_chains, AIS.num_temperatures, seed
+                )
             ]
             estimates.append(torch.cat(parts, 1))
         log_p, estimator = _largest(estimates)
@@ -138,8 +140,10 @@ def _log_weights(model: VAE, x: Tensor, q_z: Distribution, num_samples: int, see
             log_ratio = prior.log_prob(z).double() - q_z.log_prob(z).double()
             size = max(1, decoded_at_once(model) // len(z))
             log_likelihood = [
-                model.decode(some).log_prob(images)
-                for some, images in zip(z.split(size, 1), x.split(size), strict=True)
+                view.decode(some).log_prob(images)
+                for view, some, images in zip(
+                    model.split(size, len(x)), z.split(size, 1), x.split(size), strict=True
+                )
             ]
             log_weights.append(log_ratio + torch.cat(log_likelihood, 1).double())
     return torch.cat(log_weights)
@@ -168,7 +172,7 @@ def _enumerate(model: VAE, x: Tensor) -> ImageBounds:
     elbos, log_ps = [], []
     for images in x.split(ENUMERATED_AT_ONCE):
         log_joint = model.log_joint(images).double()  # (S, B)
-        raw = log_joint.T if model.posterior.is_exact else model.encoder(images).double()
+        raw = log_joint.T if model.posterior.is_exact else model.encode_raw(images).double()
         log_q = raw.log_softmax(-1).T
         elbos.append((log_q.exp() * (log_joint - log_q)).sum(0))
         log_ps.append(log_joint.logsumexp(0))
@@ -205,9 +209,8 @@ class InferenceGap(ImagesMetric):
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
         names = ("num_steps", "num_samples", "lr", "family", "start", "num_bound_samples", "ais")
         settings = {name: getattr(self, name) for name in names}
-        gap = inference_gap(
-            encoded.model, encoded.x(self.rows(encoded)), **settings, seed=self.seed
-        )
+        rows = self.rows(encoded)
+        gap = inference_gap(encoded.given(rows), encoded.x(rows), **settings, seed=self.seed)
         exact = not len(gap.estimator)
         details = {"split": encoded.split} | ({"log_p": "exact"} if exact else settings)
         shares = {

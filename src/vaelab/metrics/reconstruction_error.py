@@ -92,7 +92,7 @@ def _model_error(encoded: EncodedDataset, rows: Rows) -> NDArray[np.float64]:
     for part in encoded.progress(split_rows(rows, decoded_at_once(encoded.model))):
         x = encoded.x(part)
         with torch.autocast(x.device.type, enabled=False):
-            x_mean = encoded.model.decode(point_of(encoded.posterior(part))).mean
+            x_mean = encoded.given(part).decode(point_of(encoded.posterior(part))).mean
         errors.append((x - x_mean).double().square().sum((-3, -2, -1)).cpu().numpy())
     return np.concatenate(errors)
 

@@ -190,7 +190,7 @@ class UDR(MultiRunMetric):
 
 def _mean_kl(encoded: EncodedDataset, rows: Rows) -> NDArray[np.floating]:
     """Mean KL of each latent over the images in rows, in nats (L,)."""
-    kl = kl_per_latent(encoded.posterior(rows), encoded.model.prior())
+    kl = kl_per_latent(encoded.posterior(rows), encoded.given(rows).prior())
     if kl is None:
         raise UserError(
             "UDR expects a KL for each latent, got a posterior or prior without independent "

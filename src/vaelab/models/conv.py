@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab.errors import require
-from vaelab.models.mlp import hidden_layers, linear_head
+from vaelab.models.mlp import Layers, call, hidden_layers, linear_head
 
 MIN_SIZE = 16
 
@@ -24,7 +24,8 @@ class ConvEncoder(nn.Module):
 
     Args:
         image_shape: (C, H, W), H and W at least 16.
-        num_outputs, num_heads: as for `MLPEncoder`.
+        num_outputs, num_heads, condition_dim: as for `MLPEncoder`; the layer after the convolutions
+            sees the condition.
         channels: output channels of each stride-2 layer.
         kernel_sizes: even, one per layer, or one for all.
         hidden: widths of the linear layers after the convolutions.
@@ -32,7 +33,8 @@ class ConvEncoder(nn.Module):
     Raises:
         UserError: images too small for that many layers, no channels, or odd kernel sizes.
 
-    Shapes: (B, C, H, W) -> (B, num_outputs).
+    Shapes: x (B, C, H, W) -> (B, num_outputs); with c (*lead, B or 1, condition_dim)
+        -> (*lead, B, num_outputs), with the convolutions of x taken once.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class ConvEncoder(nn.Module):
         image_shape: Sequence[int],
         num_outputs: int,
         num_heads: int = 1,
+        condition_dim: int = 0,
         *,
         channels: Sequence[int] = (32, 32, 64),
         kernel_sizes: int | Sequence[int] = 4,
@@ -56,11 +59,12 @@ class ConvEncoder(nn.Module):
             num_in = num_out
         self.convolutions = nn.Sequential(*layers)
         widths = [num_in * height * width, *hidden]
-        self.layers = nn.Sequential(nn.Flatten(), *hidden_layers(widths, "relu"))
-        self.head = linear_head(widths[-1], num_outputs, num_heads)
+        self.layers = Layers(nn.Flatten(), *hidden_layers(widths, "relu", condition_dim))
+        in_head = 0 if hidden else condition_dim
+        self.head = linear_head(widths[-1], num_outputs, num_heads, in_head)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.layers(self.convolutions(x)))
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return call(self.head, self.layers(self.convolutions(x), condition), condition)
 
 
 class ConvDecoder(nn.Module):
@@ -69,6 +73,7 @@ class ConvDecoder(nn.Module):
     Args:
         latent_dim: L.
         output_shape: (C * channels_per_pixel, H, W).
+        condition_dim: as for `MLPEncoder`.
         channels: those of the encoder, in the encoder's order.
         kernel_sizes: even, in the encoder's order (the papers use 4 throughout).
         hidden: widths of the linear layers before the convolutions.
@@ -83,6 +88,7 @@ class ConvDecoder(nn.Module):
         self,
         latent_dim: int,
         output_shape: Sequence[int],
+        condition_dim: int = 0,
         *,
         channels: Sequence[int] = (32, 32, 64),
         kernel_sizes: int | Sequence[int] = 4,
@@ -94,7 +100,7 @@ class ConvDecoder(nn.Module):
         sizes = _sizes(output_shape, len(channels))[::-1]
         self.start_shape = (channels[-1], *sizes[0])
         widths = [latent_dim, *hidden, math.prod(self.start_shape)]
-        self.layers = nn.Sequential(*hidden_layers(widths, "relu"))
+        self.layers = Layers(*hidden_layers(widths, "relu", condition_dim))
         layers: list[nn.Module] = []
         num_in = channels[-1]
         for i, num_out in enumerate([*channels[-2::-1], output_shape[0]]):
@@ -114,8 +120,8 @@ class ConvDecoder(nn.Module):
         """The first convolution."""
         return self.convolutions[0]  # type: ignore[return-value]
 
-    def forward(self, z: Tensor) -> Tensor:
-        h = self.layers(z).view(-1, *self.start_shape)
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = self.layers(z, condition).view(-1, *self.start_shape)
         if not self.first.weight.is_contiguous():  # the module was put into channels_last
             h = h.contiguous(memory_format=torch.channels_last)
         return self.convolutions(h)

@@ -1,16 +1,18 @@
 """The latent-variable model: p(z), p(x|z) and q(z|x) made of interchangeable parts."""
 
+import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Categorical, Distribution
 
 from vaelab.distributions import point_of, states
 from vaelab.errors import require, require_range
 from vaelab.likelihoods import Likelihood
+from vaelab.models.condition import Condition
 from vaelab.models.initialization import initialize
 from vaelab.posteriors import Posterior
 from vaelab.priors import Prior
@@ -25,20 +27,31 @@ class VAE(nn.Module):
     Rezende et al. 2014, "Stochastic backpropagation and approximate inference in deep generative
     models", https://arxiv.org/abs/1401.4082.
 
+    With a condition it is a family of VAEs, one per class y: p(z|y), p(x|y, z) and q(z|x, y), of
+    which `given(y)` is one. Its verbs need no more, so that the ELBO and every bound made of them
+    are those of log p(x|y). Sohn et al. 2015, "Learning structured output representation using deep
+    conditional generative models",
+    https://papers.nips.cc/paper/2015/hash/8d55a249e6baa5c06772297520da2051-Abstract.html.
+
     Args:
         image_shape: (C, H, W) of x.
         latent_dim: L, the size of z.
-        encoder: builds the network (image_shape, num_outputs, num_heads) -> module.
-        decoder: builds the network (latent_dim, output_shape) -> module.
+        encoder: builds the network (image_shape, num_outputs, num_heads) -> module, with
+            condition_dim where it sees the class.
+        decoder: builds the network (latent_dim, output_shape) -> module, likewise.
         posterior: builds the map from raw encoder output to q(z|x), from latent_dim.
         prior: builds the module of p(z), from latent_dim and image_shape.
         likelihood: raw decoder output -> p(x|z).
         init: `glorot`, `kaiming` or `pytorch`, see `vaelab.models.initialization`.
+        condition: the classes, None for an unconditional model.
+        classifier: whether there is a q(y|x), a network of the encoder's shape.
 
     Raises:
         UserError: latent_dim is not a positive integer, a network rejects the shapes, or the prior
-            rejects the posterior.
+            rejects the posterior or the condition.
     """
+
+    _given: Tensor | None = None  # the classes of a view, as vectors (*lead, B or 1, dim)
 
     def __init__(
         self,
@@ -50,27 +63,37 @@ class VAE(nn.Module):
         prior: Callable[[int, Sequence[int]], Prior],
         likelihood: Likelihood,
         init: str = "pytorch",
+        condition: Condition | None = None,
+        classifier: bool = False,
     ):
         super().__init__()
         require_range("latent_dim", latent_dim, at_least=1, integer=True, example=10)
         self.image_shape = tuple(image_shape)
         self.latent_dim = latent_dim
-        self.posterior = posterior(latent_dim)
+        self.posterior, self.condition = posterior(latent_dim), condition
+        in_encoder, in_decoder = _condition_dims(condition)
         channels, height, width = image_shape
         output_shape = (channels * likelihood.channels_per_pixel, height, width)
         num_params, num_heads = self.posterior.num_params, self.posterior.num_heads
-        self.encoder = (
-            LogJoint(self)
-            if self.posterior.is_exact
-            else encoder(self.image_shape, num_params, num_heads)
-        )
-        self.decoder = decoder(latent_dim, output_shape)
+        self.encoder: nn.Module = nn.Identity()  # where p(z|x) is enumerated
+        if not self.posterior.is_exact:
+            self.encoder = encoder(self.image_shape, num_params, num_heads, **in_encoder)
+        self.decoder = decoder(latent_dim, output_shape, **in_decoder)
         self.latent_prior = prior(latent_dim, self.image_shape)
         self._check_kind_of_latents()
         self.latent_prior.check_posterior(self.posterior(torch.zeros(1, num_params)))
+        self.latent_prior.condition_on(condition.dim if condition else 0, bool(in_encoder))
         self.likelihood = likelihood
         initialize(self.encoder, init)
         initialize(self.decoder, init)
+        self.classifier: nn.Module | None = None
+        if classifier:
+            require(
+                condition is not None,
+                "classifier expects a conditional model, got one without classes; use a condition.",
+            )
+            self.classifier = encoder(self.image_shape, condition.num_classes, 1)
+            initialize(self.classifier, init)
 
     @property
     def num_pixels(self) -> int:
@@ -87,27 +110,131 @@ class VAE(nn.Module):
         rest = [p for p in self.parameters() if p.requires_grad and id(p) not in own]
         return [{"params": rest}, *groups]
 
+    @property
+    def num_classes(self) -> int:
+        """C, the number of classes of a conditional model, else 0."""
+        return self.condition.num_classes if self.condition else 0
+
+    def given(self, y: Tensor) -> "VAE":
+        """The model of the classes y, a view with the same parameters and the same verbs.
+
+        Its `encode`, `decode` and `prior` are q(z|x, y), p(x|y, z) and p(z|y), with batch shapes
+        that y is broadcast against. So `given(y)` of y (B,) is for B images, of y (1,) for any
+        number of one class, and of `torch.arange(C)[:, None]` for each image with each class: its
+        terms are (C, B).
+
+        Args:
+            y: (*lead, B or 1) int64, class numbers.
+        """
+        require(
+            self.condition is not None,
+            "given expects a conditional model, got one without classes; use a condition.",
+        )
+        view = copy.copy(self)
+        view._given = self.condition(y)
+        return view
+
+    def split(self, size: int, num: int) -> Iterator["VAE"]:
+        """The views of the classes of each `size` of `num` images, as `Tensor.split` parts them.
+
+        An unconditional model, and that of one class, is the same for all.
+        """
+        for start in range(0, num, size):
+            view = self
+            if self._given is not None and self._given.shape[-2] > 1:
+                view = copy.copy(self)
+                view._given = self._given[..., start : start + size, :]
+            yield view
+
+    def each_class(self) -> "VAE":
+        """The model of every class beside each other: terms (C, B) of B images."""
+        y = torch.arange(self.num_classes, device=next(self.parameters()).device)
+        return self.given(y[:, None])
+
+    @property
+    def _vectors(self) -> Tensor:
+        """The classes of a view as vectors.
+
+        Raises:
+            UserError: the model is no view.
+        """
+        require(
+            self._given is not None,
+            "a conditional model expects the classes of the images, got none; use model.given(y).",
+        )
+        return self._given
+
+    def classify(self, x: Tensor) -> Categorical:
+        """q(y|x) over the classes: x (B, C, H, W) -> batch (B,).
+
+        Raises:
+            UserError: the model has no classifier.
+        """
+        require(
+            self.classifier is not None,
+            "classify expects a model with a classifier q(y|x), got one without; train one with "
+            "classifier=True, or classify by Bayes' rule.",
+        )
+        logits = self.classifier(x)
+        half = logits.dtype in (torch.bfloat16, torch.float16)
+        return Categorical(logits=logits.float() if half else logits, validate_args=False)
+
+    def encode_raw(self, x: Tensor) -> Tensor:
+        """What the posterior is made of: the encoder's output (B, num_params).
+
+        Of an exact posterior it is log p(x, z) of every value of z, (B, S).
+        """
+        if self.posterior.is_exact:
+            return self.log_joint(x).movedim(0, -1)
+        if self.condition is None:
+            return self.encoder(x)
+        if self.condition.encoder:
+            return self.encoder(x, self._vectors)
+        raw = self.encoder(x)
+        return raw if self._given is None else raw.expand(*self._given.shape[:-2], *raw.shape)
+
     def encode(self, x: Tensor) -> Distribution:
         """q(z|x): x (B, C, H, W) -> batch (B,), event (L,)."""
-        return self.posterior(self.encoder(x))
+        return self.posterior(self.encode_raw(x))
 
     def prior(self) -> Distribution:
-        """p(z): batch (), event (L,)."""
+        """p(z): batch (), event (L,); p(z|y) of a conditional prior has the batch shape of y."""
+        if self.latent_prior.is_conditional:
+            return self.latent_prior(self.encode, self._vectors)
         return self.latent_prior(self.encode)
+
+    def sample_prior(self, *shape: int) -> Tensor:
+        """Draws of z ~ p(z), or of p(z|y) where the last size is that of y: (*shape, L)."""
+        p_z = self.prior()
+        if not p_z.batch_shape:
+            return p_z.sample(shape)
+        return p_z.expand(shape[-1:]).sample(shape[:-1])
 
     @torch.no_grad()
     def distributions(self) -> tuple[Distribution, Distribution]:
         """q(z|x) of an encoder output of zeros, batch (1,), and p(z), for checks of their types."""
         raw = next(self.decoder.parameters()).new_zeros(1, self.posterior.num_params)
-        return self.posterior(raw), self.prior()
+        model = self
+        if self.condition is not None and self._given is None:
+            model = self.given(torch.zeros(1, dtype=torch.int64, device=raw.device))
+        return self.posterior(raw), model.prior()
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z): z (*sample, B, L) -> batch (*sample, B), event (C, H, W)."""
-        raw = self.decoder(z.flatten(0, -2))
-        return self.likelihood(raw.unflatten(0, z.shape[:-1]) if z.ndim != 2 else raw)
+        return self.likelihood(self.decode_raw(z))
+
+    def decode_raw(self, z: Tensor) -> Tensor:
+        """What the likelihood is made of: z (*sample, B, L) -> (*sample, B, C', H, W)."""
+        if self.condition is None or not self.condition.decoder:
+            raw = self.decoder(z.flatten(0, -2))
+            return raw.unflatten(0, z.shape[:-1]) if z.ndim != 2 else raw
+        vectors = self._vectors
+        shape = torch.broadcast_shapes(z.shape[:-1], vectors.shape[:-1])
+        rows = [part.expand(*shape, -1).flatten(0, -2) for part in (z, vectors)]
+        return self.decoder(*rows).unflatten(0, shape)
 
     def log_joint(self, x: Tensor) -> Tensor:
-        """log p(x, z) of every value of a discrete z: (B, C, H, W) -> (S, B) in nats.
+        """log p(x, z) of every value of a discrete z: (B, C, H, W) -> (S, *lead, B) in nats.
 
         Its logsumexp over the S values is log p(x), exactly.
 
@@ -116,8 +243,11 @@ class VAE(nn.Module):
         """
         p_z = self.prior()
         z = states(p_z)
-        log_likelihood = self.likelihood.pairwise_log_prob(self.decoder(z), x)
-        return p_z.log_prob(z)[:, None] + log_likelihood
+        if self.condition is None or not self.condition.decoder:
+            log_likelihood = self.likelihood.pairwise_log_prob(self.decoder(z), x)
+            return p_z.log_prob(z)[:, None] + log_likelihood
+        z = z.view(-1, *[1] * (self._vectors.ndim - 1), z.shape[-1])
+        return p_z.log_prob(z) + self.decode(z).log_prob(x)
 
     def _check_kind_of_latents(self) -> None:
         posterior, prior = self.posterior, self.latent_prior
@@ -132,7 +262,7 @@ class VAE(nn.Module):
     @torch.no_grad()
     def sample(self, num: int) -> Tensor:
         """`num` means of p(x|z) at z ~ p(z): (num, C, H, W)."""
-        return self.decode(self.prior().sample((num,))).mean
+        return self.decode(self.sample_prior(num)).mean
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -158,12 +288,9 @@ class VAE(nn.Module):
         return self.decode(grid.flatten(0, 1)).mean.unflatten(0, grid.shape[:2])
 
 
-class LogJoint(nn.Module):
-    """What an exact posterior has for an encoder: x -> log p(x, z) of every value of z, (B, S)."""
-
-    def __init__(self, model: VAE):
-        super().__init__()
-        self._model = (model,)  # in a tuple, so that the model is no submodule of its own
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._model[0].log_joint(x).T
+def _condition_dims(condition: Condition | None) -> tuple[dict[str, int], dict[str, int]]:
+    """What encoder and decoder are told of the condition; nothing where they don't see it."""
+    if condition is None:
+        return {}, {}
+    dim = {"condition_dim": condition.dim}
+    return dim if condition.encoder else {}, dim if condition.decoder else {}

@@ -37,7 +37,7 @@ class DReG(ImportanceWeightedObjective):
         self.num_samples = num_samples
 
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
-        raw = model.encoder(x)
+        raw = model.encode_raw(x)
         z = model.posterior(raw).rsample(torch.Size([self.num_samples]))
         z, zeros = _WeightedGradient.apply(z)
         # With its parameters held fixed log q(z|x) has a gradient through z alone. The density is

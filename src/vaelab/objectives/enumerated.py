@@ -47,7 +47,8 @@ class Enumerated(Objective):
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]:
         log_joint, p_z = model.log_joint(x), model.prior()
         z = states(p_z)[:, None]
-        q_z = model.posterior(log_joint.T if model.posterior.is_exact else model.encoder(x))
+        raw = log_joint.movedim(0, -1) if model.posterior.is_exact else model.encode_raw(x)
+        q_z = model.posterior(raw)
         log_q = q_z.log_prob(z)
         if self.encoder_steps:
             of_encoder = step % (self.encoder_steps + 1) < self.encoder_steps

@@ -58,7 +58,7 @@ class SemiAmortised(Objective):
             value = -(terms.reconstruction + terms.kl)
             return value.sum(), value.mean()  # of the sum, so that no image sees the batch size
 
-        raw = model.encoder(x)
+        raw = model.encode_raw(x)
         elbos, velocity = [], torch.zeros_like(raw)
         for _ in range(self.num_steps):
             # torch.func and not torch.autograd.grad, through which torch.compile does not trace.

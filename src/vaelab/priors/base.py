@@ -6,6 +6,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaelab.errors import require
+
 Encode = Callable[[Tensor], Distribution]
 
 
@@ -18,9 +20,14 @@ class Prior(nn.Module, ABC):
 
     Attributes:
         is_discrete: whether z is one of finitely many values.
+        is_conditional: whether it is a p(z|y), called with vectors (*lead, B or 1, dim) of the
+            classes as well and then of batch shape (*lead, B or 1).
+        is_of_posteriors: whether it is made of the posteriors of images, which have no class.
     """
 
     is_discrete: bool = False
+    is_conditional: bool = False
+    is_of_posteriors: bool = False
 
     @abstractmethod
     def forward(self, encode: Encode) -> Distribution: ...
@@ -31,3 +38,26 @@ class Prior(nn.Module, ABC):
         Raises:
             UserError: naming those that it can be made of.
         """
+
+    def condition_on(self, dim: int, in_encoder: bool) -> None:
+        """Prepare for the vectors of length `dim` of the classes, 0 of an unconditional model.
+
+        Args:
+            dim: length of the vectors.
+            in_encoder: whether q(z|x, y) depends on the class.
+
+        Raises:
+            UserError: the prior needs classes and there are none, or has no place for them.
+        """
+        name = type(self).__name__
+        require(
+            dim > 0 or not self.is_conditional,
+            f"{name} expects a conditional model, got one without classes; use a condition, or the "
+            "prior StandardNormal.",
+        )
+        require(
+            not (self.is_of_posteriors and in_encoder),
+            f"{name} expects a posterior q(z|x), of images without a class, got one that depends "
+            "on the class; set encoder=false of the condition, or use the prior "
+            "ConditionalNormal.",
+        )

@@ -39,6 +39,8 @@ class Vamp(Prior):
     Shapes: event (L,).
     """
 
+    is_of_posteriors = True
+
     def __init__(self, latent_dim: int, image_shape: Sequence[int], *, num_components: int = 500):
         super().__init__()
         require_range("num_components", num_components, at_least=1, integer=True, example=500)

@@ -60,9 +60,9 @@ def draw_inference_figures(
         return
     row = evaluation_images(encoded, 1, 0)
     image = f"{split} image {int(row[0])}"
-    yield "inference_traces", draw_traces(encoded.model, encoded.x(row), image, when)
+    yield "inference_traces", draw_traces(encoded.given(row), encoded.x(row), image, when)
     if encoded.latent_dim == 2:
-        yield "posterior_grid", draw_posterior(encoded.model, encoded.x(row), image, when)
+        yield "posterior_grid", draw_posterior(encoded.given(row), encoded.x(row), image, when)
 
 
 def draw_traces(model: VAE, x: Tensor, image: str, when: str) -> "Figure":

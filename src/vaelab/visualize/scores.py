@@ -59,7 +59,7 @@ def _draw_mutual_information(encoded: EncodedDataset, when: str) -> "Figure":
     rows = dataset.sample(NUM_IMAGES, rng)
     codes, factors = dataset.codes(rows), dataset.factors[rows]
     mi = mutual_information_matrix(codes, factors, NUM_BINS)
-    activity, measure = latent_activity(encoded.posterior(rows), encoded.model.prior())
+    activity, measure = latent_activity(encoded.posterior(rows), encoded.given(rows).prior())
     caption = (
         f"Mutual information of each latent (mean of q(z|x), {NUM_BINS} bins) and factor, "
         f"{NUM_IMAGES:,} images; {ORDERED_BY[measure]}, {when}"
