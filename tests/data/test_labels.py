@@ -78,7 +78,7 @@ def _fits(labels, num, seed):
         ({"num": 20.0}, r"^num expects an integer .*, got 20.0"),
         (
             {"num": 20, "num_classes": 11},
-            r"^labels expects images of each of 11 .* none of class 10",
+            r"^labels expects images of each of 11 .* class 10",
         ),
         ({"num": 20, "num_classes": 9}, r"^labels expects classes from 0 to 8, got \[9\]"),
         ({"num": 20, "labels": LABELS - 1}, r"^labels expects classes from 0 to 9, got \[-1\]"),
