@@ -1,0 +1,60 @@
+"""Class labels: which images count as labelled."""
+
+import torch
+from torch import Tensor
+
+from vaelab.errors import require, require_range
+from vaelab.seeding import generator
+
+
+def choose_labelled(labels: Tensor, num: int, seed: int, num_classes: int) -> Tensor:
+    """Choose `num` images to count as labelled, equally many of each class.
+
+    The seed puts the images of each class in an order, and the classes; then the classes take
+    turns. So each class has num // num_classes images or one more, and what is chosen for a
+    smaller `num` is part of what is chosen for a larger one.
+
+    Args:
+        labels: (N,) int64, from 0 to num_classes - 1.
+        num: how many to choose, at least num_classes.
+        seed: of the choice, which has its own generator.
+        num_classes: C.
+
+    Returns:
+        (num,) int64, sorted positions in `labels`.
+
+    Raises:
+        UserError: fewer than one image per class, labels out of range, or a class with too few.
+    """
+    require_range(
+        "num", num, at_least=num_classes, integer=True, unit="labelled images", example=100
+    )
+    own = labels.cpu().long()
+    outside = own[(own < 0) | (own >= num_classes)]
+    require(
+        len(outside) == 0,
+        f"labels expects classes from 0 to {num_classes - 1}, got {outside[:1].tolist()}; number "
+        "the classes from 0.",
+    )
+    random = generator("labelled", seed)
+    turn = torch.randperm(num_classes, generator=random)
+    # Image p of class c, both in the seeded order, is number p * C + turn[c] to be chosen.
+    place = torch.empty_like(own)
+    sizes = own.bincount(minlength=num_classes)
+    for c in range(num_classes):
+        members = (own == c).nonzero().flatten()
+        place[members] = torch.randperm(len(members), generator=random) * num_classes + turn[c]
+    require(
+        int(sizes.min()) > 0,
+        f"labels expects images of each of {num_classes} classes, got none of class "
+        f"{int(sizes.argmin())}; add some, or number the classes that there are from 0.",
+    )
+    limits = sizes * num_classes + turn
+    smallest = int(limits.argmin())
+    require(
+        num <= limits[smallest],
+        f"num expects at most {limits[smallest]} with equally many of each class, got {num} where "
+        f"class {smallest} has {sizes[smallest]} of {len(own)} images; lower it or add images of "
+        "that class.",
+    )
+    return (place < num).nonzero().flatten().to(labels.device)
