@@ -3,6 +3,7 @@
 import inspect
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from vaelab.data.datamodule import ImageDataModule
 from vaelab.distributions import kl_divergence
 from vaelab.errors import UserError, require
 from vaelab.metrics import AnyMetric, Metric, MultiRunMetric, require_applicable
-from vaelab.models import VAE
+from vaelab.models import VAE, Condition
 from vaelab.objectives import Objective
 from vaelab.runs import config_types
 from vaelab.runs.config import to_container
@@ -59,8 +60,10 @@ def build_run(cfg: DictConfig) -> RunParts:
         raise with_path(error, "data", cfg) from error
     config_checks.check_batch_size(cfg.batch_size, num_train, replacement=cfg.replacement)
     torch.manual_seed(derive_seed("init", cfg.seed))
-    model = build_model(cfg, data.image_shape)
-    objective = build_objective(cfg, num_train)
+    model = build_model(cfg, data.image_shape, data.classes.sizes if data.classes else ())
+    if model.condition is not None:
+        model.condition.set_prior(data.known_classes)
+    objective = build_objective(cfg, num_train, data.num_labelled)
     module = build_training_module(cfg, model, objective, data)
     model.likelihood.initialize(first_images(data, NUM_AT_ONCE))
     return RunParts(data, model, objective, module)
@@ -123,6 +126,7 @@ def with_path(error: UserError, path: str, cfg: DictConfig) -> UserError:
 
 def build_data(cfg: DictConfig) -> ImageDataModule:
     """The data module of a config."""
+    objective = get_object(cfg.objective._target_)
     return ImageDataModule(
         build(cfg.data),
         batch_size=cfg.batch_size,
@@ -131,11 +135,22 @@ def build_data(cfg: DictConfig) -> ImageDataModule:
         replacement=cfg.replacement,
         seed=cfg.seed,
         num_steps=cfg.trainer.max_steps,
+        condition=None if cfg.condition is None else build(cfg.condition),
+        labels=build(cfg.labels),
+        semi_supervised=getattr(objective, "uses_unlabelled", False),
     )
 
 
-def build_model(cfg: DictConfig, image_shape: tuple[int, int, int]) -> VAE:
-    """The VAE of a config for images (C, H, W); draws its weights from torch's generator."""
+def build_model(
+    cfg: DictConfig, image_shape: tuple[int, int, int], class_sizes: Sequence[int] = ()
+) -> VAE:
+    """The VAE of a config for images (C, H, W); draws its weights from torch's generator.
+
+    class_sizes: of a conditional model, numbers of values of the factors of a class.
+    """
+    chosen, condition = cfg.condition, None
+    if chosen is not None:
+        condition = Condition(class_sizes, encoder=chosen.encoder, decoder=chosen.decoder)
     return VAE(
         image_shape,
         cfg.latent_dim,
@@ -145,20 +160,27 @@ def build_model(cfg: DictConfig, image_shape: tuple[int, int, int]) -> VAE:
         prior=build(cfg.prior),
         likelihood=build(cfg.likelihood),
         init=cfg.init,
+        condition=condition,
+        classifier=chosen is not None and chosen.classifier,
     )
 
 
-def build_objective(cfg: DictConfig, num_train: int) -> Objective:
-    """The objective of a config, for num_train training images.
+def build_objective(cfg: DictConfig, num_train: int, num_labelled: int = 0) -> Objective:
+    """The objective of a config, for num_train training images, of which num_labelled have labels.
 
-    Those that are `_partial_` in the config depend on the number of images and get it here.
+    Those that are `_partial_` in the config depend on these numbers and get them here.
 
     Raises:
         UserError: a kl_penalty was chosen that the objective would not use.
     """
     config_checks.check_kl_penalty(cfg.objective, cfg.kl_penalty)
     objective = build(cfg.objective)
-    return objective(num_train=num_train) if isinstance(objective, partial) else objective
+    if not isinstance(objective, partial):
+        return objective
+    numbers = {"num_train": num_train}
+    if getattr(get_object(cfg.objective._target_), "uses_unlabelled", False):
+        numbers["num_labelled"] = num_labelled
+    return objective(**numbers)
 
 
 def build_training_module(

@@ -179,7 +179,7 @@ def load_run(
     state = content["state_dict"]
     with random_stream("load"):
         shape = tuple(content["image_shape"])
-        model = build.build_model(config, shape)
+        model = build.build_model(config, shape, content["class_sizes"])
     weights = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
     try:
         model.load_state_dict(weights)

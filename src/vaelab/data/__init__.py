@@ -2,21 +2,25 @@
 
 from vaelab.data.array import Array
 from vaelab.data.binarized_mnist import BinarizedMNIST
+from vaelab.data.condition import Condition
 from vaelab.data.dsprites import DSprites
 from vaelab.data.factors import FactorSpace
 from vaelab.data.fashion_mnist import FashionMNIST
 from vaelab.data.image_folder import ImageFolder
 from vaelab.data.images import Images, Splits, Subset
+from vaelab.data.labels import Labels
 from vaelab.data.mnist import MNIST
 
 __all__ = [
     "Array",
     "BinarizedMNIST",
+    "Condition",
     "DSprites",
     "FactorSpace",
     "FashionMNIST",
     "ImageFolder",
     "Images",
+    "Labels",
     "MNIST",
     "Splits",
     "Subset",

@@ -1,9 +1,18 @@
 """Which images make batch t: a pure function of (seed, step, rank, world size)."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from vaelab.seeding import generator
+from vaelab.seeding import derive_seed, generator
+
+
+class Batch(NamedTuple):
+    """Images x (B, C, H, W), and their classes y (B,) int64, -1 where unknown."""
+
+    x: Tensor
+    y: Tensor
 
 
 class BatchSampler:
@@ -49,6 +58,41 @@ class BatchSampler:
             self._passes = {k: v for k, v in self._passes.items() if k == number - 1}
             self._passes[number] = order
         return self._passes[number]
+
+
+class MixedSampler:
+    """Positions of a batch of which the first are labelled images and the rest unlabelled ones.
+
+    Each kind is a stream of its own, see `BatchSampler`.
+
+    Args:
+        labelled, unlabelled: positions of the images of each kind.
+        num_labelled: images of the first kind in a batch.
+        batch_size, seed, replacement: as there.
+    """
+
+    def __init__(
+        self,
+        labelled: Tensor,
+        unlabelled: Tensor,
+        num_labelled: int,
+        batch_size: int,
+        seed: int,
+        *,
+        replacement: bool = False,
+    ):
+        streams = (
+            (labelled, num_labelled, derive_seed("labelled", seed)),
+            (unlabelled, batch_size - num_labelled, seed),
+        )
+        self.parts = [
+            (positions, BatchSampler(len(positions), size, own, replacement=replacement))
+            for positions, size, own in streams
+        ]
+
+    def __call__(self, step: int) -> Tensor:
+        """(batch_size,) int64 positions of the global batch at `step`."""
+        return torch.cat([positions[sampler(step)] for positions, sampler in self.parts])
 
 
 def shard(batch: Tensor, rank: int, world_size: int) -> Tensor:

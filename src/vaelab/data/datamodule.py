@@ -9,8 +9,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from vaelab.data.batches import BatchSampler, shard
+from vaelab.data.batches import Batch, BatchSampler, MixedSampler, shard
+from vaelab.data.condition import Condition
+from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Images, Splits, Subset
+from vaelab.data.labels import Labels
 from vaelab.errors import UserError, require, require_choice, require_range
 from vaelab.seeding import generator
 
@@ -34,6 +37,10 @@ class ImageDataModule(pl.LightningDataModule):
     run with every seed is evaluated on the same images. Black and white images are the same under
     all three.
 
+    With a condition a batch is a `Batch` of images and their classes. Where few labels are known,
+    training has these images alone; or, semi-supervised, all images, of which each batch has as
+    many labelled ones as `Labels` says, and the classes of the others are -1.
+
     Args:
         dataset: what to load.
         batch_size: images in the global batch, that of all processes together.
@@ -42,6 +49,9 @@ class ImageDataModule(pl.LightningDataModule):
         replacement: whether training draws with replacement.
         seed: of the order of training and of binarisation in training.
         num_steps: steps of the whole run.
+        condition: what the class of an image is; None for batches of images alone.
+        labels: which labels are known in training; all by default.
+        semi_supervised: whether training has the images without a known label as well.
 
     Raises:
         UserError: a number or a pixel treatment that makes no sense.
@@ -56,6 +66,9 @@ class ImageDataModule(pl.LightningDataModule):
         replacement: bool = False,
         seed: int = 0,
         num_steps: int = 1,
+        condition: Condition | None = None,
+        labels: Labels | None = None,
+        semi_supervised: bool = False,
     ):
         super().__init__()
         require_choice("pixels", pixels, PIXELS)
@@ -68,20 +81,53 @@ class ImageDataModule(pl.LightningDataModule):
         self.dataset, self.pixels, self.seed, self.num_steps = dataset, pixels, seed, num_steps
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.replacement = replacement
+        self.condition, self.labels = condition, labels or Labels()
+        self.semi_supervised = semi_supervised
+        require(
+            condition is not None or self.labels.num is None,
+            f"labels.num expects a model that learns from labels, got {self.labels.num} labels for "
+            "one that doesn't; use condition=label, or leave it out.",
+        )
         self._splits: Splits | None = None
+        self._classes: FactorSpace | None = None
 
     @property
     def splits(self) -> Splits:
         """The data, loaded at the first use."""
         if self._splits is None:
-            self._splits = self._binarise_splits(self.dataset.load())
+            self._splits = self._binarise_splits(self._label(self.dataset.load()))
         return self._splits
 
+    @property
+    def classes(self) -> FactorSpace | None:
+        """What the classes of the images are combinations of; None without a condition."""
+        return self._classes if self.splits else None
+
+    @property
+    def num_labelled(self) -> int:
+        """Number of training images whose class is known; 0 without a condition."""
+        labelled = self.splits.labelled
+        if self.condition is None:
+            return 0
+        return self.num_train if labelled is None else len(labelled)
+
     @cached_property
-    def sampler(self) -> BatchSampler:
+    def sampler(self) -> BatchSampler | MixedSampler:
         """step -> positions of the images of its batch."""
-        return BatchSampler(
-            self.num_train, self.batch_size, self.seed, replacement=self.replacement
+        labelled = self.splits.labelled
+        if labelled is None:
+            return BatchSampler(
+                self.num_train, self.batch_size, self.seed, replacement=self.replacement
+            )
+        known = torch.zeros(self.num_train, dtype=torch.bool)
+        known[labelled] = True
+        return MixedSampler(
+            labelled,
+            (~known).nonzero().flatten(),
+            self.labels.num_in_batch(self.batch_size, self.num_train),
+            self.batch_size,
+            self.seed,
+            replacement=self.replacement,
         )
 
     @property
@@ -130,6 +176,23 @@ class ImageDataModule(pl.LightningDataModule):
         )
         return shard((noise < grey).float(), rank, world_size)
 
+    def train_classes(self, step: int, rank: int = 0, world_size: int = 1) -> Tensor:
+        """The classes of the images of `train_batch`: (B / world_size,) int64, -1 if unknown."""
+        positions = self.sampler(step)
+        return shard(self.known_classes[positions.to(self.known_classes.device)], rank, world_size)
+
+    @cached_property
+    def known_classes(self) -> Tensor:
+        """The classes of the training images as training knows them: (N,) int64, -1 if unknown."""
+        train = self.splits.train
+        assert train.labels is not None
+        labels = train.labels.to(train.images.storage.device)
+        if self.splits.labelled is None:
+            return labels
+        known = torch.full_like(labels, -1)
+        known[self.splits.labelled] = labels[self.splits.labelled]
+        return known
+
     def train_dataloader(self) -> "TrainBatches":
         """Batches from the trainer's step to the end of the run."""
         return TrainBatches(self)
@@ -146,6 +209,19 @@ class ImageDataModule(pl.LightningDataModule):
                 "of it; use val_dataloader, or another split."
             )
         return EvalBatches(self, self.splits.test)
+
+    def _label(self, splits: Splits) -> Splits:
+        """The splits with classes as labels, and with the labels that are known in training.
+
+        Raises:
+            UserError: the data has no such labels, or too few of a class.
+        """
+        if self.condition is None:
+            return splits
+        self._classes = self.condition.classes(splits)
+        splits = self.condition.label(splits)
+        num = len(self._classes)
+        return self.labels.choose(splits, num, semi_supervised=self.semi_supervised)
 
     def _binarise_splits(self, splits: Splits) -> Splits:
         if self.pixels == "greyscale" or splits.train.images.packed:
@@ -168,11 +244,15 @@ class TrainBatches:
     def __len__(self) -> int:
         return self.data.num_steps
 
-    def __iter__(self) -> Iterator[Tensor]:
-        trainer = self.data.trainer
+    def __iter__(self) -> Iterator[Tensor | Batch]:
+        trainer, data = self.data.trainer, self.data
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        for step in range(trainer.global_step if trainer else 0, self.data.num_steps):
-            yield self.data.train_batch(step, rank, world_size)
+        for step in range(trainer.global_step if trainer else 0, data.num_steps):
+            x = data.train_batch(step, rank, world_size)
+            if data.condition is None:
+                yield x
+            else:
+                yield Batch(x, data.train_classes(step, rank, world_size))
 
     # Lightning regards a loader with these two as resumable; the step is its only state.
     def state_dict(self) -> dict:
@@ -196,13 +276,18 @@ class EvalBatches:
         total = -(-len(self.subset) // self.data.eval_batch_size)
         return len(range(trainer.global_rank, total, trainer.world_size)) if trainer else total
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Tensor | Batch]:
         trainer = self.data.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        labels = self.subset.labels if self.data.condition else None
         positions = torch.arange(len(self.subset), device=self.subset.images.storage.device)
         batches = positions.split(self.data.eval_batch_size)
         for number in range(rank, len(batches), world_size):
-            yield self.subset.take(batches[number])
+            x = self.subset.take(batches[number])
+            if labels is None:
+                yield x
+            else:
+                yield Batch(x, labels[batches[number].to(labels.device)].to(x.device))
 
 
 def _binarise(subset: Subset, name: str, seed: int) -> Subset:

@@ -92,6 +92,9 @@ class Splits:
         factors: the ground-truth factor space; image i of the storage shows `factors.unravel(i)`.
         checksum: digest of the stored images, for provenance.
         class_names: what figures call the labels 0, 1, ...; None for their numbers.
+        labelled: positions in train of the images whose label is known in training; None for all.
+        image_labels: (N,) labels of all images of the storage, -1 of those without; for a
+            conditional model of data with factors.
     """
 
     train: Subset
@@ -100,6 +103,16 @@ class Splits:
     factors: FactorSpace | None = None
     checksum: str = ""
     class_names: tuple[str, ...] | None = None
+    labelled: Tensor | None = None
+    image_labels: Tensor | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """C: labels are 0 .. C - 1; 0 where there are none."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        parts = [part.labels for part in (self.train, self.val, self.test) if part is not None]
+        return 1 + max((int(labels.max()) for labels in parts if labels is not None), default=-1)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -1,8 +1,11 @@
 """Class labels: which images count as labelled."""
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
 
+from vaelab.data.images import Splits, Subset
 from vaelab.errors import require, require_range
 from vaelab.seeding import generator
 
@@ -52,9 +55,68 @@ def choose_labelled(labels: Tensor, num: int, seed: int, num_classes: int) -> Te
     limits = sizes * num_classes + turn
     smallest = int(limits.argmin())
     require(
-        num <= limits[smallest],
+        num <= int(limits[smallest]),
         f"num expects at most {limits[smallest]} with equally many of each class, got {num} where "
         f"class {smallest} has {sizes[smallest]} of {len(own)} images; lower it or add images of "
         "that class.",
     )
     return (place < num).nonzero().flatten().to(labels.device)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How many labels of training images are known, and how often they are shown.
+
+    Args:
+        num: how many, as many per class (`choose_labelled`); None for all.
+        seed: of which, apart from the seed of training.
+        per_batch: labelled images in each batch of an objective that learns from unlabelled ones,
+            too; None for their share of the training images, at least one.
+
+    Raises:
+        UserError: a number that makes no sense.
+    """
+
+    num: int | None = None
+    seed: int = 0
+    per_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        require_range("seed", self.seed, integer=True, example=0)
+        for name, value in (("num", self.num), ("per_batch", self.per_batch)):
+            if value is not None:
+                require_range(
+                    name, value, at_least=1, integer=True, unit="labelled images", example=100
+                )
+
+    def choose(self, splits: Splits, num_classes: int, *, semi_supervised: bool) -> Splits:
+        """The splits with the labels that training knows.
+
+        Semi-supervised, training keeps the other images without their labels; else it has the
+        labelled ones alone.
+
+        Raises:
+            UserError: a class has too few images.
+        """
+        train = splits.train
+        if self.num is None or self.num == len(train):
+            return splits
+        assert train.labels is not None
+        chosen = choose_labelled(train.labels, self.num, self.seed, num_classes)
+        if semi_supervised:
+            return replace(splits, labelled=chosen)
+        index = chosen if train.index is None else train.index[chosen]
+        return replace(splits, train=Subset(train.images, index, train.labels[chosen]))
+
+    def num_in_batch(self, batch_size: int, num_train: int) -> int:
+        """Labelled images in a batch.
+
+        Raises:
+            UserError: per_batch leaves no place for unlabelled ones.
+        """
+        assert self.num is not None
+        num = self.per_batch or max(1, round(batch_size * self.num / num_train))
+        require_range(
+            "per_batch", num, below=batch_size, unit="labelled images", example=batch_size // 2
+        )
+        return num

@@ -77,15 +77,13 @@ class EncodedDataset:
         if self.model.condition is None:
             return self.model
         labels = self.images.labels
-        known = labels is not None and bool(
-            (labels[torch.from_numpy(rows).to(labels.device)] >= 0).all()
-        )
-        require(
-            known,
-            "a conditional model expects the class of each image, got images without; use data "
-            "with labels.",
-        )
-        return self.model.given(labels[torch.from_numpy(rows).to(labels.device)].to(self.device))
+        y = None if labels is None else labels[torch.from_numpy(rows).to(labels.device)]
+        if y is None or bool((y < 0).any()):
+            raise UserError(
+                "a conditional model expects the class of each image, got images without; use "
+                "data with labels."
+            )
+        return self.model.given(y.to(self.device))
 
     @property
     def latent_dim(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from vaelab.errors import require, require_choice
+from vaelab.errors import UserError, require, require_choice
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -117,11 +117,11 @@ class ConditionalLinear(nn.Linear):
         self.num_inputs = num_inputs
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        require(
-            condition is not None,
-            "a conditional network expects a condition beside its input, got none; use "
-            "model.given(y).",
-        )
+        if condition is None:
+            raise UserError(
+                "a conditional network expects a condition beside its input, got none; use "
+                "model.given(y)."
+            )
         of_x, of_condition = self.weight.tensor_split([self.num_inputs], 1)
         return linear(x, of_x, self.bias) + linear(condition, of_condition)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
 from vaelab.distributions import point_of, states
-from vaelab.errors import require, require_range
+from vaelab.errors import UserError, require, require_range
 from vaelab.likelihoods import Likelihood
 from vaelab.models.condition import Condition
 from vaelab.models.initialization import initialize
@@ -88,10 +88,11 @@ class VAE(nn.Module):
         initialize(self.decoder, init)
         self.classifier: nn.Module | None = None
         if classifier:
-            require(
-                condition is not None,
-                "classifier expects a conditional model, got one without classes; use a condition.",
-            )
+            if condition is None:
+                raise UserError(
+                    "classifier expects a conditional model, got one without classes; use a "
+                    "condition."
+                )
             self.classifier = encoder(self.image_shape, condition.num_classes, 1)
             initialize(self.classifier, init)
 
@@ -126,10 +127,10 @@ class VAE(nn.Module):
         Args:
             y: (*lead, B or 1) int64, class numbers.
         """
-        require(
-            self.condition is not None,
-            "given expects a conditional model, got one without classes; use a condition.",
-        )
+        if self.condition is None:
+            raise UserError(
+                "given expects a conditional model, got one without classes; use a condition."
+            )
         view = copy.copy(self)
         view._given = self.condition(y)
         return view
@@ -158,10 +159,11 @@ class VAE(nn.Module):
         Raises:
             UserError: the model is no view.
         """
-        require(
-            self._given is not None,
-            "a conditional model expects the classes of the images, got none; use model.given(y).",
-        )
+        if self._given is None:
+            raise UserError(
+                "a conditional model expects the classes of the images, got none; use "
+                "model.given(y)."
+            )
         return self._given
 
     def classify(self, x: Tensor) -> Categorical:
@@ -170,11 +172,11 @@ class VAE(nn.Module):
         Raises:
             UserError: the model has no classifier.
         """
-        require(
-            self.classifier is not None,
-            "classify expects a model with a classifier q(y|x), got one without; train one with "
-            "classifier=True, or classify by Bayes' rule.",
-        )
+        if self.classifier is None:
+            raise UserError(
+                "classify expects a model with a classifier q(y|x), got one without; train one "
+                "with classifier=True, or classify by Bayes' rule."
+            )
         logits = self.classifier(x)
         half = logits.dtype in (torch.bfloat16, torch.float16)
         return Categorical(logits=logits.float() if half else logits, validate_args=False)

@@ -25,9 +25,17 @@ class Objective(nn.Module, ABC):
     Attributes:
         is_pathwise: whether the encoder learns through samples of z, which have to be
             reparameterised.
+        needs_labels: whether it is called with the classes y (B,) as well, -1 where unknown, and
+            a conditional model. Any other objective gets `model.given(y)` of a conditional model,
+            and need not know of it.
+        uses_unlabelled: whether it learns from images without a class, too.
+        trains_classifier: whether it trains q(y|x).
     """
 
     is_pathwise: bool = True
+    needs_labels: bool = False
+    uses_unlabelled: bool = False
+    trains_classifier: bool = False
 
     @abstractmethod
     def forward(self, model: VAE, x: Tensor, step: int) -> dict[str, Tensor]: ...
@@ -52,6 +60,16 @@ class Objective(nn.Module, ABC):
             f"{name} expects a posterior whose samples are reparameterised, got "
             f"{type(model.posterior).__name__}, which is discrete; use the objective Enumerated, "
             "or the posterior Gaussian.",
+        )
+        require(
+            not self.needs_labels or model.condition is not None,
+            f"{name} expects a conditional model, got one without classes; use a condition.",
+        )
+        require(
+            (model.classifier is not None) == self.trains_classifier,
+            f"{name} expects a model {'with' if self.trains_classifier else 'without'} a "
+            f"classifier q(y|x), got one {'with' if model.classifier else 'without'}; set "
+            f"classifier={str(self.trains_classifier).lower()} of the condition.",
         )
         for module in self.modules():
             if isinstance(module, KLPenalty):

@@ -98,7 +98,7 @@ def require_samples_with_gradient(objective: Objective, model: VAE) -> None:
     """
     learned = any(parameter.requires_grad for parameter in model.latent_prior.parameters())
     require(
-        not learned or model.prior().has_rsample,
+        not learned or model.distributions()[1].has_rsample,
         f"{type(objective).__name__} expects a fixed prior or one with reparameterised samples, "
         f"got {type(model.latent_prior).__name__}, which the MMD gives no gradient; use "
         "StandardNormal or Flow.",

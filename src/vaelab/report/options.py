@@ -7,7 +7,8 @@ from vaelab.errors import UserError, nearest
 from vaelab.report.run_record import Record
 from vaelab.runs.config_hash import NO_EFFECT_ON_NUMBERS, canonical, without
 
-COMPARED = ("data", "likelihood", "pixels")  # must agree for ELBOs to be comparable,
+# Must agree for ELBOs to be comparable.
+COMPARED = ("data", "likelihood", "pixels", "condition", "condition.factors")
 
 
 class ClassPath(str):
@@ -75,8 +76,8 @@ def _determines(column: Sequence[Any], values: Sequence[Any]) -> bool:
 def select_comparable(row: Mapping[str, Any]) -> dict[str, Any]:
     """The options in which two runs must agree for their ELBOs to be comparable.
 
-    Likelihood, pixels, and all options of the data: they determine which images there are, and
-    which of them are held out.
+    Likelihood, pixels, what p(x|y) is conditioned on, and all options of the data: they determine
+    which images there are, and which of them are held out.
     """
     return {
         name: value for name, value in row.items() if name in COMPARED or name.startswith("data.")

@@ -29,12 +29,14 @@ class TrainingModule(pl.LightningModule):
     last log of a term of the objective or of the likelihood's state (sigma); with a scheduler,
     `train/lr` is the rate of the last of them. `val/` and `test/` hold `ElboStatistics`, in float32
     whatever the precision of training, with noise that is the same at every evaluation: it is drawn
-    batch by batch, so that another size of the batches is another draw of it.
+    batch by batch, so that another size of the batches is another draw of it. Those of a
+    conditional model are of log p(x|y). With a classifier there are also `error`, the share of
+    images that q(y|x) gets wrong, and `label_log_prob`, the mean log q(y|x) of the label in nats.
 
     Batches are those of `ImageDataModule` or of any DataLoader: images (B, C, H, W), or a list
-    (images, labels, ...), of which the labels are not used. Every image of a batch has the same
-    weight in the loss, and in `val/` every image of the data set. The noise of training is a
-    function of the seed and the trainer's step.
+    (images, labels, ...), of which a conditional model uses the labels. Every image of a batch has
+    the same weight in the loss, and in `val/` every image of the data set. The noise of training is
+    a function of the seed and the trainer's step.
 
     Args:
         model: the VAE.
@@ -84,12 +86,15 @@ class TrainingModule(pl.LightningModule):
         self._means.load_state_dict(self._restored_means)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        x = self._images(batch, batch_idx)
+        x, y = self._images(batch, batch_idx), self._classes(batch, batch_idx)
         trainer = self.trainer
         step = trainer.global_step
         seed_device(self.device, "noise", self.seed, step)
         with split_over_processes(trainer.global_rank, trainer.world_size):
-            terms = self.objective(self.model, x, step)
+            if self.objective.needs_labels:
+                terms = self.objective(self.model, x, step, y)
+            else:
+                terms = self.objective(self._model_of(y), x, step)
         self._means.update(terms | self.model.likelihood.state(), step)
         if self.device.type == "cpu":
             self.check_finite()  # nothing to wait for; on a GPU this would stop the queue
@@ -141,6 +146,8 @@ class TrainingModule(pl.LightningModule):
         self.check_finite()
         checkpoint["config"] = self.config
         checkpoint["image_shape"] = list(self.model.image_shape)
+        condition = self.model.condition
+        checkpoint["class_sizes"] = [] if condition is None else list(condition.sizes)
         checkpoint["train_means"] = self._means.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -170,7 +177,33 @@ class TrainingModule(pl.LightningModule):
         images: Tensor = x
         return images
 
+    def _classes(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """The classes of a batch, of which training may not know all; None if unconditional.
+
+        Raises:
+            UserError: a batch without classes, or class numbers that the model doesn't have.
+        """
+        condition = self.model.condition
+        if condition is None:
+            return None
+        y: Any = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
+        require(
+            isinstance(y, Tensor) and y.shape == batch[0].shape[:1],
+            "a batch for a conditional model expects images (B, C, H, W) and class numbers (B,), "
+            f"got {'no class numbers' if y is None else tuple(getattr(y, 'shape', ()))}; have the "
+            "DataLoader return both.",
+        )
+        if batch_idx == 0:
+            known = y[y >= 0] if self.objective.uses_unlabelled and self.training else y
+            condition.require_classes(known)
+        return y.long()
+
+    def _model_of(self, y: Tensor | None) -> VAE:
+        """The model of images of the classes y."""
+        return self.model if y is None else self.model.given(y)
+
     def _start_evaluation(self) -> None:
+        self._classified = torch.zeros(3, dtype=torch.float64, device=self.device)
         self._statistics = ElboStatistics(
             self.model.latent_dim,
             self.model.num_pixels,
@@ -179,19 +212,28 @@ class TrainingModule(pl.LightningModule):
         )
 
     def _evaluate(self, batch: Batch, batch_idx: int, split: str) -> None:
-        x = self._images(batch, batch_idx)
+        x, y = self._images(batch, batch_idx), self._classes(batch, batch_idx)
         # Of the whole data set: the same noise for any number of processes.
         number = self.trainer.global_rank + batch_idx * self.trainer.world_size
         with (
             random_stream("evaluation", split, number),
             torch.autocast(self.device.type, enabled=False),
         ):
-            self._statistics.update(elbo_terms(self.model, x))
+            self._statistics.update(elbo_terms(self._model_of(y), x))
+            if self.model.classifier is not None:
+                assert y is not None
+                q_y = self.model.classify(x)
+                wrong, log_prob = (q_y.logits.argmax(-1) != y).sum(), q_y.log_prob(y).sum()
+                self._classified += torch.stack([wrong.new_tensor(len(y)), wrong, log_prob])
 
     def _finish_evaluation(self, split: str) -> None:
         statistics = self._statistics
         statistics.sums = self.trainer.strategy.reduce(statistics.sums, reduce_op="sum")
         values, step = statistics.compute(), self.trainer.global_step
+        if self.model.classifier is not None:
+            sums = self.trainer.strategy.reduce(self._classified, reduce_op="sum")
+            num, wrong, log_prob = sums.tolist()
+            values |= {"error": wrong / num, "label_log_prob": log_prob / num}
         self.evaluated[split] = (step, {f"{split}/{name}": v for name, v in values.items()})
         self._log(split, values, step)
 
