@@ -65,13 +65,8 @@ def build_run(cfg: DictConfig) -> RunParts:
         model.condition.set_prior(data.known_classes)
     objective = build_objective(cfg, num_train, data.num_labelled)
     module = build_training_module(cfg, model, objective, data)
-    model.likelihood.initialize(first_images(data, NUM_AT_ONCE))
+    model.likelihood.initialize(data.first_images(NUM_AT_ONCE))
     return RunParts(data, model, objective, module)
-
-
-def first_images(data: ImageDataModule, num: int) -> torch.Tensor:
-    """At least `num` images as the first steps of training see them: (N, C, H, W)."""
-    return torch.cat([data.train_batch(step) for step in range(-(-num // data.batch_size))])
 
 
 def build(node: Any, **known_later: Any) -> Any:

@@ -1,7 +1,6 @@
 """The one LightningDataModule: any data set, in memory, on the device, no worker processes."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
@@ -12,12 +11,10 @@ from torch import Tensor
 from vaelab.data.batches import Batch, BatchSampler, MixedSampler, shard
 from vaelab.data.condition import Condition
 from vaelab.data.factors import FactorSpace
-from vaelab.data.images import Images, Splits, Subset
+from vaelab.data.images import Splits, Subset
 from vaelab.data.labels import Labels
+from vaelab.data.pixels import PIXELS, binarise_splits, draw_images, is_drawn_anew
 from vaelab.errors import UserError, require, require_choice, require_range
-from vaelab.seeding import generator
-
-PIXELS = ("greyscale", "dynamic", "static")
 
 
 class DataSet(Protocol):
@@ -95,7 +92,7 @@ class ImageDataModule(pl.LightningDataModule):
     def splits(self) -> Splits:
         """The data, loaded at the first use."""
         if self._splits is None:
-            self._splits = self._binarise_splits(self._label(self.dataset.load()))
+            self._splits = binarise_splits(self._label(self.dataset.load()), self.pixels, self.seed)
         return self._splits
 
     @property
@@ -165,16 +162,14 @@ class ImageDataModule(pl.LightningDataModule):
         train = self.splits.train
         device = train.images.storage.device
         positions = self.sampler(step).to(device, non_blocking=True)
-        if self.pixels != "dynamic" or train.images.packed:  # bits are black and white already
+        if not is_drawn_anew(train, self.pixels):
             return train.take(shard(positions, rank, world_size))
         # The noise is drawn for the global batch, so the number of processes changes nothing.
-        grey = train.take(positions)
-        noise = torch.rand(
-            grey.shape,
-            generator=generator("binarise", self.seed, step, device=device),
-            device=device,
-        )
-        return shard((noise < grey).float(), rank, world_size)
+        return shard(draw_images(train, positions, self.seed, step), rank, world_size)
+
+    def first_images(self, num: int) -> Tensor:
+        """At least `num` images as the first steps of training see them: (N, C, H, W)."""
+        return torch.cat([self.train_batch(step) for step in range(-(-num // self.batch_size))])
 
     def train_classes(self, step: int, rank: int = 0, world_size: int = 1) -> Tensor:
         """The classes of the images of `train_batch`: (B / world_size,) int64, -1 if unknown."""
@@ -222,17 +217,6 @@ class ImageDataModule(pl.LightningDataModule):
         splits = self.condition.label(splits)
         num = len(self._classes)
         return self.labels.choose(splits, num, semi_supervised=self.semi_supervised)
-
-    def _binarise_splits(self, splits: Splits) -> Splits:
-        if self.pixels == "greyscale" or splits.train.images.packed:
-            return splits
-        static = self.pixels == "static"
-        return replace(
-            splits,
-            train=_binarise(splits.train, "train", self.seed) if static else splits.train,
-            val=_binarise(splits.val, "val", 0),
-            test=None if splits.test is None else _binarise(splits.test, "test", 0),
-        )
 
 
 class TrainBatches:
@@ -288,13 +272,3 @@ class EvalBatches:
                 yield x
             else:
                 yield Batch(x, labels[batches[number].to(labels.device)].to(x.device))
-
-
-def _binarise(subset: Subset, name: str, seed: int) -> Subset:
-    """A copy of the subset with pixels drawn once: x ~ Bernoulli(grey value)."""
-    draw = generator("binarise", name, seed)
-    rows = []
-    for positions in torch.arange(len(subset)).split(1000):
-        grey = subset.take(positions).flatten(1)
-        rows.append((torch.rand(grey.shape, generator=draw) < grey).mul(255).to(torch.uint8))
-    return Subset(Images(torch.cat(rows), subset.images.shape), None, subset.labels)

@@ -14,15 +14,24 @@ class Images:
     Args:
         storage: (N, C * H * W) uint8 bytes with 255 for white, or (N, C * H * W / 8) uint8 packed
             bits, the first pixel in the highest bit (as `numpy.packbits` does), or (N, C * H * W)
-            float32 in [0, 1] for images that bytes can't represent.
+            float32 for images that bytes can't represent.
         shape: (C, H, W).
         packed: whether storage holds bits.
+        deviations: standard deviations, as storage, of the noise that training draws anew at each
+            step; None for images that are the same at each.
 
     Raises:
         ValueError: storage of another type or shape.
     """
 
-    def __init__(self, storage: Tensor, shape: tuple[int, int, int], *, packed: bool = False):
+    def __init__(
+        self,
+        storage: Tensor,
+        shape: tuple[int, int, int],
+        *,
+        packed: bool = False,
+        deviations: Tensor | None = None,
+    ):
         num_pixels = shape[0] * shape[1] * shape[2]
         width = num_pixels // 8 if packed else num_pixels
         dtypes = (torch.uint8,) if packed else (torch.uint8, torch.float32)
@@ -32,6 +41,7 @@ class Images:
                 f"{storage.dtype} {tuple(storage.shape)}"
             )
         self.storage, self.shape, self.packed = storage, shape, packed
+        self.deviations = deviations
         self._table = _unpack_table(storage.device) if packed else None
 
     def __len__(self) -> int:
@@ -41,7 +51,9 @@ class Images:
         """The same images on another device."""
         if self.storage.device == device:
             return self
-        return Images(self.storage.to(device), self.shape, packed=self.packed)
+        deviations = None if self.deviations is None else self.deviations.to(device)
+        storage = self.storage.to(device)
+        return Images(storage, self.shape, packed=self.packed, deviations=deviations)
 
     def take(self, index: Tensor) -> Tensor:
         """Images by index: (B,) -> float32 (B, C, H, W) in [0, 1]."""
@@ -75,6 +87,14 @@ class Subset:
 
     def __len__(self) -> int:
         return len(self.images) if self.index is None else len(self.index)
+
+    def take_deviations(self, position: Tensor) -> Tensor | None:
+        """Standard deviations (B, C, H, W) of the noise of images by their position, or None."""
+        deviations = self.images.deviations
+        if deviations is None:
+            return None
+        rows = position if self.index is None else self.index[position]
+        return deviations[rows].view(-1, *self.images.shape)
 
     def take(self, position: Tensor) -> Tensor:
         """Images by their position in this subset: (B,) -> float32 (B, C, H, W) in [0, 1]."""

@@ -125,14 +125,15 @@ class VAE(nn.Module):
         terms are (C, B).
 
         Args:
-            y: (*lead, B or 1) int64, class numbers.
+            y: (*lead, B or 1) int64, class numbers; or (*lead, B or 1, dim) floating-point vectors
+                in place of one-hot ones, such as relaxed samples.
         """
         if self.condition is None:
             raise UserError(
                 "given expects a conditional model, got one without classes; use a condition."
             )
         view = copy.copy(self)
-        view._given = self.condition(y)
+        view._given = y if y.is_floating_point() else self.condition(y)
         return view
 
     def split(self, size: int, num: int) -> Iterator["VAE"]:

@@ -16,6 +16,7 @@ from vaelab.objectives.factor_vae import FactorVAE
 from vaelab.objectives.info_vae import InfoVAE
 from vaelab.objectives.iwae import IWAE
 from vaelab.objectives.kl_only import KLOnly
+from vaelab.objectives.m2 import M2
 from vaelab.objectives.miwae import MIWAE
 from vaelab.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from vaelab.objectives.semi_amortised import SemiAmortised
@@ -40,6 +41,7 @@ __all__ = [
     "IWAE",
     "InfoVAE",
     "KLOnly",
+    "M2",
     "MIWAE",
     "Objective",
     "SemiAmortised",
