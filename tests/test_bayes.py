@@ -101,8 +101,8 @@ def test_more_components_describe_two_kinds_of_a_class():
     """Class 0 is all black or all white, class 1 half and half in random places."""
     rng = np.random.default_rng(0)
     kind = rng.random((400, 1)) < 0.5
-    zero = kind ^ (rng.random((400, 12)) < 0.05)
-    x = torch.from_numpy(np.concatenate([zero, rng.random((400, 12)) < 0.5]).astype(float))
+    zero = kind ^ (rng.random((400, 24)) < 0.05)
+    x = torch.from_numpy(np.concatenate([zero, rng.random((400, 24)) < 0.5]).astype(float))
     y = torch.arange(800) // 400
     errors = []
     for num_components in (1, 2):
@@ -133,10 +133,7 @@ def test_components_get_the_classes_of_their_labelled_rows():
     mixture = Mixture(torch.full((3,), 1 / 3, dtype=F64), means)
     x = torch.tensor([[1.0] * 6, [1.0] * 6, [0.0] * 6], dtype=F64)
     model = fit_codebook_classifier(mixture, x, torch.tensor([0, 0, 1]), 2, smoothing=0.5)
-    expected = [
-        [(2 + 0.5 * 2 / 3) / 2.5, (0.5 / 3) / 2.5],
-        [0.5 * 2 / 3 / 1.5, (1 + 0.5 / 3) / 1.5],
-    ]
+    expected = [[(2 + 1 / 3) / 2.5, (1 / 6) / 2.5], [(1 / 3) / 1.5, (1 + 1 / 6) / 1.5]]
     np.testing.assert_allclose(model.class_probabilities[:2], expected, atol=1e-5)
     np.testing.assert_allclose(model.class_probabilities[2], [2 / 3, 1 / 3], atol=1e-4)
 

@@ -1,4 +1,4 @@
-"""Classification by Bayes' rule: p(y|x) from a density p(x|y) of each class, and mixtures for it."""
+"""Classification by Bayes' rule: p(y|x) from the density p(x|y) of each class; mixtures for it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def log_posterior(log_likelihood: Tensor, log_prior: Tensor) -> Tensor:
 
 
 class GenerativeClassifier(ABC):
-    """A joint density p(x, y) = p(y) p(x|y) of vectors x (D,) and classes y, used as a classifier."""
+    """A joint density p(x, y) = p(y) p(x|y) of vectors x (D,) and classes y, as a classifier."""
 
     @property
     @abstractmethod
@@ -82,7 +82,7 @@ class ClassMixtures(GenerativeClassifier):
 
 @dataclass(frozen=True)
 class CodebookClassifier(GenerativeClassifier):
-    """p(x, y) = sum_k pi_k p(x|k) p(y|k): one mixture for all classes, whose components have labels.
+    """p(x, y) = sum_k pi_k p(x|k) p(y|k): one mixture for all classes, its components labelled.
 
     Everything about classes is computed in float64: where p(y|k) is alike for all y, the next
     components decide, whose p(k|x) may be 1e-12.

@@ -105,13 +105,15 @@ def em(
         M: pi_k = N_k / N, mu_k = sum_n q_n(k) x_n / N_k, ...      with N_k = sum_n q_n(k)
 
     log p never falls, up to the bounds of probabilities and variances, and rounding. With
-    `smoothing` s the M step is the mode under a prior and what never
-    falls is N log p + s [sum_k log pi_k + sum_kd log mu_kd (1 - mu_kd)]:
+    `smoothing` s the M step is the mode under a prior, and what never falls is N log p +
+    s [sum_k log pi_k + sum_kd log mu_kd (1 - mu_kd)]:
 
         M: pi_k = (N_k + s) / (N + K s), mu_kd = (sum_n q_n(k) x_nd + s) / (N_k + 2 s)
 
     s = 1 is Laplace's rule, as if each component had one more image that is white in a pixel and
-    one that is black. Then no probability is bounded. Dempster et al. 1977, "Maximum likelihood from incomplete data via the EM algorithm",
+    one that is black. Then no probability is bounded.
+
+    Dempster et al. 1977, "Maximum likelihood from incomplete data via the EM algorithm",
     https://doi.org/10.1111/j.2517-6161.1977.tb01600.x; as coordinate ascent: Neal and Hinton 1998,
     "A view of the EM algorithm that justifies incremental, sparse, and other variants",
     https://doi.org/10.1007/978-94-011-5014-9_12.

@@ -169,8 +169,8 @@ def _require_table(log_p: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.i
     table, labels = np.asarray(log_p, np.float64), np.asarray(y)
     require(
         table.ndim == 2 and labels.shape == table.shape[1:] and len(labels) > 0,
-        f"log_p expects (C, N) beside labels y (N,), got {table.shape} and {labels.shape}; give one "
-        "row per class.",
+        f"log_p expects (C, N) beside labels y (N,), got {table.shape} and {labels.shape}; give "
+        "one row per class.",
     )
     require(
         np.issubdtype(labels.dtype, np.integer)
