@@ -3,16 +3,16 @@
 Each function is a target's `measure` or its `figures`.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from vaelab import build
-from vaelab.bayes import fit_class_mixtures, fit_codebook_classifier
+from vaelab import build, figures
+from vaelab.bayes import ClassMixtures, fit_class_mixtures, fit_codebook_classifier
 from vaelab.data.images import Subset
 from vaelab.data.labels import choose_labelled
 from vaelab.metrics.classification import (
@@ -20,12 +20,19 @@ from vaelab.metrics.classification import (
     classification_error,
     fit_logistic_regression,
     mean_log_posterior,
+    reliability,
 )
 from vaelab.metrics.intervals import mean_interval
-from vaelab.mixtures import em
+from vaelab.mixtures import Mixture, em
 from vaelab.reproduction.verdict import Measurement
 
+if TYPE_CHECKING:
+    from vaelab.figures import Figure
+
 METHODS = ("naive Bayes", "logistic", "mixture")
+NUM_DOUBTFUL = 16
+# Two classes on a line, whose joint densities are drawn: p(y), means and standard deviation.
+PRIOR, MEANS, STD = (0.6, 0.4), (-1.0, 1.2), 1.0
 
 
 class Labelled(NamedTuple):
@@ -115,6 +122,89 @@ def errors_by_labels(
         numbers[order] = Measurement(float(sum(below[:deciding_seeds])))
         numbers[f"{order}, of all seeds"] = Measurement(float(sum(below)))
     return numbers
+
+
+def draw_class_mixtures(
+    cfg: DictConfig, numbers: Mapping[str, Measurement], num_components: Sequence[int]
+) -> "dict[str, Figure]":
+    """Reliability of the classifiers of `class_mixtures`, and what the last of them doubts.
+
+    The most doubtful image is the one whose largest p(y|x) is smallest.
+    """
+    train, test, num_classes = _load(cfg)
+    names, image_shape = [str(c) for c in range(num_classes)], build.build_data(cfg).image_shape
+    bins = {}
+    for k in num_components:
+        fit = fit_class_mixtures(*train, num_classes, k, seed=cfg.seed)
+        log_p = fit.log_posterior(test.x)
+        bins["naive Bayes" if k == 1 else f"{k} components"] = reliability(log_p, test.y)
+    doubtful = log_p.amax(0).argsort()[:NUM_DOUBTFUL]
+    images, labels = test.x[doubtful].view(-1, *image_shape), test.y[doubtful].tolist()
+    error = 100 * numbers[f"{k}/error"].value
+    return {
+        "reliability": figures.plot_reliability(
+            bins,
+            "Mixtures of Bernoulli products as classifiers of the test images by Bayes' rule: share "
+            "of right decisions among images of about the same confidence, with 95 % intervals. "
+            "Below the diagonal is overconfidence.",
+        ),
+        "doubtful": figures.plot_doubtful_images(
+            images,
+            log_p[:, doubtful].T.exp(),
+            labels,
+            names,
+            "The test images whose largest p(y|x) is smallest, with p(y|x) from 0 to 1, by a "
+            f"mixture of {k} components for each class (test error {error:.1f} %). The bar of the "
+            "image's own class is blue.",
+        ),
+        "log_likelihoods": figures.plot_class_log_likelihoods(
+            images[0],
+            {"exact": fit.log_likelihood(images[:1].flatten(1))[:, 0]},
+            names,
+            labels[0],
+            f"The most doubtful of them: log p(x|y) by the mixture of each class, {k} components "
+            "each. By Bayes' rule with equal p(y), a difference of one nat is a ratio of 2.7 of "
+            "p(y|x). The image's own class is in bold.",
+        ),
+    }
+
+
+def draw_errors_by_labels(
+    cfg: DictConfig, numbers: Mapping[str, Measurement], num_labels: Sequence[int]
+) -> "dict[str, Figure]":
+    """The errors of `errors_by_labels`, and the decision of Bayes' rule between two normals."""
+    lines = []
+    for name in METHODS:
+        every = [numbers[f"{name}/error at {num}"] for num in num_labels]
+        ends = np.array([one.interval or (one.value, one.value) for one in every])
+        centre = np.array([one.value for one in every])
+        lines.append(figures.Line(name, np.array(num_labels, float), centre, *ends.T))
+    return {
+        "errors": figures.plot_error_by_labels(
+            lines,
+            f"Test error by the number of labelled images, means of {every[0].num_runs} choices of "
+            "them with 95 % intervals. Naive Bayes and logistic regression see the labelled images "
+            "only; the mixture is fitted to all training images without labels, and its "
+            "components get their classes from the labelled ones.",
+        ),
+        "joint_densities": _draw_two_normals(),
+    }
+
+
+def _draw_two_normals() -> "Figure":
+    one, variance = torch.ones(1), torch.full((1, 1), STD**2)
+    mixtures = [Mixture(one, torch.full((1, 1), mean), variance) for mean in MEANS]
+    model = ClassMixtures(mixtures, torch.tensor(PRIOR))
+    x = torch.linspace(-5, 5, 1001)
+    joint = (model.log_likelihood(x[:, None]) + model.log_prior[:, None]).exp()
+    error = float(torch.trapezoid(joint.amin(0), x))
+    return figures.plot_joint_densities(
+        x,
+        {f"class {c}": row for c, row in enumerate(joint)},
+        "Joint densities p(x, y) = p(y) p(x|y) of two classes. The class of larger joint density "
+        "is decided; hatched is what is decided wrongly on either side of the boundary, in all "
+        f"{100 * error:.1f} %, the least that any rule can have.",
+    )
 
 
 def _load(cfg: DictConfig) -> tuple[Labelled, Labelled, int]:
