@@ -31,7 +31,7 @@ def plot_error_by_labels(lines: Sequence[Line], caption: str = "") -> "Figure":
             the choices of the labelled images, as shares.
         caption: what is shown.
     """
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
     figure = style.new_figure(HEIGHT, caption, legend_rows=1)
     axes = figure.add_subplot()
@@ -44,9 +44,12 @@ def plot_error_by_labels(lines: Sequence[Line], caption: str = "") -> "Figure":
                   markersize=2.5, label=line.name)  # fmt: skip
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
-    ticks = np.unique(np.concatenate([line.x for line in lines])).tolist()
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_minor_locator(NullLocator())
+    every = np.unique(np.concatenate([line.x for line in lines]))
+    powers = every[np.log10(every) % 1 == 0]
+    axes.xaxis.set_major_locator(FixedLocator((powers if len(powers) > 1 else every).tolist()))
+    axes.xaxis.set_minor_locator(FixedLocator(every.tolist()))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(which="minor", length=2, width=0.5)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
     axes.set_axisbelow(True)
@@ -179,6 +182,8 @@ def plot_doubtful_images(
 ) -> "Figure":
     """Images with bars of p(y|x) of every class below each, their own class in another colour.
 
+    The bars of all images have one scale, up to the largest p(y|x) among them.
+
     Args:
         images: (N, C, H, W) in [0, 1], the most doubtful first.
         probabilities: (N, num_classes) p(y|x).
@@ -194,23 +199,23 @@ def plot_doubtful_images(
     cells = figure.subplots(2 * num_rows, per_row, squeeze=False, height_ratios=(1.7, 1) * num_rows)
     for axes in cells.ravel():
         axes.set_axis_off()
-    pixels = to_rgb(images)
-    for i in range(num):
+    top = float(table.max())
+    for i, pixels in enumerate(to_rgb(images)):
         row, column = divmod(i, per_row)
-        cells[2 * row, column].imshow(pixels[i])
-        _plot_probabilities(cells[2 * row + 1, column], table[i], labels[i], class_names)
+        cells[2 * row, column].imshow(pixels)
+        _plot_probabilities(cells[2 * row + 1, column], table[i], labels[i], class_names, top)
     return figure
 
 
 def _plot_probabilities(
-    axes: "Axes", probabilities: np.ndarray, label: int, class_names: Sequence[str]
+    axes: "Axes", probabilities: np.ndarray, label: int, class_names: Sequence[str], top: float
 ) -> None:
     places = np.arange(len(class_names))
     axes.set_axis_on()
     axes.bar(places, probabilities, 0.8, color=[OWN if y == label else OTHER for y in places])
     style.style_axes(axes, frame=False)
     axes.spines["bottom"].set_visible(True)
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, top)
     axes.set_yticks([])
     axes.set_xticks(places, class_names, fontsize=style.FONT - 2)
 

@@ -132,30 +132,31 @@ def draw_class_mixtures(
     The most doubtful image is the one whose largest p(y|x) is smallest.
     """
     train, test, num_classes = _load(cfg)
-    names, image_shape = [str(c) for c in range(num_classes)], build.build_data(cfg).image_shape
+    names = [str(c) for c in range(num_classes)]
     bins = {}
     for k in num_components:
         fit = fit_class_mixtures(*train, num_classes, k, seed=cfg.seed)
         log_p = fit.log_posterior(test.x)
         bins["naive Bayes" if k == 1 else f"{k} components"] = reliability(log_p, test.y)
     doubtful = log_p.amax(0).argsort()[:NUM_DOUBTFUL]
-    images, labels = test.x[doubtful].view(-1, *image_shape), test.y[doubtful].tolist()
+    images, labels = test.x[doubtful].view(-1, *_image_shape(cfg)), test.y[doubtful].tolist()
     error = 100 * numbers[f"{k}/error"].value
     return {
         "reliability": figures.plot_reliability(
             bins,
-            "Mixtures of Bernoulli products as classifiers of the test images by Bayes' rule: share "
-            "of right decisions among images of about the same confidence, with 95 % intervals. "
-            "Below the diagonal is overconfidence.",
+            "Mixtures of Bernoulli products as classifiers of the test images by Bayes' rule: the "
+            "share of right decisions among images of about the same confidence, with 95 % "
+            "intervals. Below the diagonal is overconfidence.",
         ),
         "doubtful": figures.plot_doubtful_images(
             images,
             log_p[:, doubtful].T.exp(),
             labels,
             names,
-            "The test images whose largest p(y|x) is smallest, with p(y|x) from 0 to 1, by a "
-            f"mixture of {k} components for each class (test error {error:.1f} %). The bar of the "
-            "image's own class is blue.",
+            "The test images whose largest p(y|x) is smallest, by a mixture of "
+            f"{k} components for each class (test error {error:.1f} %). The bars are p(y|x), the "
+            f"highest {float(log_p[:, doubtful].max().exp()):.2f}; that of the image's own class "
+            "is blue.",
         ),
         "log_likelihoods": figures.plot_class_log_likelihoods(
             images[0],
@@ -212,6 +213,10 @@ def _load(cfg: DictConfig) -> tuple[Labelled, Labelled, int]:
     splits = build.build_data(cfg).splits
     train, test = (_take(subset) for subset in (splits.train, splits.test or splits.val))
     return train, test, int(train.y.max()) + 1
+
+
+def _image_shape(cfg: DictConfig) -> tuple[int, int, int]:
+    return build.build_data(cfg).image_shape
 
 
 def _take(subset: Subset) -> Labelled:
