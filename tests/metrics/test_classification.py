@@ -97,6 +97,14 @@ def test_bins_are_equally_full_and_weighted_by_hand(predictions):
     assert calibration_error(log_p, y, num_bins=10).value == pytest.approx(slow, abs=1e-12)
 
 
+def test_bins_of_equal_width_divide_the_unit_interval():
+    log_p, y = table_of([[0.62] * 10, [0.68] * 10, [0.71] * 10], [5, 6, 7])
+    bins = reliability(log_p, y, num_bins=10, equal_width=True)
+    np.testing.assert_allclose(bins.confidence, [0.65, 0.71])
+    np.testing.assert_allclose(bins.accuracy, [0.55, 0.7])
+    assert bins.count.tolist() == [20, 10]
+
+
 def test_noise_floor_is_what_a_calibrated_classifier_scores_on_average():
     """Over 200 draws of classes from p(y|x): the bias of the estimate at an ECE of 0."""
     rng = np.random.default_rng(0)

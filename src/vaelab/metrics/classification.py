@@ -111,22 +111,25 @@ def calibration_error(
     )
 
 
-def reliability(log_p: ArrayLike, y: ArrayLike, *, num_bins: int = NUM_BINS) -> Reliability:
+def reliability(
+    log_p: ArrayLike, y: ArrayLike, *, num_bins: int = NUM_BINS, equal_width: bool = False
+) -> Reliability:
     """Images in bins of confidence max_y p(y|x), about equally many in each.
 
     The bins end at quantiles. Images of equal confidence are in one bin, so that there are fewer
-    bins where many are certain.
+    bins where many are certain. Empty bins are left out.
 
     Args:
         log_p: (C, N) log p(y|x).
         y: (N,) integers from 0 to C - 1.
         num_bins: B at most.
+        equal_width: divide [0, 1] equally instead, as the figures of Guo et al. do.
 
     Raises:
         UserError: shapes or labels that don't fit, NaN, or no bins.
     """
     require_range("num_bins", num_bins, at_least=1, integer=True, example=NUM_BINS)
-    return _bin(*_confidence(log_p, y), num_bins)
+    return _bin(*_confidence(log_p, y), num_bins, equal_width)
 
 
 def fit_logistic_regression(
@@ -193,8 +196,11 @@ def _confidence(log_p: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.bool
     return np.exp(table.max(0)), table.argmax(0) == labels
 
 
-def _bin(confidence: Floats, right: NDArray[np.bool_], num_bins: int) -> Reliability:
-    edges = np.quantile(confidence, np.arange(1, num_bins) / num_bins)
+def _bin(
+    confidence: Floats, right: NDArray[np.bool_], num_bins: int, equal_width: bool = False
+) -> Reliability:
+    shares = np.arange(1, num_bins) / num_bins
+    edges = shares if equal_width else np.quantile(confidence, shares)
     number = np.searchsorted(np.unique(edges), confidence, side="right")
     count = np.bincount(number)
     filled = count > 0

@@ -137,7 +137,9 @@ def draw_class_mixtures(
     for k in num_components:
         fit = fit_class_mixtures(*train, num_classes, k, seed=cfg.seed)
         log_p = fit.log_posterior(test.x)
-        bins["naive Bayes" if k == 1 else f"{k} components"] = reliability(log_p, test.y)
+        bins["naive Bayes" if k == 1 else f"{k} components"] = reliability(
+            log_p, test.y, num_bins=20, equal_width=True
+        )
     doubtful = log_p.amax(0).argsort()[:NUM_DOUBTFUL]
     images, labels = test.x[doubtful].view(-1, *_image_shape(cfg)), test.y[doubtful].tolist()
     error = 100 * numbers[f"{k}/error"].value
