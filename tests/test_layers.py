@@ -18,6 +18,7 @@ ORDER = (
     *("distributions", "likelihoods", "posteriors", "priors", "models", "elbo", "elbo_statistics"),
     *(
         "mixtures",
+        "bayes",
         "kl_fits",
         "kl_penalties",
         "objectives",
@@ -41,6 +42,7 @@ ONLY = {
     "elbo_statistics": {"elbo", "distributions"},
     "kl_penalties": {"errors", "distributed", "distributions", "elbo"},
     "mixtures": {"errors"},
+    "bayes": {"errors", "mixtures"},
     "kl_fits": {"errors"},
     "objectives": {"errors", "distributed", "distributions", "models", "elbo", "kl_penalties"}
     | {"likelihoods", "mixtures", "priors"},

@@ -55,6 +55,27 @@ def test_the_bound_rises_and_is_tight_after_every_e_step(bits, family):
     assert fit.mixture.log_prob(bits[0]).mean() == pytest.approx(log_p[-1], abs=1e-10)
 
 
+@pytest.mark.parametrize("smoothing", [0.3, 1.0, 50.0])
+def test_with_smoothing_what_rises_is_log_p_with_its_prior(bits, smoothing):
+    x = bits[0][:200]
+    fit = em(x, 4, num_iterations=30, tolerance=0, seed=1, smoothing=smoothing)
+    for e, m in zip(fit.history[::2], fit.history[1::2], strict=True):
+        assert m.elbo + m.log_prior >= e.elbo + e.log_prior - 1e-10
+        assert m.log_p == pytest.approx(m.elbo + m.kl, abs=1e-10)
+    assert min(np.diff([h.log_p + h.log_prior for h in fit.history])) >= -1e-10
+    weights, means = fit.mixture.weights.numpy(), fit.mixture.means.numpy()
+    prior = np.log(weights).sum() + np.log(means * (1 - means)).sum()
+    assert fit.history[-1].log_prior == pytest.approx(smoothing * prior / len(x))
+
+
+def test_smoothing_stops_where_log_p_with_its_prior_does():
+    """A strong prior moves the means towards 1/2: log p falls in the first steps."""
+    x = torch.ones(10, 3, dtype=torch.float64)
+    fit = em(x, 1, smoothing=100.0, tolerance=1e-6)
+    assert fit.history[2].log_p < fit.history[0].log_p
+    np.testing.assert_allclose(fit.mixture.means, 110 / 210)
+
+
 def test_two_known_components_are_recovered(bits):
     x, means = bits
     mixture = em(x, 2, num_iterations=200, tolerance=1e-8).mixture
@@ -82,6 +103,32 @@ def test_m_step_by_hand():
     # E x^2 - (E x)^2 of bits is p (1 - p).
     p = gaussian.means
     np.testing.assert_allclose(gaussian.variances, p * (1 - p), rtol=1e-12)
+
+
+def test_smoothing_is_one_more_white_and_one_more_black_pixel():
+    x = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    q = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.25, 0.75]], dtype=torch.float64)
+    mixture = m_step(q, x, smoothing=1)
+    assert mixture.weights.tolist() == pytest.approx([2.75 / 5, 2.25 / 5])
+    assert mixture.means.flatten().tolist() == pytest.approx(
+        [2.25 / 3.75, 1 / 3.75, 1.75 / 3.25, 1 / 3.25]
+    )
+    many = m_step(torch.ones(5000, 1, dtype=torch.float64), x[:1].expand(5000, 2), smoothing=1)
+    assert many.means.flatten().tolist() == pytest.approx([5001 / 5002, 1 / 5002], rel=1e-12)
+
+
+def test_smoothing_is_the_best_mixture_under_its_prior(bits):
+    """Neither weights nor means nearby have a higher ELBO with the prior, as autograd says."""
+    x = bits[0][:50]
+    q = torch.rand(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    q /= q.sum(1, keepdim=True)
+    best = m_step(q, x, smoothing=2.0)
+    logits = [best.weights.log().requires_grad_(), best.means.logit().requires_grad_()]
+    weights, means = logits[0].softmax(0), logits[1].sigmoid()
+    prior = weights.log().sum() + (means * (1 - means)).log().sum()
+    loss = (q * Mixture(weights, means).log_joint(x)).sum() + 2.0 * prior
+    for gradient in torch.autograd.grad(loss, logits):
+        assert gradient.abs().max() < 1e-10
 
 
 def test_agrees_with_scikit_learn_from_the_same_start():
@@ -123,6 +170,12 @@ def test_a_start_depends_on_its_seed_and_is_no_saddle(bits):
         (torch.zeros(30, 2), {"family": "poisson"}, "family expects one of bernoulli, gaussian"),
         (torch.zeros(5, 2), {}, "num_components expects an integer of at least 1 and of at most 5"),
         (torch.zeros(30, 2), {"num_iterations": 0}, "num_iterations expects"),
+        (torch.zeros(30, 2), {"smoothing": -1}, "smoothing expects a number of at least 0, got -1"),
+        (
+            torch.zeros(30, 2),
+            {"smoothing": 1, "family": "gaussian"},
+            "smoothing expects 0 for the family gaussian, got 1",
+        ),
     ],
 )
 def test_sentences(x, options, sentence):
@@ -134,3 +187,4 @@ def test_a_component_without_images_ends_in_a_sentence():
     q = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     with pytest.raises(UserError, match="got 1 of 2 without any after iteration 7"):
         m_step(q, torch.ones(2, 3), iteration=7)
+    assert m_step(q, torch.ones(2, 3), smoothing=1).means[1].tolist() == [0.5] * 3

@@ -144,6 +144,34 @@ FIGURES = {
         {"reverse KL(q || p)": [(0, 0.357), (2, 1.204)]},
         CAPTION,
     ),
+    "errors by labels": lambda: figures.plot_error_by_labels(
+        panels(1, 3, (20, 300, 10_000))[0].lines, CAPTION
+    ),
+    "bounds of classes": lambda: figures.plot_class_log_likelihoods(
+        torch.rand(3, 6, 8),
+        {name: -100 - np.arange(10.0) * i for i, name in enumerate(("ELBO", "L_100", "exact"))},
+        list("0123456789"),
+        4,
+        CAPTION,
+    ),
+    "one bar per class": lambda: figures.plot_class_log_likelihoods(
+        torch.rand(1, 6, 6), {"exact": [-3.0, -9.0]}, ["hearts", "squares"], 0, CAPTION
+    ),
+    "joint densities": lambda: figures.plot_joint_densities(
+        AXIS,
+        {f"class {c}": np.exp(-((AXIS - c) ** 2)) for c in range(3)},
+        CAPTION,
+    ),
+    "reliability": lambda: figures.plot_reliability(
+        {name: ([0.5, 0.9], [0.4, 1.0], [20, 30]) for name in ("naive Bayes", "10 components")},
+        CAPTION,
+    ),
+    "doubtful images": lambda: figures.plot_doubtful_images(
+        grey(9), np.full((9, 10), 0.1), [0, 1, 2] * 3, list("0123456789"), CAPTION
+    ),
+    "one doubtful image": lambda: figures.plot_doubtful_images(
+        grey(1), [[0.6, 0.4]], [1], ["heart", "square"], CAPTION
+    ),
     "curves": lambda: figures.plot_curves(
         {"train/elbo": ([1, 2], [-90.0, -80.0]), "val/elbo": ([2], [np.nan])}, "nats", CAPTION
     ),

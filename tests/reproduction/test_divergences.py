@@ -26,11 +26,11 @@ def test_numbers_of_a_mixture():
 def test_figures_of_a_target_are_written_beside_its_verdict(compose, tmp_path, capsys):
     cfg = compose("experiment=reproduce/s5a")
     cfg.target.figures.mixtures = FAR
-    module._write_figures(cfg, tmp_path / "run")
+    module._write_figures(cfg, tmp_path / "run", {})
     names = ["contours.png", "fits.png", "landscape.png"]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == names
     assert capsys.readouterr().out.count(".png") == 3
-    module._write_figures(compose("experiment=reproduce/e5"), tmp_path / "none")
+    module._write_figures(compose("experiment=reproduce/e5"), tmp_path / "none", {})
     assert not (tmp_path / "none").exists()
 
 

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING
 from vaelab.figures.animation import Animation, animate_traversals
 from vaelab.figures.autoencoders import plot_pca_manifold
 from vaelab.figures.bound import plot_em_bound, plot_log_p_estimates
+from vaelab.figures.classification import (
+    plot_class_log_likelihoods,
+    plot_doubtful_images,
+    plot_error_by_labels,
+    plot_joint_densities,
+    plot_reliability,
+)
 from vaelab.figures.curves import plot_curves, plot_latent_kl
 from vaelab.figures.decomposition import plot_elbo_decomposition
 from vaelab.figures.divergences import (
@@ -53,15 +60,19 @@ __all__ = [
     "animate_traversals",
     "encode",
     "make_image_grid",
+    "plot_class_log_likelihoods",
     "plot_contour_fits",
     "plot_curves",
     "plot_density_fits",
     "plot_divergence_landscape",
+    "plot_doubtful_images",
     "plot_elbo_decomposition",
     "plot_em_bound",
+    "plot_error_by_labels",
     "plot_factor_scatters",
     "plot_inference_gap",
     "plot_inference_traces",
+    "plot_joint_densities",
     "plot_latent_kl",
     "plot_latent_scatter",
     "plot_log_p_estimates",
@@ -74,6 +85,7 @@ __all__ = [
     "plot_rank_correlation",
     "plot_rate_distortion",
     "plot_reconstructions",
+    "plot_reliability",
     "plot_rows",
     "plot_samples",
     "plot_traversals",

@@ -1,4 +1,4 @@
-"""95 % intervals of scores: from further draws, of means, and by the bootstrap."""
+"""95 % intervals of scores: from further draws, of means, of proportions, by the bootstrap."""
 
 from functools import cache
 
@@ -72,6 +72,18 @@ def bootstrap_interval(
     low, high = (value + np.quantile(draws, tails) - draws.mean()).tolist()
     # The value is always inside: a few skewed draws may leave it out.
     return _cut(min(low, value), max(high, value), bounds)
+
+
+def proportion_interval(num: int, total: int) -> tuple[float, float]:
+    """95 % interval of a proportion num / total by Wilson's score test, never empty at 0 or 1.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference",
+    https://doi.org/10.1080/01621459.1927.10502953
+    """
+    from scipy.stats import binomtest
+
+    low, high = binomtest(num, total).proportion_ci(LEVEL, method="wilson")
+    return float(low), float(high)
 
 
 @cache

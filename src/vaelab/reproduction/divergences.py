@@ -82,7 +82,9 @@ def line_mixture(
     return normal_mixture(torch.tensor(list(weights), dtype=torch.float64), loc, std.square())
 
 
-def draw_normal_fits(cfg: DictConfig, mixtures: Mixtures) -> "dict[str, Figure]":
+def draw_normal_fits(
+    cfg: DictConfig, numbers: Mapping[str, float], mixtures: Mixtures
+) -> "dict[str, Figure]":
     """The fits of `normal_fits`, the divergences over the mean of q, and fits in the plane."""
     line = {name: line_mixture(**setting) for name, setting in mixtures.items()}
     return {

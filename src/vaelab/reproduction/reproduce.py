@@ -41,8 +41,8 @@ def reproduce(
     of `expected` names a number, or one that was logged at `step`, or with `minus` the difference
     of two, its range and its source, see `read_expectations`. `printed` names numbers without an
     expectation. Names under which nothing was measured are reported, for small runs too. A target
-    may have `figures`, which gets the path of the run, or the config, and returns figures by name;
-    they become <name>.png in `path`.
+    may have `figures`, which gets the path of the run, or the config, and the numbers, and returns
+    figures by name; they become <name>.png in `path`.
 
     Args:
         cfg: the config of the experiment.
@@ -63,7 +63,7 @@ def reproduce(
     expectations = read_expectations(to_container(cfg)["target"])
     runs, failures = _collect_runs(cfg, experiment, overrides, launcher, smoke)
     numbers = _measure_all(cfg, path, [f"experiment={experiment}", *overrides], runs)
-    _write_figures(cfg, path)
+    _write_figures(cfg, path, numbers)
     verdicts = [compare(one, _find_measurement(one, numbers, path)) for one in expectations]
     unmeasured = [] if failures else find_unmeasured(cfg.target, numbers, runs, RunFolder(path))
     name = experiment.rpartition("/")[2]
@@ -140,12 +140,12 @@ def _measure_all(
     return dict(numbers)
 
 
-def _write_figures(cfg: DictConfig, path: Path) -> None:
+def _write_figures(cfg: DictConfig, path: Path, numbers: Mapping[str, Any]) -> None:
     if not cfg.target.get("figures"):
         return
     draw = build.build(cfg.target.figures, _partial_=True)
     path.mkdir(parents=True, exist_ok=True)
-    for name, figure in draw(path if cfg.target.get("train") else cfg).items():
+    for name, figure in draw(path if cfg.target.get("train") else cfg, numbers).items():
         file = path / f"{name}.png"
         write_encoded(encode(figure, "png"), file)
         print(f"  {'':<16} {file}")
