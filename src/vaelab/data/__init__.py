@@ -3,7 +3,7 @@
 from vaelab.data.array import Array
 from vaelab.data.binarized_mnist import BinarizedMNIST
 from vaelab.data.dsprites import DSprites
-from vaelab.data.factors import FactorSpace
+from vaelab.data.factors import Factors, FactorSpace, FactorTable
 from vaelab.data.fashion_mnist import FashionMNIST
 from vaelab.data.image_folder import ImageFolder
 from vaelab.data.images import Images, Splits, Subset
@@ -14,6 +14,8 @@ __all__ = [
     "BinarizedMNIST",
     "DSprites",
     "FactorSpace",
+    "FactorTable",
+    "Factors",
     "FashionMNIST",
     "ImageFolder",
     "Images",

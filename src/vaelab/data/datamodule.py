@@ -150,13 +150,15 @@ class ImageDataModule(pl.LightningDataModule):
     def _binarise_splits(self, splits: Splits) -> Splits:
         if self.pixels == "greyscale" or splits.train.images.packed:
             return splits
-        static = self.pixels == "static"
-        return replace(
-            splits,
-            train=_binarise(splits.train, "train", self.seed) if static else splits.train,
-            val=_binarise(splits.val, "val", 0),
-            test=None if splits.test is None else _binarise(splits.test, "test", 0),
-        )
+        train = splits.train
+        if self.pixels == "static":
+            train = _binarise(train, "train", self.seed)
+        if splits.factors is not None:  # which count all images, and metrics look at all of them
+            images = _binarise(Subset(splits.val.images), "all", 0).images
+            test = None if splits.test is None else replace(splits.test, images=images)
+            return replace(splits, train=train, val=replace(splits.val, images=images), test=test)
+        test = None if splits.test is None else _binarise(splits.test, "test", 0)
+        return replace(splits, train=train, val=_binarise(splits.val, "val", 0), test=test)
 
 
 class TrainBatches:
