@@ -76,7 +76,7 @@ def _read_factors(
 ) -> FactorTable:
     columns = read_columns(path, "factors", num_images, files)
     if path.suffix in _UNNAMED:
-        chosen = [f"factor {name}" for name in columns] if names is None else list(names)
+        chosen = [f"factor {name}" for name in columns] if names is None else [*map(str, names)]
         require(
             len(chosen) == len(columns) == len(set(chosen)) and all(chosen),
             f"factor_names expects a distinct name for each of {len(columns)} columns of {path}, "

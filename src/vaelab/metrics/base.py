@@ -232,7 +232,7 @@ def require_applicable(
         raise UserError(
             f"{', '.join(lacking_factors)} expects ground-truth factors of the images, got data "
             "without (labels are none); use data with factors, such as dsprites or your own images "
-            "with a file of factors, or metrics that need none, such as likelihood and unsupervised."
+            "with a file of factors, or metrics that need none, such as unsupervised."
         )
     if factors is not None:
         require_factors(single, factors)
