@@ -67,9 +67,8 @@ def test_names_of_factors_come_from_files_that_have_them(array, tmp_path):
     assert factors.value_names("shape") == ("ellipse", "heart", "square")
     assert factors.value_names("scale") == ("0.0", "0.125", "0.25", "0.375", "0.5")
     assert torch.equal(factors.values(torch.arange(3), "shape"), torch.tensor([2, 1, 0]))
-    for options in ({"factors": tmp_path / "f.npz", "factor_names": ["a", "b"]},):
-        with pytest.raises(UserError, match=r"^factor_names expects factors in a .npy .*f\.npz; "):
-            array(**options)
+    with pytest.raises(UserError, match=r"^factor_names expects factors in a .npy .*f\.npz; "):
+        array(factors=tmp_path / "f.npz", factor_names=["a", "b"])
     for names in (["a"], ["a", "a"], ["a", ""]):
         with pytest.raises(UserError, match=r"^factor_names expects a distinct name .* 2"):
             array(factors=tmp_path / "f.npy", factor_names=names)
@@ -156,3 +155,12 @@ def test_nothing_is_said_without_files(array, tmp_path):
     assert (splits.factors, splits.train.labels, splits.num_classes) == (None, None, 0)
     with pytest.raises(UserError, match=r"^factor_names expects factors in a \.npy .*None"):
         array(factor_names=["a"])
+
+
+def test_settings_of_other_types_are_rejected(array, tmp_path):
+    for options in ({"factors": 3}, {"labels": {"a": 1}}, {"factors": [tmp_path]}):
+        with pytest.raises(UserError, match=r"^(factors|labels) expects a file, got .*for none"):
+            array(**options)
+    for names in ("shape", 3, {"a": 1}):
+        with pytest.raises(UserError, match=r"^factor_names expects a list of names, got .*; try"):
+            array(factor_names=names)

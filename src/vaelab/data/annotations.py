@@ -59,6 +59,16 @@ def read_annotations(
         UserError: a file that is not so, or other names.
     """
     table, numbers, names = None, None, None
+    for argument, value in (("factors", factors), ("labels", labels)):
+        require(
+            value is None or isinstance(value, str | Path),
+            f"{argument} expects a file, got {value!r}; set it to a path, or to null for none.",
+        )
+    require(
+        factor_names is None
+        or (isinstance(factor_names, Sequence) and not isinstance(factor_names, str)),
+        f"factor_names expects a list of names, got {factor_names!r}; try [shape, scale].",
+    )
     require(
         factor_names is None or (factors is not None and Path(factors).suffix in _UNNAMED),
         f"factor_names expects factors in a .npy file, got {factors}; leave it out, since other "
