@@ -17,9 +17,11 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasti
 
 from vaelab import config_checks
 from vaelab.data.datamodule import ImageDataModule
+from vaelab.data.factors import Factors
 from vaelab.distributions import kl_divergence
 from vaelab.errors import UserError, require
 from vaelab.metrics import AnyMetric, Metric, MultiRunMetric, require_applicable
+from vaelab.metrics.base import require_factors
 from vaelab.models import VAE, Condition
 from vaelab.objectives import Objective
 from vaelab.runs import config_types
@@ -52,12 +54,14 @@ def build_run(cfg: DictConfig) -> RunParts:
         UserError: a setting that is out of range, or settings that can't be combined.
     """
     config_checks.check_settings(cfg)
-    build_metrics(cfg.get("evaluation"))  # whose mistakes would show when the training is over
+    evaluation = build_metrics(cfg.get("evaluation"))  # whose mistakes would show too late
     data = build_data(cfg)
     try:
         num_train = len(data.splits.train)  # loads the data
     except UserError as error:
         raise with_path(error, "data", cfg) from error
+    if data.splits.factors is not None:
+        require_factors(evaluation, data.splits.factors)
     config_checks.check_batch_size(cfg.batch_size, num_train, replacement=cfg.replacement)
     torch.manual_seed(derive_seed("init", cfg.seed))
     model = build_model(cfg, data.image_shape, data.classes.sizes if data.classes else ())
@@ -182,7 +186,8 @@ def build_training_module(
     cfg: DictConfig, model: VAE, objective: Objective, data: ImageDataModule
 ) -> TrainingModule:
     """The training module of a config, its targets checked and itself compiled if asked."""
-    check_support(model, data)
+    for images in data.images_to_check():
+        model.likelihood.check_support(images)
     objective.check_model(model)
     optimizer, lr_scheduler = build(cfg.optimizer), build(cfg.lr_scheduler)
     _try_optimizer(optimizer, lr_scheduler)
@@ -268,7 +273,7 @@ def _chosen(group: DictConfig | None) -> dict[str, DictConfig]:
 
 
 def metrics_callback(
-    cfg: DictConfig, folder: RunFolder, *, has_factors: bool, has_density: bool
+    cfg: DictConfig, folder: RunFolder, *, factors: Factors | None, has_density: bool
 ) -> list[Metrics]:
     """The callback that computes `cfg.metrics` during training; none where none are chosen.
 
@@ -276,7 +281,7 @@ def metrics_callback(
         UserError: a metric that the data or the posterior does not allow, or that compares runs.
     """
     metrics = build_metrics(cfg.metrics)
-    require_applicable(metrics, has_factors, has_density)
+    require_applicable(metrics, factors, has_density)
     sweeping = [name for name, metric in metrics.items() if isinstance(metric, MultiRunMetric)]
     require(
         not sweeping,
@@ -287,15 +292,3 @@ def metrics_callback(
     configs = to_container(cfg)["metrics"]
     every = cfg.metrics_every_n_steps
     return [Metrics(folder, of_a_model, configs, every)] if of_a_model else []
-
-
-def check_support(model: VAE, data: ImageDataModule) -> None:
-    """Reject targets outside the likelihood's support, in any training image as trained on."""
-    train = data.splits.train
-    if data.pixels == "dynamic":
-        model.likelihood.check_support(data.train_batch(0))
-        return
-    # Images of bits are all alike: zeros and ones.
-    num = NUM_AT_ONCE if train.images.packed else len(train)
-    for positions in torch.arange(min(num, len(train))).split(NUM_AT_ONCE):
-        model.likelihood.check_support(train.take(positions))

@@ -155,10 +155,10 @@ def _select_metrics(
     metrics: Mapping[str, Metric], run: Run, evaluation: Evaluation, *, skip: bool
 ) -> dict[str, Metric]:
     """The metrics that the run's data and posterior allow."""
-    has_factors = run.data.splits.factors is not None
+    factors = run.data.splits.factors
     if not skip:
-        require_applicable(metrics, has_factors, run.model.posterior.has_density)
-    with_data = {n: m for n, m in metrics.items() if has_factors or not m.needs_factors}
+        require_applicable(metrics, factors, run.model.posterior.has_density)
+    with_data = {n: m for n, m in metrics.items() if factors is not None or not m.needs_factors}
     allowed = {n: m for n, m in with_data.items() if not skip or m.supports(run.model)}
     evaluation.skipped = [name for name in metrics if name not in with_data]
     evaluation.undefined = [name for name in with_data if name not in allowed]

@@ -113,7 +113,7 @@ def _build_trainer(cfg: DictConfig, folder: RunFolder, parts: build.RunParts) ->
     metrics = build.metrics_callback(
         cfg,
         folder,
-        has_factors=parts.data.splits.factors is not None,
+        factors=parts.data.splits.factors,
         has_density=parts.model.posterior.has_density,
     )
     chosen = [*metrics, *build.build_all(cfg.callbacks, folder)]

@@ -1,11 +1,13 @@
 """The data module on a small made-up data set."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from vaelab.data.datamodule import ImageDataModule
+from vaelab.data.factors import FactorTable
 from vaelab.data.images import Images, Splits, Subset
 from vaelab.errors import UserError
 
@@ -151,6 +153,29 @@ def test_labels_and_checksum_outlive_binarising(pixels):
         assert torch.equal(getattr(splits, name).labels, getattr(grey, name).labels)
         assert len(getattr(splits, name)) == len(getattr(grey, name))
     assert splits.checksum == "grey"
+
+
+@pytest.mark.parametrize("pixels", ["greyscale", "dynamic", "static"])
+def test_factors_stay_with_their_images_under_every_treatment(pixels):
+    class WithFactors(Grey):
+        def load(self):
+            return replace(super().load(), factors=FactorTable({"a": torch.arange(36) % 6}))
+
+    splits, grey = module(pixels, WithFactors()).splits, Grey().load()
+    assert splits.val.images is splits.test.images  # those that metrics look at
+    assert len(splits.val.images) == len(splits.factors) == 36
+    for name in ("val", "test"):
+        part = getattr(splits, name)
+        assert torch.equal(part.index, getattr(grey, name).index)
+        x, expected = (s.images.take(torch.arange(36)) for s in (part, getattr(grey, name)))
+        if pixels == "greyscale":
+            assert torch.equal(x, expected)
+        else:
+            assert set(x.unique().tolist()) == {0, 1}
+            # 1,440 Bernoulli pixels: the mean squared difference is that of x (1 - x), 1/6.
+            assert (x - expected).square().mean() == pytest.approx(1 / 6, abs=0.03)
+    again = module(pixels, WithFactors(), seed=5).splits
+    assert torch.equal(again.val.images.storage, splits.val.images.storage)
 
 
 @pytest.mark.parametrize("pixels", ["greyscale", "dynamic"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab.data import Images, Subset
+from vaelab.data import Images, Splits, Subset
 
 BITS = np.random.default_rng(0).random((9, 4 * 6)) < 0.5
 
@@ -38,3 +38,24 @@ def test_every_storage_gives_the_same_images(images):
 def test_storage_that_does_not_fit_the_shape_is_rejected(storage, packed):
     with pytest.raises(ValueError, match=r"^storage expects .*, got "):
         Images(storage, (1, 4, 6), packed=packed)
+
+
+def labelled(*labels):
+    images = Images(torch.zeros(3, 24, dtype=torch.uint8), (1, 4, 6))
+    return [Subset(images, torch.arange(3), y if y is None else torch.tensor(y)) for y in labels]
+
+
+def test_classes_are_counted_over_all_parts():
+    assert Splits(*labelled([0, 1, 0], [4, 0, 0], [2, 2, 2])).num_classes == 5
+    assert Splits(*labelled([0, 1, 0], [1, 0, 0])).num_classes == 2
+    assert Splits(*labelled(None, None, None)).num_classes == 0
+    assert Splits(*labelled([0] * 3, [0] * 3), class_names=("a", "b")).num_classes == 2
+
+
+def test_labels_move_with_their_images():
+    device = torch.device("meta")
+    splits = Splits(*labelled([0, 1, 0], [4, 0, 0], [2, 2, 2])).to(device)
+    for part in (splits.train, splits.val, splits.test):
+        tensors = (part.images.storage, part.index, part.labels)
+        assert [tensor.device for tensor in tensors] == [device] * 3
+    assert Splits(*labelled(None, None)).to(device).val.labels is None

@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from vaelab.data import Images, Splits, Subset
-from vaelab.data.factors import FactorSpace
+from vaelab.data.factors import FactorSpace, FactorTable
 from vaelab.errors import UserError
 from vaelab.figures import Animation, make_image_grid
 from vaelab.posteriors import FullCovariance
@@ -252,6 +252,23 @@ def test_principal_components_of_collapsed_codes_are_numbers():
     scores, explained = principal_components(torch.ones(10, 4))
     assert torch.equal(scores, torch.zeros(10, 2).double())
     assert explained.tolist() == [0, 0]
+
+
+def test_scatter_of_factors_of_any_images_has_the_names_of_their_values(vae):
+    order = torch.randperm(NUM, generator=torch.Generator().manual_seed(0))
+    data = Subset(subset().images, order[:50])
+    table = FactorTable({"shape": np.array(["oval", "square"])[np.arange(NUM) % 2]})
+    model = vae(2)
+    (figure,) = draw(model, Splits(data, data, factors=table), ["latent_scatter"]).values()
+    panel, bar = figure.axes
+    assert panel.get_title() == "shape"
+    assert [text.get_text() for text in bar.get_yticklabels()] == ["oval", "square"]
+    points = torch.as_tensor(np.asarray(panel.collections[0].get_offsets()))
+    with torch.no_grad():
+        means = model.encode(data.images.take(torch.arange(NUM))).mean
+    found = torch.cdist(points.double(), means.double()).argmin(1)
+    assert sorted(found.tolist()) == sorted(order[:50].tolist())
+    np.testing.assert_array_equal(panel.collections[0].get_array(), found % 2)
 
 
 @pytest.mark.parametrize("image", [-1, NUM])

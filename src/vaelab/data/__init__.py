@@ -4,7 +4,7 @@ from vaelab.data.array import Array
 from vaelab.data.binarized_mnist import BinarizedMNIST
 from vaelab.data.condition import Condition
 from vaelab.data.dsprites import DSprites
-from vaelab.data.factors import FactorSpace
+from vaelab.data.factors import Factors, FactorSpace, FactorTable
 from vaelab.data.fashion_mnist import FashionMNIST
 from vaelab.data.image_folder import ImageFolder
 from vaelab.data.images import Images, Splits, Subset
@@ -17,6 +17,8 @@ __all__ = [
     "Condition",
     "DSprites",
     "FactorSpace",
+    "FactorTable",
+    "Factors",
     "FashionMNIST",
     "ImageFolder",
     "Images",

@@ -1,8 +1,7 @@
 """Images in a NumPy file."""
 
-import os
 import zipfile
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vaelab.data.annotations import read_annotations
 from vaelab.data.cache import checksum
+from vaelab.data.columns import UNREADABLE, require_room
 from vaelab.data.images import Images, Splits
 from vaelab.data.splitting import require_fractions, split_by_fractions
 from vaelab.errors import UserError, nearest, require
@@ -29,6 +30,11 @@ class Array:
         val_fraction: fraction of the images for validation.
         test_fraction: fraction of the images held out for test; 0 for no test part.
         split_seed: seed of the split.
+        factors: a file of ground-truth factors, one row per image: .npy (N, F), .npz of arrays (N,)
+            or .csv with a header of names. Metrics of disentanglement need them.
+        factor_names: of the columns of a .npy; "factor 0", "factor 1", ... where None.
+        labels: a file of one class per image: .npy (N,), .csv with a header and one column, or
+            .txt with one per line.
 
     Raises:
         UserError: no root, or fractions that leave nothing to train on.
@@ -43,6 +49,9 @@ class Array:
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
         split_seed: int = 0,
+        factors: str | Path | None = None,
+        factor_names: Sequence[str] | None = None,
+        labels: str | Path | None = None,
     ):
         require(
             root is not None,
@@ -51,23 +60,31 @@ class Array:
         require_fractions(val_fraction, test_fraction)
         self.path, self.key, self.split_seed = Path(root).expanduser(), key, split_seed
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        self.factors, self.factor_names, self.labels = factors, factor_names, labels
 
     def load(self) -> Splits:
         """Images (C, H, W).
 
         Raises:
-            UserError: no such file, or an array of another shape, type or range.
+            UserError: no such file, an array of another shape, type or range, or files of factors
+                or labels that do not fit it.
         """
         array = _channels_first(_read(self.path, self.key), self.path)
+        found = read_annotations(
+            len(array),
+            factors=self.factors,
+            factor_names=self.factor_names,
+            labels=self.labels,
+        )
         shape = (array.shape[1], array.shape[2], array.shape[3])
         storage, packed = _to_storage(array.reshape(len(array), -1), self.path)
         return split_by_fractions(
             Images(storage, shape, packed=packed),
-            None,
+            found,
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
             seed=self.split_seed,
-            checksum=checksum(storage.numpy()),
+            checksum=checksum(storage.numpy(), *found.arrays()),
         )
 
 
@@ -79,35 +96,16 @@ def _read(path: Path, key: str | None) -> NDArray:
     try:
         if not zipfile.is_zipfile(path):
             return np.lib.format.open_memmap(path, mode="c")
-        _require_room(path)
+        require_room(path, "root")
         with np.load(path, allow_pickle=False) as content:
             return content[_choose_key(list(content.files), key, path)]
     except UserError:
         raise
-    except (
-        *(OSError, EOFError, ValueError, OverflowError),
-        *(RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error),
-    ) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"root expects an array of numbers, got {path}: {error}; save it with numpy.save, as "
             "uint8, bool or float32."
         ) from error
-
-
-def _require_room(path: Path) -> None:
-    """Require that what a .npz file says it holds fits into memory, before it is unpacked.
-
-    Raises:
-        UserError: it does not.
-    """
-    with zipfile.ZipFile(path) as archive:
-        declared = sum(member.file_size for member in archive.infolist())
-    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    require(
-        declared <= available,
-        f"root expects arrays that fit into memory, got {declared / 2**30:,.1f} GiB in {path} with "
-        f"{available / 2**30:,.1f} GiB free; save the images as .npy, which is read as needed.",
-    )
 
 
 def _choose_key(keys: list[str], key: str | None, path: Path) -> str:

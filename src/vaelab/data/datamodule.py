@@ -16,6 +16,8 @@ from vaelab.data.labels import Labels
 from vaelab.data.pixels import PIXELS, binarise_splits, draw_images, is_drawn_anew
 from vaelab.errors import UserError, require, require_choice, require_range
 
+NUM_AT_ONCE = 1000  # images that are checked at once
+
 
 class DataSet(Protocol):
     """What `data=` chooses: anything with a `load`."""
@@ -170,6 +172,19 @@ class ImageDataModule(pl.LightningDataModule):
     def first_images(self, num: int) -> Tensor:
         """At least `num` images as the first steps of training see them: (N, C, H, W)."""
         return torch.cat([self.train_batch(step) for step in range(-(-num // self.batch_size))])
+
+    def images_to_check(self) -> Iterator[Tensor]:
+        """Training images as trained on, in parts, with all the pixels that there are.
+
+        Images of bits are all alike, zeros and ones, so that some of them will do.
+        """
+        train = self.splits.train
+        if is_drawn_anew(train, self.pixels):
+            yield self.train_batch(0)
+            return
+        num = NUM_AT_ONCE if train.images.packed else len(train)
+        for positions in torch.arange(min(num, len(train))).split(NUM_AT_ONCE):
+            yield train.take(positions)
 
     def train_classes(self, step: int, rank: int = 0, world_size: int = 1) -> Tensor:
         """The classes of the images of `train_batch`: (B / world_size,) int64, -1 if unknown."""

@@ -1,7 +1,9 @@
 """A folder of image files."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from vaelab.data.annotations import read_annotations
 from vaelab.data.cache import checksum
 from vaelab.data.images import Images, Splits
 from vaelab.data.splitting import require_fractions, split_by_fractions
@@ -23,7 +26,8 @@ _GREY, _COLOUR = ("1", "L", "LA"), ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr", "
 class ImageFolder:
     """All images in a folder and its sub-folders, in the order of their paths, all of one size.
 
-    Images in sub-folders are labelled by sub-folder, numbered in the order of the names.
+    Images in sub-folders are labelled by sub-folder, numbered in the order of the names, unless
+    `labels` are given.
     Transparency is dropped, and of an animation the first frame is taken.
 
     Args:
@@ -33,6 +37,13 @@ class ImageFolder:
         split_seed: seed of the split.
         channels: 1 converts to grey, 3 to colour; None keeps what the images have, which must
             then be the same in all.
+        factors: a file of ground-truth factors, one row per image in the order of the paths: .npy
+            (N, F), .npz of arrays (N,) or .csv with a header of names. A .csv may have its rows in
+            any order after a first column `file`, the path below root. Metrics of disentanglement
+            need factors.
+        factor_names: of the columns of a .npy; "factor 0", "factor 1", ... where None.
+        labels: a file of one class per image, in place of the sub-folders: .npy (N,), .csv with a
+            header and one column (after `file`, if that is there), or .txt with one per line.
 
     Raises:
         UserError: no root, other channels, or fractions that leave nothing to train on.
@@ -47,6 +58,9 @@ class ImageFolder:
         test_fraction: float = 0.1,
         split_seed: int = 0,
         channels: int | None = None,
+        factors: str | Path | None = None,
+        factor_names: Sequence[str] | None = None,
+        labels: str | Path | None = None,
     ):
         require(root is not None, "root expects a folder of images, got none; set it to a path.")
         require(
@@ -56,14 +70,23 @@ class ImageFolder:
         require_fractions(val_fraction, test_fraction)
         self.root, self.split_seed, self.channels = Path(root).expanduser(), split_seed, channels
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        self.factors, self.factor_names, self.labels = factors, factor_names, labels
 
     def load(self) -> Splits:
         """Images (C, H, W) as bytes.
 
         Raises:
-            UserError: no such folder, unreadable images, or different sizes or channels.
+            UserError: no such folder, unreadable images, different sizes or channels, or files of
+                factors or labels that do not fit.
         """
         paths = _find_images(self.root)
+        found = read_annotations(
+            len(paths),
+            factors=self.factors,
+            factor_names=self.factor_names,
+            labels=self.labels,
+            files=[path.relative_to(self.root).as_posix() for path in paths],
+        )
         first = _read(paths[0], self.channels)
         storage = torch.empty(len(paths), first.size, dtype=torch.uint8)
 
@@ -76,15 +99,17 @@ class ImageFolder:
             for _ in pool.map(read_into, range(len(paths))):  # the first error is raised here
                 pass
         channels, height, width = first.shape
-        labels, class_names = _label_by_folder(paths, self.root)
+        digest = checksum(storage.numpy(), *found.arrays())
+        if found.labels is None:
+            labels, class_names = _label_by_folder(paths, self.root)
+            found = replace(found, labels=labels, class_names=class_names)
         return split_by_fractions(
             Images(storage, (channels, height, width)),
-            labels,
+            found,
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
             seed=self.split_seed,
-            checksum=checksum(storage.numpy()),
-            class_names=class_names,
+            checksum=digest,
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vaelab.data.factors import FactorSpace
+from vaelab.data.factors import Factors
 
 
 class Images:
@@ -78,7 +78,7 @@ def _unpack_table(device: torch.device) -> Tensor:
 class Subset:
     """Some of the images: `index` (M,) int64 into `images`, or None for all, in order.
 
-    `labels` are (M,) int64 class labels where the data has them; they only colour figures.
+    `labels` are (M,) int64 classes, numbered from 0, where the data has them.
     """
 
     images: Images
@@ -109,8 +109,9 @@ class Splits:
         train: what training draws from.
         val: what `val/` metrics are computed on.
         test: held out, or None where the protocol holds nothing out.
-        factors: the ground-truth factor space; image i of the storage shows `factors.unravel(i)`.
-        checksum: digest of the stored images, for provenance.
+        factors: the ground-truth factors; image i of the storage shows `factors.unravel(i)`.
+        checksum: digest of the stored images, and of the files of factors and labels beside a
+            user's own: scores are kept for it.
         class_names: what figures call the labels 0, 1, ...; None for their numbers.
         labelled: positions in train of the images whose label is known in training; None for all.
         image_labels: (N,) labels of all images of the storage, -1 of those without; for a
@@ -120,36 +121,34 @@ class Splits:
     train: Subset
     val: Subset
     test: Subset | None = None
-    factors: FactorSpace | None = None
+    factors: Factors | None = None
     checksum: str = ""
     class_names: tuple[str, ...] | None = None
     labelled: Tensor | None = None
     image_labels: Tensor | None = None
 
     @property
-    def num_classes(self) -> int:
-        """C: labels are 0 .. C - 1; 0 where there are none."""
-        if self.class_names is not None:
-            return len(self.class_names)
-        parts = [part.labels for part in (self.train, self.val, self.test) if part is not None]
-        return 1 + max((int(labels.max()) for labels in parts if labels is not None), default=-1)
-
-    @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return self.train.images.shape
 
-    def to(self, device: torch.device) -> "Splits":
-        """The same splits on another device; storage that splits share is moved once.
+    @property
+    def num_classes(self) -> int:
+        """The number of classes: of their names, else of the labels of all parts; 0 without."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        parts = [part.labels for part in (self.train, self.val, self.test) if part is not None]
+        return max((int(labels.max()) + 1 for labels in parts if labels is not None), default=0)
 
-        Labels stay where they are, since they only colour figures.
-        """
+    def to(self, device: torch.device) -> "Splits":
+        """The same splits on another device; storage that splits share is moved once."""
         moved: dict[int, Images] = {}
 
         def move(subset: Subset) -> Subset:
             images = moved.setdefault(id(subset.images), subset.images.to(device))
             index = None if subset.index is None else subset.index.to(device)
-            return Subset(images, index, subset.labels)
+            labels = None if subset.labels is None else subset.labels.to(device)
+            return Subset(images, index, labels)
 
         test = None if self.test is None else move(self.test)
         return replace(self, train=move(self.train), val=move(self.val), test=test)

@@ -1,13 +1,38 @@
-"""Class labels: which images count as labelled."""
+"""Class labels: their numbers from 0, and which images count as labelled."""
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vaelab.data.images import Splits, Subset
 from vaelab.errors import require, require_range
 from vaelab.seeding import generator
+
+
+def number_labels(column: NDArray) -> tuple[Tensor, tuple[str, ...] | None]:
+    """Classes (N,) as numbers from 0 in their sorted order, and their names.
+
+    There are no names where the classes are the numbers 0 to C - 1.
+
+    Args:
+        column: integers of at least 0, or strings.
+
+    Raises:
+        UserError: floats, or negative integers.
+    """
+    require(
+        column.dtype.kind in "biuU" and (column.dtype.kind in "bU" or column.min() >= 0),
+        f"labels expects a class per image, an integer of at least 0 or a name, got "
+        f"{column.min() if column.dtype.kind == 'i' else column.dtype}; number the classes from "
+        "0, or name them.",
+    )
+    classes, numbers = np.unique(column, return_inverse=True)
+    numbered = column.dtype.kind != "U" and np.array_equal(classes, np.arange(len(classes)))
+    names = None if numbered else tuple(map(str, classes.tolist()))
+    return torch.from_numpy(numbers).long(), names
 
 
 def choose_labelled(labels: Tensor, num: int, seed: int, num_classes: int) -> Tensor:

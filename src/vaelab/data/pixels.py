@@ -27,12 +27,15 @@ def binarise_splits(splits: Splits, pixels: str, seed: int) -> Splits:
     )
     if pixels == "greyscale" or splits.train.images.packed:
         return splits
-    return replace(
-        splits,
-        train=_binarise(splits.train, "train", seed) if pixels == "static" else splits.train,
-        val=_binarise(splits.val, "val", 0),
-        test=None if splits.test is None else _binarise(splits.test, "test", 0),
-    )
+    train = splits.train
+    if pixels == "static":
+        train = _binarise(train, "train", seed)
+    if splits.factors is not None:  # which count all images, and metrics look at all of them
+        images = _binarise(Subset(splits.val.images), "all", 0).images
+        test = None if splits.test is None else replace(splits.test, images=images)
+        return replace(splits, train=train, val=replace(splits.val, images=images), test=test)
+    test = None if splits.test is None else _binarise(splits.test, "test", 0)
+    return replace(splits, train=train, val=_binarise(splits.val, "val", 0), test=test)
 
 
 def is_drawn_anew(train: Subset, pixels: str) -> bool:

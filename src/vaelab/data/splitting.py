@@ -5,6 +5,7 @@ import hashlib
 import torch
 from torch import Tensor
 
+from vaelab.data.annotations import Annotations
 from vaelab.data.images import Images, Splits, Subset
 from vaelab.errors import require, require_range
 
@@ -102,24 +103,22 @@ def require_fractions(val_fraction: float, test_fraction: float) -> None:
 
 def split_by_fractions(
     images: Images,
-    labels: Tensor | None,
+    annotations: Annotations,
     *,
     val_fraction: float,
     test_fraction: float,
     seed: int,
     checksum: str,
-    class_names: tuple[str, ...] | None = None,
 ) -> Splits:
     """Three disjoint parts that together are all of the images, none empty.
 
     Args:
         images: N of them, at least 3.
-        labels: (N,) int64 or None.
+        annotations: their factors and labels.
         val_fraction: of N, in (0, 1), rounded to at least one image.
         test_fraction: of N, in [0, 1), rounded to at least one image; 0 for no test part.
         seed: of the permutation; the test part doesn't depend on val_fraction.
-        checksum: of the images.
-        class_names: of the labels.
+        checksum: of images and annotations.
     """
     num = len(images)
     require(
@@ -133,9 +132,15 @@ def split_by_fractions(
     train, val = split_off(train, max(1, round(val_fraction * num)), seed, "val_fraction")
 
     def subset(index: Tensor) -> Subset:
+        labels = annotations.labels
         return Subset(images, index, None if labels is None else labels[index])
 
     test_subset = None if test is None else subset(test)
     return Splits(
-        subset(train), subset(val), test_subset, checksum=checksum, class_names=class_names
+        subset(train),
+        subset(val),
+        test_subset,
+        annotations.factors,
+        checksum,
+        annotations.class_names,
     )

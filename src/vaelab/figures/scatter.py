@@ -67,6 +67,7 @@ def plot_factor_scatters(
     caption: str = "",
     *,
     axis_names: tuple[str, str] = AXIS_NAMES,
+    value_names: Mapping[str, Sequence[str]] | None = None,
 ) -> "Figure":
     """The same points in one panel per factor, coloured by it.
 
@@ -75,13 +76,14 @@ def plot_factor_scatters(
         factors: name -> (N,) values; up to three distinct ones are classes, more are continuous.
         caption: what is shown.
         axis_names: of the two axes.
+        value_names: of the values 0, 1, ... of each factor; None shows their numbers.
     """
     num_columns = min(PANELS_PER_ROW, len(factors))
     num_rows = -(-len(factors) // num_columns)
     figure = style.new_figure(PANEL * num_rows + 0.2, caption, layout="compressed")
     panels = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for i, (axes, (name, values)) in enumerate(zip(panels, factors.items(), strict=False)):
-        _plot_factor(axes, z, values)
+        _plot_factor(axes, z, values, None if value_names is None else value_names[name])
         lowest, leftmost = i + num_columns >= len(factors), i % num_columns == 0
         style.style_axes(axes, axis_names[0] if lowest else "", axis_names[1] if leftmost else "")
         axes.set_title(name, fontsize=style.FONT, pad=3)
@@ -90,7 +92,9 @@ def plot_factor_scatters(
     return figure
 
 
-def _plot_factor(axes: "Axes", z: Tensor, values: Tensor) -> None:
+def _plot_factor(
+    axes: "Axes", z: Tensor, values: Tensor, value_names: Sequence[str] | None
+) -> None:
     from matplotlib.colors import ListedColormap
 
     classes = values.unique().tolist()
@@ -101,7 +105,8 @@ def _plot_factor(axes: "Axes", z: Tensor, values: Tensor) -> None:
     number = np.searchsorted(classes, values.cpu().numpy())
     few = ListedColormap(list(style.CLASS_COLOURS[: len(classes)]))
     drawn = _plot_points(axes, z, c=number, cmap=few, vmin=-0.5, vmax=len(classes) - 0.5)
-    _add_colour_bar(axes, drawn, classes=classes)
+    names = [str(c) if value_names is None else value_names[int(c)] for c in classes]
+    _add_colour_bar(axes, drawn, classes=names)
 
 
 def _plot_points(axes: "Axes", z: Tensor, **options: Any) -> Any:
@@ -116,12 +121,12 @@ def _plot_points(axes: "Axes", z: Tensor, **options: Any) -> Any:
 
 
 def _add_colour_bar(
-    axes: "Axes", drawn: Any, name: str = "", classes: Sequence | None = None
+    axes: "Axes", drawn: Any, name: str = "", classes: Sequence[str] | None = None
 ) -> None:
     bar = style.add_colour_bar(axes, drawn, name, fraction=0.06, pad=0.03)
     bar.solids.set_alpha(1)
     if classes is not None:
-        bar.set_ticks(range(len(classes)), labels=[str(c) for c in classes])
+        bar.set_ticks(range(len(classes)), labels=classes)
 
 
 def _label_classes(

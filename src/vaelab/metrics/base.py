@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vaelab.data.factors import Factors
 from vaelab.errors import UserError, require, require_choice
 from vaelab.metrics.encoded_dataset import CODES, AnyCodes, EncodedDataset
 from vaelab.metrics.intervals import repeat_interval
@@ -45,17 +46,28 @@ class Metric(ABC):
     """A configured metric of a model: what it needs, and its scores by name.
 
     needs_factors: whether it needs the ground-truth factors of the images.
+    min_factors: how many of these at least.
     needs_density: whether it needs a density q(z|x), which an autoencoder does not have.
     higher_is_better: None where neither direction is.
     """
 
     needs_factors: bool = True
+    min_factors: ClassVar[int] = 1
     needs_density: bool = False
     higher_is_better: bool | None = True
 
     def supports(self, model: VAE) -> bool:
         """Whether the metric is defined for the model's posterior and prior."""
         return model.posterior.has_density or not self.needs_density
+
+    def require_factors(self, factors: Factors, name: str) -> None:
+        """Raise a `UserError` for factors that the metric `name` is not defined for."""
+        num = len(factors.varying)
+        require(
+            num >= self.min_factors or not self.needs_factors,
+            f"{name} expects at least {self.min_factors} factors that vary, got {num}; add one, or "
+            "use a metric for which one is enough, such as mig.",
+        )
 
     @abstractmethod
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
@@ -207,21 +219,23 @@ def with_code_suffix(scores: Mapping[str, Score], codes: str) -> dict[str, Score
 
 
 def require_applicable(
-    metrics: Mapping[str, AnyMetric], has_factors: bool, has_density: bool = True
+    metrics: Mapping[str, AnyMetric], factors: Factors | None, has_density: bool = True
 ) -> None:
     """Reject metrics that need ground-truth factors, or a density q(z|x), where there is none.
 
     Raises:
-        UserError: naming them.
+        UserError: naming them, or factors for which a metric is not defined.
     """
     single = {name: metric for name, metric in metrics.items() if isinstance(metric, Metric)}
     lacking_factors = [name for name, metric in single.items() if metric.needs_factors]
-    if lacking_factors and not has_factors:
+    if lacking_factors and factors is None:
         raise UserError(
             f"{', '.join(lacking_factors)} expects ground-truth factors of the images, got data "
-            "without (labels are none); use data with factors, such as dsprites, or metrics that "
-            "need none, such as likelihood and unsupervised."
+            "without (labels are none); use data with factors, such as dsprites or your own images "
+            "with a file of factors, or metrics that need none, such as unsupervised."
         )
+    if factors is not None:
+        require_factors(single, factors)
     lacking_density = [name for name, metric in single.items() if metric.needs_density]
     if lacking_density and not has_density:
         raise UserError(
@@ -229,6 +243,17 @@ def require_applicable(
             "whose KL is infinite; use a Gaussian posterior, or the metrics elbo and "
             "reconstruction_error, which then give distortion and squared error."
         )
+
+
+def require_factors(metrics: Mapping[str, AnyMetric], factors: Factors) -> None:
+    """Reject metrics that are not defined for the factors of the data.
+
+    Raises:
+        UserError: naming the first of them.
+    """
+    for name, metric in metrics.items():
+        if isinstance(metric, Metric):
+            metric.require_factors(factors, name)
 
 
 def mean_over_factors(values: Floats, names: Sequence[str]) -> Score:

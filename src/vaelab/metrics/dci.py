@@ -105,6 +105,7 @@ class DCI(TrainTestMetric):
     """
 
     name = "dci"
+    min_factors = 2
     bounds = (-np.inf, 1.0)  # R^2 of the Lasso may be negative
     learner: str = "gradient_boosting"
     num_repeats: int = field(default=4, kw_only=True)

@@ -127,7 +127,7 @@ def _log_normal(z: NDArray, mean: NDArray | float, std: NDArray | float) -> NDAr
 class Decomposition(Metric):
     """`elbo_decomposition` of a model with posterior=gaussian and prior=standard_normal.
 
-    q(z) is that of the whole grid where the data has factors, of the evaluation images where not.
+    q(z) is that of all images where the data has factors, of the evaluation images where not.
 
     Args:
         num_images: how many of these make q(z); None for all. A seeded choice. The mutual

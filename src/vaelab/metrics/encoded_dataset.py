@@ -35,8 +35,8 @@ class EncodedDataset:
 
     Args:
         model: in evaluation mode.
-        splits: its data. With factors, row i is image i of the whole grid; without, rows are the
-            evaluation images.
+        splits: its data. With factors, rows are all images, as the factors count them; without,
+            they are the evaluation images.
         cache: a file that stores the encodings; written by `save` and every 100,000 images.
         cache_key: what the encodings depend on (weights, data); a cache of another key is ignored.
         progress: wraps the iterable of batches, as tqdm does.
@@ -129,23 +129,24 @@ class EncodedDataset:
         if space is None:
             raise UserError(
                 "this metric expects ground-truth factors of the images, got data without (labels "
-                "are none); use data with factors, such as dsprites, or a metric that needs none."
+                "are none); use data with factors, such as dsprites or your own images with a file "
+                "of factors, or a metric that needs none."
             )
-        return tuple(n for n, size in zip(space.names, space.sizes, strict=True) if size > 1)
+        return space.varying
 
     @cached_property
     def factors(self) -> NDArray[np.integer]:
         """The values of the factors that vary, numbered from 0, of all images: (N, F).
 
         Raises:
-            UserError: the data has no factors, or not one image for each of their combinations.
+            UserError: the data has no factors, or not those of each image.
         """
         names, space = self.factor_names, self.splits.factors
         assert space is not None
         require(
             len(space) == len(self.images),
             f"factors expects one image for each of their {len(space)} combinations, got "
-            f"{len(self.images)} images; give a full grid.",
+            f"{len(self.images)} images; give a full grid, or a FactorTable of what there is.",
         )
         index = torch.arange(len(space))
         values = torch.stack([space.values(index, name) for name in names], 1).numpy()

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vaelab.data.factors import require_few_values
 from vaelab.errors import UserError, require, require_range
-
-FEW = 200  # images, below which a factor may have another value for each image
 
 Rows = NDArray[np.int64]
 CodesAt = Callable[[Rows], NDArray[np.floating]]
@@ -51,11 +50,7 @@ class FactorDataset:
                 f"factors expects columns that vary, got {name} with the one value {distinct[0]}; "
                 "leave it out.",
             )
-            require(
-                len(distinct) <= len(values) / 2 or len(values) < FEW,
-                f"factors expects columns of few values, got {name} with {len(distinct)} values "
-                f"in {len(values)} images; bin it, or give more images.",
-            )
+            require_few_values(name, len(distinct), len(values))
         self.sizes = tuple(len(distinct) for distinct, _ in columns)
         dtype = np.min_scalar_type(max(self.sizes))
         self.factors = np.stack([numbers for _, numbers in columns], axis=1).astype(dtype)

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from vaelab.data.factors import Factors
 from vaelab.errors import require
 from vaelab.metrics.base import RepeatedMetric, Score
 from vaelab.metrics.encoded_dataset import AnyCodes
@@ -30,11 +32,18 @@ class FixedFactorMetric(RepeatedMetric):
     """
 
     bounds = (0.0, 1.0)
+    min_factors = 2
 
     num_train: int = 10_000
     num_eval: int = 5_000
     batch_size: int = 64
     num_repeats: int = 10
+
+    def require_factors(self, factors: Factors, name: str) -> None:
+        super().require_factors(factors, name)
+        images = torch.arange(len(factors))
+        for factor in factors.varying:
+            require_pairs(factor, factors.values(images, factor).numpy())
 
     def draw(self, encoded: AnyCodes, rng: np.random.Generator) -> dict[str, Score]:
         return {self.name: self.score(encoded.factor_dataset(self.codes, rng), rng)}
@@ -57,17 +66,11 @@ def draw_points(
     memory allows.
 
     Raises:
-        UserError: a single factor, too few points, or a value of a factor with fewer than two
-            images, which would always be paired with itself.
+        UserError: a single factor, too few points, or a value of a factor with a single image.
     """
     dataset.require_two_factors()
     for name, column in zip(dataset.names, dataset.factors.T, strict=True):
-        rarest = int(np.bincount(column).min())
-        require(
-            rarest > 1,
-            f"factors expects at least 2 images of each value of a factor, got {rarest} of a "
-            f"value of {name}; give more images, or leave that value out.",
-        )
+        require_pairs(name, column)
     factors = rng.integers(dataset.num_factors, size=num)
     counts = np.bincount(factors, minlength=dataset.num_factors)
     require(
@@ -83,6 +86,21 @@ def draw_points(
             features = np.empty((num, drawn.shape[1]), drawn.dtype)
         features[factors == factor] = drawn
     return features, factors
+
+
+def require_pairs(name: str, column: NDArray[np.integer]) -> None:
+    """Raise a `UserError` for a value with a single image, which could be paired with itself only.
+
+    Args:
+        name: of the factor.
+        column: (N,) its values in the images, numbered from 0.
+    """
+    rarest = int(np.bincount(column).min())
+    require(
+        rarest > 1,
+        f"factors expects at least 2 images of each value of a factor, got {rarest} of a value of "
+        f"{name}; give more images, or leave that value out.",
+    )
 
 
 def accuracy(

@@ -69,6 +69,7 @@ class Modularity(TrainTestMetric):
     """
 
     name = "modularity"
+    min_factors = 2
     bounds = (0.0, 1.0)
     num_repeats: int = field(default=10, kw_only=True)
     num_bins: int = 20

@@ -175,11 +175,12 @@ def _draw_latent_scatter(context: FigureContext) -> "Figure":
         where = " on their first two principal components (variance explained)"
     caption = f"Means of q(z|x) of {len(z):,} {context.split} images{where}"
     values = _factor_values(context)
-    if values:
+    if context.splits.factors is not None and values:
+        value_names = {name: context.splits.factors.value_names(name) for name in values}
         caption += f", coloured by each factor, {context.when}"
-        return figures.plot_factor_scatters(z, values, caption, **axes)
+        return figures.plot_factor_scatters(z, values, caption, value_names=value_names, **axes)
     labels = context.subset.labels
-    labels = None if labels is None else labels[context.positions]
+    labels = None if labels is None else labels.cpu()[context.positions]
     caption += f"{'' if labels is None else ', coloured by label'}, {context.when}"
     names = context.splits.class_names
     return figures.plot_latent_scatter(z, labels, caption=caption, class_names=names, **axes)
