@@ -155,7 +155,7 @@ def plot_reliability(
     lowest = 1.0
     for i, (name, one) in enumerate(bins.items()):
         confidence, accuracy, count, ends = (np.asarray(values, float) for values in one)
-        lowest = min(lowest, confidence.min(), accuracy.min())
+        lowest = min(lowest, confidence.min(), ends.min())
         colour, dashes = style.LINE_COLOURS[i], style.LINE_STYLES[i % len(style.LINE_STYLES)]
         reach = np.abs(ends - accuracy)  # at 0 and 1 rounding makes it negative
         axes.errorbar(
