@@ -133,7 +133,7 @@ def fit_class_mixtures(
     counts = _count_classes(x, y, num_classes)
     fewest = int(counts.argmin())
     require(
-        num_components <= counts[fewest],
+        num_components <= int(counts[fewest]),
         f"num_components expects at most {counts[fewest]}, the number of rows of class {fewest}, "
         f"got {num_components}; lower it, or label more rows.",
     )

@@ -163,7 +163,10 @@ FIGURES = {
         CAPTION,
     ),
     "reliability": lambda: figures.plot_reliability(
-        {name: ([0.5, 0.9], [0.4, 1.0], [20, 30]) for name in ("naive Bayes", "10 components")},
+        {
+            name: ([0.5, 0.9], [0.4, 1.0], [20, 30], [[0.2, 0.9], [0.6, 1]])
+            for name in ("naive Bayes", "10 components")
+        },
         CAPTION,
     ),
     "doubtful images": lambda: figures.plot_doubtful_images(

@@ -71,7 +71,7 @@ def test_a_perfectly_calibrated_table_has_no_error():
     bins = reliability(log_p, y, num_bins=4)
     np.testing.assert_allclose(bins.confidence, levels)
     np.testing.assert_allclose(bins.accuracy, levels)
-    assert bins.count.tolist() == [100] * 4
+    assert bins.num_images.tolist() == [100] * 4
 
 
 @pytest.mark.parametrize("num_bins", [1, 15])
@@ -90,7 +90,7 @@ def test_a_constant_table_is_off_by_confidence_minus_accuracy(num_bins):
 def test_bins_are_equally_full_and_weighted_by_hand(predictions):
     log_p, y = predictions
     bins = reliability(log_p, y, num_bins=10)
-    assert bins.count.tolist() == [400] * 10
+    assert bins.num_images.tolist() == [400] * 10
     confidence, right = np.exp(log_p.max(0)), log_p.argmax(0) == y
     order = np.argsort(confidence).reshape(10, 400)
     slow = np.abs(right[order].mean(1) - confidence[order].mean(1)).mean()
@@ -102,7 +102,9 @@ def test_bins_of_equal_width_divide_the_unit_interval():
     bins = reliability(log_p, y, num_bins=10, equal_width=True)
     np.testing.assert_allclose(bins.confidence, [0.65, 0.71])
     np.testing.assert_allclose(bins.accuracy, [0.55, 0.7])
-    assert bins.count.tolist() == [20, 10]
+    # Wilson's interval of 7 of 10.
+    np.testing.assert_allclose(bins.interval[:, 1], [0.3968, 0.8922], atol=1e-3)
+    assert bins.num_images.tolist() == [20, 10]
 
 
 def test_noise_floor_is_what_a_calibrated_classifier_scores_on_average():

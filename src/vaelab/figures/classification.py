@@ -38,9 +38,9 @@ def plot_error_by_labels(lines: Sequence[Line], caption: str = "") -> "Figure":
     style.style_axes(axes, "labelled images", "test error (%)")
     for i, line in enumerate(lines):
         colour, dashes = style.LINE_COLOURS[i], style.LINE_STYLES[i % len(style.LINE_STYLES)]
-        percent = [100 * np.asarray(one, float) for one in (line.centre, line.low, line.high)]
-        axes.fill_between(line.x, *percent[1:], color=colour, alpha=0.18, linewidth=0)
-        axes.plot(line.x, percent[0], color=colour, linestyle=dashes, linewidth=1.1, marker="o",
+        centre, low, high = (100 * np.asarray(one, float) for one in line[2:])
+        axes.fill_between(line.x, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.plot(line.x, centre, color=colour, linestyle=dashes, linewidth=1.1, marker="o",
                   markersize=2.5, label=line.name)  # fmt: skip
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
@@ -123,7 +123,7 @@ def plot_joint_densities(
             hatch=HATCHES[i % len(HATCHES)], edgecolor=colour,
         )  # fmt: skip
     change = np.flatnonzero(np.diff(decision))
-    boundaries = [_crossing(places, table, at) for at in change]
+    boundaries = [_crossing(places, table, int(at)) for at in change]
     for place in boundaries:
         axes.axvline(place, color="#555555", linewidth=0.8, linestyle=":")
     ends = [places[0], *boundaries, places[-1]]
@@ -140,13 +140,13 @@ def plot_joint_densities(
 
 
 def plot_reliability(
-    bins: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]], caption: str = ""
+    bins: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]], caption: str = ""
 ) -> "Figure":
     """Accuracy against confidence, equal if calibrated, and below how many images are in each bin.
 
     Args:
         bins: name of a classifier -> mean confidence max_y p(y|x), accuracy and number of images of
-            each bin, each (B,).
+            each bin, each (B,), and the interval of the accuracy (2, B).
         caption: what is shown.
     """
     figure = style.new_figure(RELIABILITY, caption, legend_rows=1)
@@ -154,21 +154,22 @@ def plot_reliability(
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
     lowest = 1.0
     for i, (name, one) in enumerate(bins.items()):
-        confidence, accuracy, count = (np.asarray(values, float) for values in one)
-        lowest = min(lowest, confidence.min(), accuracy.min())
+        confidence, accuracy, count, ends = (np.asarray(values, float) for values in one)
+        lowest = min(lowest, confidence.min(), ends.min())
         colour, dashes = style.LINE_COLOURS[i], style.LINE_STYLES[i % len(style.LINE_STYLES)]
-        spread = np.sqrt(accuracy * (1 - accuracy) / count)
+        reach = np.abs(ends - accuracy)  # at 0 and 1 rounding makes it negative
         axes.errorbar(
-            confidence, accuracy, 1.96 * spread, color=colour, linestyle=dashes, linewidth=1.0,
+            confidence, accuracy, reach, color=colour, linestyle=dashes, linewidth=1.0,
             elinewidth=0.7, marker="o", markersize=2.5, label=name,
         )  # fmt: skip
-        below.vlines(confidence, 0, count, color=colour, linestyle=dashes, linewidth=1.2)
+        below.vlines(confidence, 0.8, count, color=colour, linestyle=dashes, linewidth=1.2)
     style.style_axes(axes, "", "accuracy")
     style.style_axes(below, "confidence max p(y|x)", "images")
     start = max(0.0, np.floor(10 * lowest - 0.5) / 10)
     axes.set_xlim(start, 1.02)
     axes.set_ylim(start, 1.02)
-    below.set_ylim(bottom=0)
+    below.set_yscale("log")
+    below.set_ylim(bottom=0.8)
     style.add_legend(figure, len(bins))
     return figure
 

@@ -16,11 +16,19 @@ NUM_BINS = 15  # as in Guo et al.
 
 
 class Reliability(NamedTuple):
-    """Images in bins of their largest p(y|x): mean confidence, accuracy and number, each (B,)."""
+    """Images in bins of their largest p(y|x), each (B,).
+
+    Attributes:
+        confidence: mean of max_y p(y|x).
+        accuracy: share whose most probable class is theirs.
+        num_images: in the bin.
+        interval: (2, B), 95 % of the accuracy, by Wilson.
+    """
 
     confidence: Floats
     accuracy: Floats
-    count: NDArray[np.int64]
+    num_images: NDArray[np.int64]
+    interval: Floats
 
 
 def classification_error(log_p: ArrayLike, y: ArrayLike) -> Score:
@@ -95,17 +103,17 @@ def calibration_error(
     draws = []
     for _ in range(num_bootstrap):
         rows = rng.integers(num, size=num)
-        draws.append(_ece(_bin(confidence[rows], right[rows], num_bins)))
-    bins = _bin(confidence, right, num_bins)
-    value = _ece(bins)
-    spread = np.sqrt(2 * bins.accuracy * (1 - bins.accuracy) / (np.pi * bins.count))
+        draws.append(_ece(*_bin(confidence[rows], right[rows], num_bins)))
+    _, accuracy, counts = bins = _bin(confidence, right, num_bins)
+    value = _ece(*bins)
+    spread = np.sqrt(2 * accuracy * (1 - accuracy) / (np.pi * counts))
     return Score(
         value,
         bootstrap_interval(value, np.array(draws), bounds=(0.0, 1.0)),
         details={
             "num_images": num,
-            "num_bins": len(bins.count),
-            "noise_floor": float((bins.count * spread).sum() / num),
+            "num_bins": len(counts),
+            "noise_floor": float((counts * spread).sum() / num),
             "confidence": float(confidence.mean()),
         },
     )
@@ -129,7 +137,10 @@ def reliability(
         UserError: shapes or labels that don't fit, NaN, or no bins.
     """
     require_range("num_bins", num_bins, at_least=1, integer=True, example=NUM_BINS)
-    return _bin(*_confidence(log_p, y), num_bins, equal_width)
+    confidence, accuracy, num = _bin(*_confidence(log_p, y), num_bins, equal_width)
+    right = np.rint(accuracy * num).astype(int).tolist()
+    ends = [proportion_interval(k, n) for k, n in zip(right, num.tolist(), strict=True)]
+    return Reliability(confidence, accuracy, num, np.array(ends).T)
 
 
 def fit_logistic_regression(
@@ -198,7 +209,8 @@ def _confidence(log_p: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.bool
 
 def _bin(
     confidence: Floats, right: NDArray[np.bool_], num_bins: int, equal_width: bool = False
-) -> Reliability:
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Mean confidence, accuracy and number of images of each bin that has any."""
     shares = np.arange(1, num_bins) / num_bins
     edges = shares if equal_width else np.quantile(confidence, shares)
     number = np.searchsorted(np.unique(edges), confidence, side="right")
@@ -206,9 +218,8 @@ def _bin(
     filled = count > 0
     sums = [np.bincount(number, values)[filled] for values in (confidence, right.astype(float))]
     means = [one / count[filled] for one in sums]
-    return Reliability(means[0], means[1], count[filled])
+    return means[0], means[1], count[filled]
 
 
-def _ece(bins: Reliability) -> float:
-    gaps = np.abs(bins.accuracy - bins.confidence)
-    return float((bins.count * gaps).sum() / bins.count.sum())
+def _ece(confidence: Floats, accuracy: Floats, num_images: NDArray[np.int64]) -> float:
+    return float((num_images * np.abs(accuracy - confidence)).sum() / num_images.sum())

@@ -138,7 +138,7 @@ def draw_class_mixtures(
         fit = fit_class_mixtures(*train, num_classes, k, seed=cfg.seed)
         log_p = fit.log_posterior(test.x)
         bins["naive Bayes" if k == 1 else f"{k} components"] = reliability(
-            log_p, test.y, num_bins=20, equal_width=True
+            log_p, test.y, num_bins=10, equal_width=True
         )
     doubtful = log_p.amax(0).argsort()[:NUM_DOUBTFUL]
     images, labels = test.x[doubtful].view(-1, *_image_shape(cfg)), test.y[doubtful].tolist()
