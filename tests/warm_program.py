@@ -2,10 +2,13 @@
 
 Importing torch, Lightning and Hydra takes seconds of a processor; a program whose start is not what
 is tested is forked from a server that has done it. The server starts no thread and runs no test, so
-that its children differ from programs of their own in nothing but that.
+that its children differ from programs of their own in nothing but that, and in how they end: Python
+would free all that the server imported, a second's work on pages that are copied for it.
 """
 
+import atexit
 import contextlib
+import gc
 import json
 import os
 import random
@@ -139,6 +142,23 @@ def _become(requests, request, out, err, ended):
     return arguments[0]
 
 
+def _run(script):
+    """Run a script to its end: that of Python, except that memory is left to the system."""
+    code = 0
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except BaseException as end:
+        if not isinstance(end, SystemExit) or not isinstance(end.code, int | None):
+            gc.unfreeze()
+            raise
+        code = end.code or 0
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code & 0xFF)
+
+
 def _import_what_programs_need():
     """Not vaelab.cli, which notes when it was started."""
 
@@ -153,4 +173,5 @@ def _import_what_programs_need():
 if __name__ == "__main__":
     _import_what_programs_need()
     assert threading.active_count() == 1
-    runpy.run_path(_serve(socket.socket(fileno=int(sys.argv[1]))), run_name="__main__")
+    gc.freeze()  # what is imported stays, so no program need look through it, and copy its pages
+    _run(_serve(socket.socket(fileno=int(sys.argv[1]))))
