@@ -39,10 +39,15 @@ class Server:
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
             )
 
-    def program(self, arguments, cwd, environment):
-        """Start a script with its arguments."""
+    def program(self, arguments, cwd, environment, output=None):
+        """Start a script with its arguments; what it prints goes to `output`, or can be read."""
         request = json.dumps([list(arguments), str(cwd), dict(environment)]).encode()
-        (out, theirs_out), (err, theirs_err), (ended, theirs_ended) = (os.pipe() for _ in range(3))
+        ended, theirs_ended = os.pipe()
+        if output is not None:
+            socket.send_fds(self.socket, [request], [output, output, theirs_ended])
+            os.close(theirs_ended)
+            return Program(list(arguments), None, None, ended)
+        (out, theirs_out), (err, theirs_err) = os.pipe(), os.pipe()
         socket.send_fds(self.socket, [request], [theirs_out, theirs_err, theirs_ended])
         for descriptor in (theirs_out, theirs_err, theirs_ended):
             os.close(descriptor)
@@ -58,7 +63,7 @@ class Program:
 
     def __init__(self, arguments, out, err, ended):
         self.args, self.returncode = arguments, None
-        self.stdout, self.stderr = (os.fdopen(one, encoding="utf-8") for one in (out, err))
+        self.stdout, self.stderr = (one and os.fdopen(one, encoding="utf-8") for one in (out, err))
         self._ended, self._texts = ended, {}
         self._readers = []
         self.pid, _ = NUMBERS.unpack(os.read(ended, NUMBERS.size))
