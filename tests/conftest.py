@@ -29,6 +29,22 @@ from .warm_program import Server
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train.py"
 
+# What starts processes and waits for them, in the order in which workers take it.
+FIRST = ("sweep/launchers", "sweep", "whole_runs", "faults")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Of several workers, none waits at the end for another's file of minutes."""
+    if not hasattr(config, "workerinput"):
+        return
+    tests = Path(__file__).parent
+
+    def turn(item):
+        places = enumerate(FIRST)
+        return next((i for i, room in places if item.path.is_relative_to(tests / room)), len(FIRST))
+
+    items.sort(key=turn)
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
