@@ -33,7 +33,7 @@ sweep: setup
 	.venv/bin/python scripts/report.py outputs/beta_sweep/sweep
 
 test: setup
-	.venv/bin/python -m pytest -n 2 --dist loadfile
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: setup
 	.venv/bin/python -m pytest tests/faults -n 2 --dist loadfile -m 'faults or not faults'

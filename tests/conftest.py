@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,10 +22,28 @@ from vaelab.models import VAE, MLPDecoder, MLPEncoder
 from vaelab.posteriors import Categorical, Gaussian
 from vaelab.priors import Categorical as CategoricalPrior
 from vaelab.priors import StandardNormal
+from vaelab.sweep.launchers import processes
+from vaelab.sweep.parent_watchdog import PARENT_VARIABLE
 
 from .warm_program import Server
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train.py"
+
+# What starts processes and waits for them, in the order in which workers take it.
+FIRST = ("sweep/launchers", "sweep", "whole_runs", "faults")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Of several workers, none waits at the end for another's file of minutes."""
+    if not hasattr(config, "workerinput"):
+        return
+    tests = Path(__file__).parent
+
+    def turn(item):
+        places = enumerate(FIRST)
+        return next((i for i, room in places if item.path.is_relative_to(tests / room)), len(FIRST))
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -203,6 +222,25 @@ def command(tmp_path, _warm, _started):
         return _started[-1]
 
     return start
+
+
+@pytest.fixture
+def warm_jobs(monkeypatch, tmp_path, _warm):
+    """The processes of a sweep's jobs start as those of `command`, where their start is not tested.
+
+    Their parent is not the sweep, so they are not told of one.
+    """
+    script = tmp_path / "job.py"
+    script.write_text("from vaelab.sweep.job import main\nmain()\n")
+
+    def start(command, *, cwd, env, stdin, stdout, stderr, start_new_session):
+        assert command[:-1] == [*processes.COMMAND]
+        assert stdout == stderr
+        environment = {name: env[name] for name in env if name != PARENT_VARIABLE}
+        return _warm.program([str(script), command[-1]], cwd or os.getcwd(), environment, stdout)
+
+    patched = SimpleNamespace(**vars(subprocess) | {"Popen": start})
+    monkeypatch.setattr(processes, "subprocess", patched)
 
 
 @pytest.fixture

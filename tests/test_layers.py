@@ -1,6 +1,7 @@
 """Imports go one way, and the mathematics needs torch alone."""
 
 import ast
+import functools
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -88,16 +89,24 @@ MODULES = {module_name(path): path for path in sorted(SRC.rglob("*.py"))}
 del MODULES["vaelab"]  # imports nothing until it is asked
 
 
+@functools.cache
+def nodes(module):
+    """The syntax of a file, which is read once for all tests."""
+    return tuple(ast.walk(ast.parse(MODULES[module].read_text())))
+
+
+@functools.cache
 def imports(module):
     """The modules that a file names anywhere, those of vaelab as far as they are files."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    found = set()
+    for node in nodes(module):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: relative import"
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                yield inner if inner in MODULES else node.module
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {one if one in MODULES else node.module for one in inner}
+    return found
 
 
 def part(module):
@@ -126,8 +135,7 @@ def test_no_import_cycle():
 
 def test_record_of_a_job_is_named_in_one_place():
     """A file name in the text of another room is an import that no test sees."""
-    nodes = {m: ast.walk(ast.parse(path.read_text())) for m, path in MODULES.items()}
-    found = {m for m in nodes for node in nodes[m] if getattr(node, "value", None) == "job.json"}
+    found = {m for m in MODULES for node in nodes(m) if getattr(node, "value", None) == "job.json"}
     assert found == {"vaelab.runs.folder"}
 
 

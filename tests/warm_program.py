@@ -2,10 +2,13 @@
 
 Importing torch, Lightning and Hydra takes seconds of a processor; a program whose start is not what
 is tested is forked from a server that has done it. The server starts no thread and runs no test, so
-that its children differ from programs of their own in nothing but that.
+that its children differ from programs of their own in nothing but that, and in how they end: Python
+would free all that the server imported, a second's work on pages that are copied for it.
 """
 
+import atexit
 import contextlib
+import gc
 import json
 import os
 import random
@@ -36,10 +39,15 @@ class Server:
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
             )
 
-    def program(self, arguments, cwd, environment):
-        """Start a script with its arguments."""
+    def program(self, arguments, cwd, environment, output=None):
+        """Start a script with its arguments; what it prints goes to `output`, or can be read."""
         request = json.dumps([list(arguments), str(cwd), dict(environment)]).encode()
-        (out, theirs_out), (err, theirs_err), (ended, theirs_ended) = (os.pipe() for _ in range(3))
+        ended, theirs_ended = os.pipe()
+        if output is not None:
+            socket.send_fds(self.socket, [request], [output, output, theirs_ended])
+            os.close(theirs_ended)
+            return Program(list(arguments), None, None, ended)
+        (out, theirs_out), (err, theirs_err) = os.pipe(), os.pipe()
         socket.send_fds(self.socket, [request], [theirs_out, theirs_err, theirs_ended])
         for descriptor in (theirs_out, theirs_err, theirs_ended):
             os.close(descriptor)
@@ -55,7 +63,7 @@ class Program:
 
     def __init__(self, arguments, out, err, ended):
         self.args, self.returncode = arguments, None
-        self.stdout, self.stderr = (os.fdopen(one, encoding="utf-8") for one in (out, err))
+        self.stdout, self.stderr = (one and os.fdopen(one, encoding="utf-8") for one in (out, err))
         self._ended, self._texts = ended, {}
         self._readers = []
         self.pid, _ = NUMBERS.unpack(os.read(ended, NUMBERS.size))
@@ -139,6 +147,23 @@ def _become(requests, request, out, err, ended):
     return arguments[0]
 
 
+def _run(script):
+    """Run a script to its end: that of Python, except that memory is left to the system."""
+    code = 0
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except BaseException as end:
+        if not isinstance(end, SystemExit) or not isinstance(end.code, int | None):
+            gc.unfreeze()
+            raise
+        code = end.code or 0
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code & 0xFF)
+
+
 def _import_what_programs_need():
     """Not vaelab.cli, which notes when it was started."""
 
@@ -153,4 +178,5 @@ def _import_what_programs_need():
 if __name__ == "__main__":
     _import_what_programs_need()
     assert threading.active_count() == 1
-    runpy.run_path(_serve(socket.socket(fileno=int(sys.argv[1]))), run_name="__main__")
+    gc.freeze()  # what is imported stays, so no program need look through it, and copy its pages
+    _run(_serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -15,6 +15,17 @@ from .test_page import EVIL, Document, assert_no_html
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures are composed and not rendered, which takes most of the time of a report."""
+    monkeypatch.setattr("vaelab.figures.to_svg", lambda drawing: "<svg></svg>")
+    monkeypatch.setattr("vaelab.figures.to_png", lambda drawing, dpi: b"\x89PNG")
+
+
+# Tests of sentences and tables over ordinary numbers; all others draw what they have, odd or not.
+words_only = pytest.mark.usefixtures("undrawn")
+
+
+@pytest.fixture
 def several(write_run, tmp_path):
     """Three finished runs that differ in beta and width, and a failed one."""
     for number, (beta, width, elbo) in enumerate([(1, 8, -30.0), (4, 16, -20.0), (16, 8, -40.0)]):
@@ -62,6 +73,7 @@ def test_the_best_run_has_the_explorer(several):
     assert ("h2", "Latent explorer of time/1") not in text_of(several, with_explorer=False).headings
 
 
+@words_only
 def test_the_best_is_by_the_number_that_was_asked_for(several):
     text = markdown_of(several, by="metrics/mig")
     assert "The highest MIG of 3 runs is that of `time/2` (0.2000)" in text
@@ -97,6 +109,7 @@ def test_many_runs_are_not_shown_one_by_one(several, monkeypatch):
     assert "zebra" not in document.text
 
 
+@words_only
 def test_settings_have_the_median_over_their_seeds(write_sweep):
     folder, runs = write_sweep(betas=(1, 4), seeds=range(4))
     for run, value in zip(runs, (0.5, 0.1, 0.2, 0.3, 0.25, 0.75, 0.35, 0.45), strict=True):
@@ -111,6 +124,7 @@ def test_settings_have_the_median_over_their_seeds(write_sweep):
     assert rows[0]["MIG"].startswith("0.2750 [")
 
 
+@words_only
 def test_fewer_than_four_runs_have_a_range(write_sweep):
     """Their bootstrap interval is no interval of 95 %."""
     folder, runs = write_sweep(betas=(1, 4), seeds=range(3))
@@ -135,6 +149,7 @@ MIG_OF_SIX = {
 
 
 @pytest.mark.parametrize(("ending", "values"), list(MIG_OF_SIX.items()))
+@words_only
 def test_the_answer_is_a_sentence_on_top(write_sweep, ending, values):
     folder, runs = write_sweep(betas=(1, 4, 8), seeds=(0, 1))
     for run, value in zip(runs, values, strict=True):
@@ -151,6 +166,7 @@ def test_the_answer_is_a_sentence_on_top(write_sweep, ending, values):
     assert second.startswith("beta 1 has the highest median validation ELBO, ")
 
 
+@words_only
 def test_the_answer_without_seeds_or_with_one_setting(write_sweep):
     text = markdown_of(write_sweep(betas=(1, 4), seeds=[0])[0])
     assert "with one seed per setting, the differences may all be due to the seed." in text
@@ -161,6 +177,7 @@ def test_the_answer_of_one_setting(write_sweep):
     assert re.search("There is one setting; its median validation ELBO is .* over 2 seeds.", text)
 
 
+@words_only
 def test_the_answer_of_many_settings_names_a_few(write_sweep):
     """Of one number with noise larger than its range, all others may be as good."""
     folder, runs = write_sweep(betas=range(1, 9), seeds=(0, 1))
@@ -174,6 +191,7 @@ def test_the_answer_of_many_settings_names_a_few(write_sweep):
     assert "2 seeds cannot separate it from any other setting" in markdown_of(folder)
 
 
+@words_only
 def test_the_metric_that_the_sweep_was_evaluated_by_comes_first(write_sweep):
     folder, runs = write_sweep(betas=(1, 4), seeds=(0, 1))
     evaluation = "\nevaluation:\n  sap: {}\n  dci_disentanglement: {}\n"
@@ -263,6 +281,7 @@ def test_data_sets_have_their_own_tables_and_best_runs(write_sweep):
     assert "explorer" not in text_of(folder).text
 
 
+@words_only
 def test_an_objective_that_differs_does_not_hide_its_beta(write_sweep):
     folder, runs = write_sweep(betas=(1, 4), seeds=range(2))
     for run in runs[:2]:
@@ -346,6 +365,7 @@ def test_a_run_of_an_older_version_lacks_options(write_sweep):
     assert [row["`channels_last`"] for row in rows] == ["\u2013", "`True`"]
 
 
+@words_only
 def test_udr_is_ranked_beside_the_scores_that_need_factors(write_sweep):
     folder, runs = write_sweep(betas=(1, 4), seeds=range(2))
     for run, udr, mig in zip(runs, (0.1, 0.4, 0.3, 0.2), (1, 4, 3, 2), strict=True):
@@ -356,6 +376,7 @@ def test_udr_is_ranked_beside_the_scores_that_need_factors(write_sweep):
     assert ranks < text.index(f"| `{runs[2].name}` | 0.300 | 3 |")
 
 
+@words_only
 def test_without_udr_the_command_that_adds_it_is_given(write_sweep):
     folder, _ = write_sweep(betas=(1,), seeds=range(2), udr=False)
     command = f"`scripts/evaluate.py run={folder} metrics=[udr]`"

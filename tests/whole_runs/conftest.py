@@ -1,5 +1,7 @@
 """Runs of a second in this process."""
 
+import functools
+
 import pytest
 
 from vaelab.runs.folder import RunFolder
@@ -17,6 +19,19 @@ def run(compose, tiny, tmp_path):
         return RunFolder(tmp_path / name)
 
     return new
+
+
+@pytest.fixture(scope="module")
+def whole_run(compose, tiny, tmp_path_factory):
+    """Words -> the folder of the uninterrupted run of `tiny` with them, trained once per file."""
+
+    @functools.cache
+    def once(*words):
+        path = tmp_path_factory.mktemp("whole") / "run"
+        train(compose(*tiny, *words), path, [*tiny, *words])
+        return RunFolder(path)
+
+    return once
 
 
 @pytest.fixture

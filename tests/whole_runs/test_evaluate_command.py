@@ -44,8 +44,8 @@ def test_run_without_factors_gets_what_makes_sense(run, ask):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_mistakes_are_one_sentence(run, ask, overrides, sentence):
-    path = run().path
+def test_mistakes_are_one_sentence(whole_run, ask, overrides, sentence):
+    path = whole_run().path
     code, _, err = ask(*(override.format(run=path) for override in overrides))
     assert code == 2
     assert sentence in err

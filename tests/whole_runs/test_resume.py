@@ -85,9 +85,9 @@ def assert_same(a, b, where="checkpoint"):
 # Before the first save, just after a validation, just after a save, and between.
 @pytest.mark.parametrize("step", [2, 4, 5, 7, 11])
 @pytest.mark.parametrize("averaging", [(), EMA], ids=["plain", "ema"])
-def test_resumed_is_uninterrupted(step, averaging, run, stopped, resume):
+def test_resumed_is_uninterrupted(step, averaging, whole_run, stopped, resume):
     words = (*MOVING, *averaging, "callbacks.checkpoints.every_n_steps=5")
-    whole, parts = run(*words, name="whole"), resume(stopped(step, *words))
+    whole, parts = whole_run(*words), resume(stopped(step, *words))
     assert parts.curves.read_text() == whole.curves.read_text()
     assert_same(content(parts), content(whole))
     same = {k for k in whole.read_metrics() if k not in ("seconds", "images_per_second")}

@@ -43,8 +43,8 @@ def assert_uninterrupted(parts, whole):
 
 # In the first step, between, in the step before a validation, and in the last one.
 @pytest.mark.parametrize("step", [0, 5, 7, 11])
-def test_step_is_finished_saved_and_gone_on_with(step, run, at_step, resume, tmp_path):
-    whole = run(*MOVING, *SPARSE, name="whole")
+def test_step_is_finished_saved_and_gone_on_with(step, run, whole_run, at_step, resume, tmp_path):
+    whole = whole_run(*MOVING, *SPARSE)
     before = signal.getsignal(signal.SIGTERM)
     at_step(step, terminate)
     with pytest.raises(Terminated) as ended:
@@ -58,8 +58,8 @@ def test_step_is_finished_saved_and_gone_on_with(step, run, at_step, resume, tmp
     assert_uninterrupted(resume(parts), whole)
 
 
-def test_control_c_saves_the_step_too(run, at_step, resume, tmp_path, capfd):
-    whole = run(*MOVING, *SPARSE, name="whole")
+def test_control_c_saves_the_step_too(run, whole_run, at_step, resume, tmp_path, capfd):
+    whole = whole_run(*MOVING, *SPARSE)
     at_step(5, press_control_c)
     with pytest.raises(Terminated) as ended:
         run(*MOVING, *SPARSE, name="parts")
@@ -117,8 +117,8 @@ def test_the_test_of_the_final_weights_ends_at_once(ask, run, resume, tmp_path, 
     assert "test/elbo" in resume(folder).read_metrics()
 
 
-def test_validation_is_finished_first(run, resume, tmp_path, monkeypatch):
-    whole = run(*MOVING, *SPARSE, name="whole")
+def test_validation_is_finished_first(run, whole_run, resume, tmp_path, monkeypatch):
+    whole = whole_run(*MOVING, *SPARSE)
     validation_step = TrainingModule.validation_step
 
     def patched(module, x, batch_idx):

@@ -305,7 +305,7 @@ def planned(tiny, tmp_path):
     return make
 
 
-def test_memory_limit_stops_one_job_with_a_sentence(planned):
+def test_memory_limit_stops_one_job_with_a_sentence(planned, warm_jobs):
     small, large = planned(["seed=1"], ["model.hidden=[30000,30000]"])
     states = {d.job.id: final_state(d) for d in Local(2, memory_gb=1.5).launch([large, small])}
     assert states == {small.id: "finished", large.id: "failed"}

@@ -428,7 +428,7 @@ def test_search_prunes_and_the_study_knows(search, tmp_path):
     assert nothing.launched == []
 
 
-def test_jobs_in_processes_report_to_one_study(search, tmp_path):
+def test_jobs_in_processes_report_to_one_study(search, tmp_path, warm_jobs):
     overrides = ["optimizer.lr=1e-2,1e-5,2e-5", "latent_dim=2,3"]
     launcher = Local(num_jobs=2)
     study = search(launcher, *overrides, pruner="halving", num_trials=3, seeds=[0, 1])
