@@ -28,7 +28,7 @@ ORDER = (
         "figures",
         "visualize",
     ),
-    *("runs", "training", "config_checks", "build", "load", "train", "evaluate", "run"),
+    *("runs", "training", "config_checks", "build", "load", "codes", "train", "evaluate", "run"),
     *("report", "sweep", "reproduction", "cli"),
 )
 # ... but these import no more than this.
@@ -48,7 +48,7 @@ ONLY = {
     "objectives": {"errors", "distributed", "distributions", "models", "elbo", "kl_penalties"}
     | {"likelihoods", "mixtures", "priors"},
     "metrics": {"errors", "seeding", "files", "distributions", "models", "elbo", "data"}
-    | {"elbo_statistics", "posteriors"},
+    | {"elbo_statistics", "posteriors", "bayes"},
     "data": {"errors", "files", "seeding"},
     "figures": {"files"},
     "visualize": {"errors", "seeding", "distributions", "models", "data", "metrics", "figures"}

@@ -11,6 +11,7 @@ from vaelab.metrics.base import (
     TrainTestMetric,
     require_applicable,
 )
+from vaelab.metrics.bayes_classifier import BayesClassifier
 from vaelab.metrics.beta_vae_score import BetaVAEScore, beta_vae_score
 from vaelab.metrics.collapse import collapse_verdict
 from vaelab.metrics.dci import DCI, dci
@@ -41,6 +42,7 @@ from vaelab.metrics.unsupervised import (
 __all__ = [
     "AIS",
     "AnyMetric",
+    "BayesClassifier",
     "BetaVAEScore",
     "CodesMetric",
     "DCI",

@@ -76,14 +76,21 @@ class EncodedDataset:
         """
         if self.model.condition is None:
             return self.model
+        return self.model.given(torch.from_numpy(self.labels(rows)).to(self.device))
+
+    def labels(self, rows: Rows) -> NDArray[np.int64]:
+        """The classes of the images in rows: (M,).
+
+        Raises:
+            UserError: an image without a class.
+        """
         labels = self.images.labels
         y = None if labels is None else labels[torch.from_numpy(rows).to(labels.device)]
         if y is None or bool((y < 0).any()):
             raise UserError(
-                "a conditional model expects the class of each image, got images without; use "
-                "data with labels."
+                "labels expects the class of each image, got images without; use data with labels."
             )
-        return self.model.given(y.to(self.device))
+        return y.cpu().numpy()
 
     @property
     def latent_dim(self) -> int:

@@ -86,15 +86,24 @@ class VAE(nn.Module):
         self.likelihood = likelihood
         initialize(self.encoder, init)
         initialize(self.decoder, init)
+        self._encoder_of, self._init = encoder, init
         self.classifier: nn.Module | None = None
         if classifier:
-            if condition is None:
-                raise UserError(
-                    "classifier expects a conditional model, got one without classes; use a "
-                    "condition."
-                )
-            self.classifier = encoder(self.image_shape, condition.num_classes, 1)
-            initialize(self.classifier, init)
+            self.classifier = self.new_classifier()
+
+    def new_classifier(self) -> nn.Module:
+        """A network x -> logits (B, C) of the encoder's shape, with weights of its own.
+
+        Raises:
+            UserError: there are no classes.
+        """
+        if self.condition is None:
+            raise UserError(
+                "classifier expects a conditional model, got one without classes; use a condition."
+            )
+        network = self._encoder_of(self.image_shape, self.condition.num_classes, 1)
+        initialize(network, self._init)
+        return network
 
     @property
     def num_pixels(self) -> int:
