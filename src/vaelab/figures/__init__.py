@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vaelab.figures.animation import Animation, animate_traversals
 from vaelab.figures.autoencoders import plot_pca_manifold
 from vaelab.figures.bound import plot_em_bound, plot_log_p_estimates
+from vaelab.figures.classes import plot_analogies, plot_manifolds
 from vaelab.figures.curves import plot_curves, plot_latent_kl
 from vaelab.figures.decomposition import plot_elbo_decomposition
 from vaelab.figures.divergences import (
@@ -53,6 +54,7 @@ __all__ = [
     "animate_traversals",
     "encode",
     "make_image_grid",
+    "plot_analogies",
     "plot_contour_fits",
     "plot_curves",
     "plot_density_fits",
@@ -66,6 +68,7 @@ __all__ = [
     "plot_latent_scatter",
     "plot_log_p_estimates",
     "plot_manifold",
+    "plot_manifolds",
     "plot_metric_vs_setting",
     "plot_mutual_information",
     "plot_pca_manifold",
