@@ -26,7 +26,17 @@ ORDER = (
         "figures",
         "visualize",
     ),
-    *("runs", "training", "config_checks", "build", "load", "train", "evaluate", "run"),
+    *(
+        "runs",
+        "training",
+        "config_checks",
+        "build",
+        "loaded_run",
+        "load",
+        "train",
+        "evaluate",
+        "run",
+    ),
     *("report", "sweep", "reproduction", "cli"),
 )
 # ... but these import no more than this.

@@ -53,8 +53,11 @@ def plot_analogies(
     grid[:, : pairs.shape[1]], grid[:, -others.shape[1] :] = pairs, others
 
     size = grid.shape[1] / grid.shape[0]
-    below = style.MARGIN + GAP + 2 * style.LINE
     across = min(style.WIDTH - 2 * style.MARGIN, grid.shape[1] / width * LARGEST_CELL)
+    longest = max(map(style.text_width, class_names))
+    upright = longest > across * width / grid.shape[1]  # they would overlap
+    names = longest + GAP if upright else style.LINE  # their height
+    below = style.MARGIN + GAP + names + style.LINE
     lines = style.wrap_text(caption, style.WIDTH - 2 * style.MARGIN)
     total = below + across / size + style.MARGIN + style.caption_height(lines)
     figure = Figure(figsize=(style.WIDTH, total))
@@ -65,12 +68,10 @@ def plot_analogies(
     first = 2 * width + gap  # where the classes begin
     middles = [first + (k + 0.5) * width - PAD / 2 - 0.5 for k in range(num_classes)]
     heads = [width / 2 - PAD / 2 - 0.5, 1.5 * width - PAD / 2 - 0.5]
-    axes.set_xticks([*heads, *middles], ["data", "rec.", *class_names])
+    axes.set_xticks([*heads, *middles], ["data", "rec.", *class_names], rotation=90 * upright)
     axes.set_yticks([])
-    axes.text(
-        np.mean(middles), len(grid) + (GAP + style.LINE) * len(grid) * size / across, title,
-        fontsize=style.FONT, ha="center", va="top",
-    )  # fmt: skip
+    titled = len(grid) + (GAP + names) * len(grid) * size / across
+    axes.text(np.mean(middles), titled, title, fontsize=style.FONT, ha="center", va="top")
     for row, column in enumerate(own):
         corner = (first + column * width - PAD / 2 - 0.5, row * height - PAD / 2 - 0.5)
         frame = Rectangle(corner, width, height, fill=False, edgecolor=FRAME_COLOUR, linewidth=1.2)

@@ -77,7 +77,7 @@ def draw_analogies(context: FigureContext) -> "Figure":
     point = "mode" if context.model.posterior.is_discrete else "mean"
     caption = (
         f"{context.split.capitalize()} images, their reconstructions, and the {point} z of "
-        f"{context.q_name} decoded given other classes{_say_choice(context)}; framed: the own "
+        f"{context.q_name} decoded given each class{_say_choice(context)}; framed: the own "
         f"class of the image, {context.when}"
     )
     own_columns = (y[:, None] == shown).int().argmax(1).tolist()
@@ -119,8 +119,7 @@ def draw_manifolds(context: FigureContext) -> "Figure":
         f"grid of quantiles of {normal}: $z_0$ to the right and $z_1$ upwards, from "
         f"{quantiles[0]:.2f} to {quantiles[-1]:.2f} standard deviations, {context.when}"
     )
-    title = context.classes.title
-    names = [f"{title} {name}" for name in _names(context)]
+    names = [context.classes.name(y) for y in context.shown_classes.tolist()]
     return figures.plot_manifolds(torch.stack(panels), names, caption)
 
 

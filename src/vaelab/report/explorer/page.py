@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from vaelab.errors import UserError
-from vaelab.load import Run, load_run
+from vaelab.load import load_run
+from vaelab.loaded_run import Run
 from vaelab.models import VAE
 from vaelab.report.blocks import Block, Paragraph, RawHTML
 from vaelab.report.explorer.decoder import (
