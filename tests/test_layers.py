@@ -26,17 +26,8 @@ ORDER = (
         "figures",
         "visualize",
     ),
-    *(
-        "runs",
-        "training",
-        "config_checks",
-        "build",
-        "loaded_run",
-        "load",
-        "train",
-        "evaluate",
-        "run",
-    ),
+    *("runs", "training", "config_checks", "build", "loaded_run", "load"),
+    *("train", "evaluate", "run"),
     *("report", "sweep", "reproduction", "cli"),
 )
 # ... but these import no more than this.
@@ -71,6 +62,7 @@ FRAMEWORKS = {
         "config_checks",
         "build",
         "train",
+        "loaded_run",
         "load",
         "evaluate",
         "run",
