@@ -28,7 +28,8 @@ ORDER = (
         "figures",
         "visualize",
     ),
-    *("runs", "training", "config_checks", "build", "load", "codes", "train", "evaluate", "run"),
+    *("runs", "training", "config_checks", "build", "loaded_run", "load", "codes"),
+    *("train", "evaluate", "run"),
     *("report", "sweep", "reproduction", "cli"),
 )
 # ... but these import no more than this.
@@ -64,6 +65,7 @@ FRAMEWORKS = {
         "config_checks",
         "build",
         "train",
+        "loaded_run",
         "load",
         "evaluate",
         "run",

@@ -5,7 +5,8 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vaelab.load import Run, load_run, load_runs
+    from vaelab.load import load_run, load_runs
+    from vaelab.loaded_run import Run
 
 __all__ = ["Run", "load_run", "load_runs"]
 

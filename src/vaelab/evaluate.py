@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from vaelab import build
 from vaelab.errors import UserError
-from vaelab.load import Run, find_finished_runs, load_run
+from vaelab.load import find_finished_runs, load_run
+from vaelab.loaded_run import Run
 from vaelab.metrics import AnyMetric, Metric, MultiRunMetric, Score, require_applicable
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.runs.config import to_container

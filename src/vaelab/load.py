@@ -1,158 +1,18 @@
-"""Finished runs from Python: the model on arrays, the config, the data."""
+"""Load finished runs from their folders."""
 
 import os
-from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
+from omegaconf import OmegaConf
 
 from vaelab import build
-from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import UserError
-from vaelab.metrics.encoded_dataset import EncodedDataset
-from vaelab.models import VAE
-from vaelab.runs.checkpoint import load_checkpoint, weights_digest
+from vaelab.loaded_run import Run
+from vaelab.runs.checkpoint import load_checkpoint
 from vaelab.runs.config import require_current
 from vaelab.runs.folder import RunFolder, find_runs
 from vaelab.seeding import random_stream
-
-BATCH_SIZE = 500
-
-
-class Code(NamedTuple):
-    """Mean and standard deviation of q(z|x) of each image, both (N, L)."""
-
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
-
-
-class Run:
-    """A trained model with everything it was trained from.
-
-    Images are arrays (N, C, H, W) in [0, 1], latents (N, L). Nothing here changes the run, and
-    random numbers depend only on the seeds given.
-
-    Attributes:
-        folder: the run folder.
-        config: the resolved config.
-        model: the VAE, in evaluation mode.
-        step: the step of the checkpoint.
-        checkpoint: its file.
-        data_root: where the data is stored now, if it has moved since training.
-    """
-
-    def __init__(
-        self,
-        folder: RunFolder,
-        config: DictConfig,
-        model: VAE,
-        step: int,
-        checkpoint: Path,
-        data_root: str | None = None,
-    ):
-        self.folder, self.config, self.model, self.step = folder, config, model, step
-        self.checkpoint, self.data_root = checkpoint, data_root
-
-    def __repr__(self) -> str:
-        objective, data = (self.config[part]._target_ for part in ("objective", "data"))
-        parts = f"{objective.rpartition('.')[2]} on {data.rpartition('.')[2]}"
-        return f"<Run {self.folder.path}: {parts}, {self.checkpoint.name} at step {self.step:,}>"
-
-    @cached_property
-    def data(self) -> ImageDataModule:
-        """The data module of the run; loaded at first use."""
-        config = self.config
-        if self.data_root is not None and "root" in config.data:
-            config = config.copy()
-            config.data.root = self.data_root
-        return build.build_data(config)
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """metrics.json."""
-        return self.folder.read_metrics()
-
-    @cached_property
-    def weights_digest(self) -> str:
-        """A hash of all weights."""
-        return weights_digest(self.model)
-
-    def encoded_dataset(self, **options: Any) -> EncodedDataset:
-        """The model and its data as metrics see them; encodings are stored in codes/."""
-        cache = self.folder.codes / f"{self.checkpoint.stem}.npz"
-        key = f"{self.weights_digest}-{self.data.splits.checksum}-{self.data.pixels}"
-        return EncodedDataset(self.model, self.data.splits, cache, key, **options)
-
-    def encode(self, x: ArrayLike) -> Code:
-        """Mean and standard deviation of q(z|x): (N, C, H, W) -> two (N, L)."""
-        parts = [self.model.encode(batch) for batch in self._images(x).split(BATCH_SIZE)]
-        return Code(_array([q.mean for q in parts]), _array([q.stddev for q in parts]))
-
-    def decode(self, z: ArrayLike) -> NDArray[np.float32]:
-        """Mean of p(x|z): (N, L) -> (N, C, H, W)."""
-        latents = self._tensor(z)
-        if latents.ndim != 2 or latents.shape[1] != self.model.latent_dim:
-            raise UserError(
-                f"z expects latents of shape (N, {self.model.latent_dim}), got "
-                f"{tuple(latents.shape)}; give one row per image."
-            )
-        return _array([self.model.decode(batch).mean for batch in latents.split(BATCH_SIZE)])
-
-    def reconstruct(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Mean of p(x|z) at the mean of q(z|x), or its mode: (N, C, H, W) -> (N, C, H, W)."""
-        images = self._images(x)
-        return _array([self.model.reconstruct(part) for part in images.split(BATCH_SIZE)])
-
-    def sample(self, num: int, seed: int = 0) -> NDArray[np.float32]:
-        """Means of p(x|z) for z drawn from the prior: (num, C, H, W)."""
-        with random_stream("sample", seed), torch.no_grad():
-            z = self.model.prior().sample(torch.Size([num]))
-        return self.decode(z.cpu())
-
-    def traverse(
-        self, x: ArrayLike, values: Sequence[float] = (-2, -1, 0, 1, 2), latents: Any = None
-    ) -> NDArray[np.float32]:
-        """Means of p(x|z), one latent at a time varied, the rest at an image's posterior mean.
-
-        Args:
-            x: (C, H, W), the image to start from.
-            values: what each latent is set to, in standard deviations of the prior from its mean.
-            latents: which latents, counted from 0; all by default.
-
-        Returns:
-            (latents, values, C, H, W).
-        """
-        z = torch.from_numpy(self.encode(np.asarray(x)[None]).mean[0])
-        chosen = range(self.model.latent_dim) if latents is None else latents
-        prior, latents = self.model.prior(), list(chosen)
-        center, scale = prior.mean[latents, None], prior.stddev[latents, None]
-        rows = center + scale * self._tensor(values)
-        moved = self.model.traverse(z.to(self._device), latents, rows)
-        return moved.cpu().numpy()
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
-    def _tensor(self, values: ArrayLike) -> Tensor:
-        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self._device)
-
-    def _images(self, x: ArrayLike) -> Tensor:
-        images = self._tensor(x)
-        if tuple(images.shape[1:]) != self.model.image_shape:
-            shape = ", ".join(map(str, self.model.image_shape))
-            raise UserError(
-                f"x expects images of shape (N, {shape}), got {tuple(images.shape)}; "
-                "reshape or resize them."
-            )
-        self.model.likelihood.check_support(images)
-        return images
 
 
 def load_run(
@@ -249,7 +109,3 @@ def _find_checkpoint(path: Path, name: str) -> tuple[RunFolder, Path]:
             f"is {' and '.join(there) or 'none yet, resume the run with resume='}."
         )
     return run, file
-
-
-def _array(parts: Sequence[Tensor]) -> NDArray[np.float32]:
-    return torch.cat(list(parts)).detach().cpu().numpy()

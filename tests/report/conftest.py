@@ -87,7 +87,14 @@ def write_run(compose, image_file, tmp_path):
     """Overrides -> a run folder of an untrained model with every file."""
 
     def write(
-        *overrides, name="run", state="finished", metrics=None, channels=1, size=SIZE, **facts
+        *overrides,
+        name="run",
+        state="finished",
+        metrics=None,
+        channels=1,
+        size=SIZE,
+        class_sizes=(),
+        **facts,
     ):
         torch.manual_seed(0)
         file = image_file(channels, size)
@@ -101,23 +108,26 @@ def write_run(compose, image_file, tmp_path):
         folder.figures.mkdir()
         for figure in ("samples", "traversals", "zebra"):
             Image.fromarray(np.full((4, 4), 99, np.uint8)).save(folder.figures / f"{figure}.png")
-        _write_checkpoint(folder, cfg, (channels, size, size))
+        _write_checkpoint(folder, cfg, (channels, size, size), class_sizes)
         return folder
 
     return write
 
 
-def _write_checkpoint(folder, cfg, image_shape):
-    model = build.build_model(cfg, image_shape)
+def _write_checkpoint(folder, cfg, image_shape, class_sizes):
+    model = build.build_model(cfg, image_shape, class_sizes)
     with torch.no_grad():
         for weight in model.decoder.parameters():
             weight *= 2.5  # an untrained decoder is grey everywhere
+        for weight in model.latent_prior.parameters():
+            weight.normal_(0, 0.5)  # a p(z|y) of every class starts as N(0, I)
     folder.last_checkpoint.parent.mkdir()
     content = {
         "state_dict": {f"model.{name}": value for name, value in model.state_dict().items()},
         "config": to_container(cfg),
         "global_step": 10,
         "image_shape": image_shape,
+        "class_sizes": list(class_sizes),
     }
     save_checkpoint(content, folder.last_checkpoint)
 

@@ -69,6 +69,103 @@ def read_image(pixels, image_shape):
     return rgba[..., :channels].transpose(2, 0, 1)
 
 
+# Chooses classes by the keyboard's events, moves a slider and starts from an image.
+CHOOSER = """
+(async () => {
+  const frame = () => new Promise((done) =>
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))));
+  const seen = () => {
+    const canvas = document.getElementById("decoding");
+    const { width, height } = canvas;
+    const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    return [...copy.getImageData(0, 0, width, height).data];
+  };
+  const data = JSON.parse(document.getElementById("explorer-data").textContent);
+  const selects = [...document.querySelectorAll("#classes select")];
+  const sliders = [...document.querySelectorAll("#latents input")];
+  const result = {
+    data: { ...data, layers: null },
+    titles: selects.map((s) => s.labels[0].textContent.trim().split(" ")[0]),
+    sizes: selects.map((s) => s.options.length),
+    first: selects.map((s) => s.selectedIndex),
+  };
+  await frame();
+  result.start = seen();
+  const change = (f, value) => {
+    selects[f].focus();
+    result.focused = document.activeElement === selects[f];
+    selects[f].selectedIndex = value;
+    selects[f].dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  document.getElementById("to-mean").click();
+  change(0, 2);
+  change(1, 3);
+  sliders[0].value = 1.5;
+  sliders[0].dispatchEvent(new Event("input", { bubbles: true }));
+  await frame();
+  result.moved = seen();
+  change(0, 1);
+  await frame();
+  result.other = seen();
+  result.slider = [sliders[0].value, sliders[0].getAttribute("aria-valuetext")];
+  document.getElementById("to-sample").click();
+  await frame();
+  result.sample = seen();
+  result.samples = [...Decoder.floats(data.prior_samples)].slice(0, 3);
+  document.querySelector('#starts button[data-start="2"]').click();
+  await frame();
+  result.third = seen();
+  result.thirdClass = selects.map((s) => s.selectedIndex);
+  return result;
+})()
+"""
+
+
+@pytest.mark.parametrize("prior", ["standard_normal", "conditional_normal"])
+def test_another_class_shows_what_torch_decodes(write_run, browser, prior, tmp_path):
+    data = ["data=dsprites", f"data.root={tmp_path}", "data.image_size=16", "data.num_val=20"]
+    folder = write_run(
+        *(*data, "data.factor_sizes=[3,2,1,4,4]", "model=mlp", "model.hidden=[20]"),
+        *(f"prior={prior}", "condition=factors", "condition.factors=[shape,posX]"),
+        class_sizes=(3, 4),
+    )
+    browser.open(write_report(folder.path).page.as_uri())
+    seen = browser.run(CHOOSER)
+    assert browser.complaints == []
+    run = vaelab.load_run(folder.path)
+    data = seen["data"]
+    assert (seen["titles"], seen["sizes"]) == (["shape", "posX"], [3, 4])
+    assert seen["focused"]
+
+    def check(pixels, z, shape, pos_x):
+        y = {"shape": shape, "posX": pos_x}
+        expected = 255 * run.decode([z], y)[0].clip(0, 1)
+        assert np.ptp(expected) > 25
+        shown = read_image(pixels, run.model.image_shape)
+        assert np.abs(shown - expected).max() <= 1
+        return shown
+
+    def prior_of(y):
+        return (np.array(data[f"prior_{part}"][y if prior[0] == "c" else 0]) for part in mean_std)
+
+    mean_std = ("mean", "std")
+    start = data["starts"][0]
+    assert seen["first"] == start["class_values"]
+    check(seen["start"], start["mean"], *start["class_values"])
+    distances = np.array([0, 1.5, 0])  # the slider of z1 is the first
+    (mean, std), (other_mean, other_std) = prior_of(2 * 4 + 3), prior_of(1 * 4 + 3)
+    moved = check(seen["moved"], mean + std * distances, 2, 3)
+    other = check(seen["other"], other_mean + other_std * distances, 1, 3)
+    assert np.abs(moved - other).max() > 2
+    z1 = other_mean[1] + 1.5 * other_std[1]
+    assert seen["slider"] == ["1.5", f"{z1:.2f}"]
+    check(seen["sample"], other_mean + other_std * np.array(seen["samples"]), 1, 3)
+    third = data["starts"][2]
+    assert seen["thirdClass"] == third["class_values"]
+    check(seen["third"], third["mean"], *third["class_values"])
+
+
 @pytest.mark.parametrize(
     ("overrides", "channels", "size"),
     [

@@ -2,6 +2,7 @@
 
 from vaelab.data.array import Array
 from vaelab.data.binarized_mnist import BinarizedMNIST
+from vaelab.data.classes import Classes
 from vaelab.data.condition import Condition
 from vaelab.data.dsprites import DSprites
 from vaelab.data.factors import Factors, FactorSpace, FactorTable
@@ -14,6 +15,7 @@ from vaelab.data.mnist import MNIST
 __all__ = [
     "Array",
     "BinarizedMNIST",
+    "Classes",
     "Condition",
     "DSprites",
     "FactorSpace",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from vaelab.data.classes import Classes
 from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Splits, Subset
 from vaelab.errors import UserError, require
@@ -60,9 +61,10 @@ class Condition:
 
     def label(self, splits: Splits) -> Splits:
         """The same splits, whose labels are the classes, also of all images of a factor space."""
-        if self.factors is None:
-            return splits if splits.factors is None else _spread_labels(splits)
         classes, space = self.classes(splits), splits.factors
+        if self.factors is None:
+            splits = replace(splits, classes=Classes(classes, splits.class_names))
+            return splits if space is None else _spread_labels(splits)
         assert space is not None
         numbers = torch.arange(len(splits.train.images))
         of_images = sum(
@@ -81,6 +83,7 @@ class Condition:
             test=None if splits.test is None else subset(splits.test),
             image_labels=of_images,
             class_names=None,
+            classes=Classes(classes),
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from vaelab.data.classes import Classes
 from vaelab.data.factors import Factors
 
 
@@ -116,6 +117,7 @@ class Splits:
         labelled: positions in train of the images whose label is known in training; None for all.
         image_labels: (N,) labels of all images of the storage, -1 of those without; for a
             conditional model of data with factors.
+        classes: what the labels number for a conditional model; None without a condition.
     """
 
     train: Subset
@@ -126,6 +128,7 @@ class Splits:
     class_names: tuple[str, ...] | None = None
     labelled: Tensor | None = None
     image_labels: Tensor | None = None
+    classes: Classes | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

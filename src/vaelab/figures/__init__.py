@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vaelab.figures.animation import Animation, animate_traversals
 from vaelab.figures.autoencoders import plot_pca_manifold
 from vaelab.figures.bound import plot_em_bound, plot_log_p_estimates
+from vaelab.figures.classes import plot_analogies, plot_manifolds
 from vaelab.figures.classification import (
     plot_class_log_likelihoods,
     plot_doubtful_images,
@@ -60,6 +61,7 @@ __all__ = [
     "animate_traversals",
     "encode",
     "make_image_grid",
+    "plot_analogies",
     "plot_class_log_likelihoods",
     "plot_contour_fits",
     "plot_curves",
@@ -77,6 +79,7 @@ __all__ = [
     "plot_latent_scatter",
     "plot_log_p_estimates",
     "plot_manifold",
+    "plot_manifolds",
     "plot_metric_vs_setting",
     "plot_mutual_information",
     "plot_pca_manifold",

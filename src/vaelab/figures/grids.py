@@ -17,10 +17,15 @@ LARGEST_CELL = 0.6  # inches
 GAP = 0.05  # inches between a name and the images
 
 
-def plot_reconstructions(x: Tensor, x_hat: Tensor, caption: str = "") -> "Figure":
-    """Data in the first row, their reconstructions below: both (N, C, H, W) in [0, 1]."""
+def plot_reconstructions(
+    x: Tensor, x_hat: Tensor, caption: str = "", p_name: str = "p(x|z)"
+) -> "Figure":
+    """Data in the first row, their reconstructions below: both (N, C, H, W) in [0, 1].
+
+    p_name is the distribution of which x_hat is the mean.
+    """
     grid = make_image_grid(torch.cat([x.cpu(), x_hat.cpu()]), len(x))
-    return _plot_grid(grid, 2, len(x), caption, {0: "data", 1: "mean of p(x|z)"})
+    return _plot_grid(grid, 2, len(x), caption, {0: "data", 1: f"mean of {p_name}"})
 
 
 def plot_samples(images: Tensor, num_columns: int, caption: str = "") -> "Figure":
@@ -48,6 +53,7 @@ def plot_rows(
     row_names: Sequence[str],
     column_names: Mapping[int, str] | None = None,
     caption: str = "",
+    y_label: str = "",
 ) -> "Figure":
     """One row of images per name.
 
@@ -56,11 +62,12 @@ def plot_rows(
         row_names: of the rows; "" where a row has none.
         column_names: by the number of the column.
         caption: what is shown.
+        y_label: what the names of the rows are.
     """
     num_rows, num_columns = images.shape[:2]
     grid = make_image_grid(images.flatten(0, 1), num_columns)
     names = {row: name for row, name in enumerate(row_names) if name}
-    return _plot_grid(grid, num_rows, num_columns, caption, names, column_names)
+    return _plot_grid(grid, num_rows, num_columns, caption, names, column_names, y_label=y_label)
 
 
 def _value_names(values: Sequence[float]) -> dict[int, str]:

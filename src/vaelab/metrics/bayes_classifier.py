@@ -92,7 +92,6 @@ class BayesClassifier(ImagesMetric):
         log_prior = condition.log_prior.cpu().double()
         bounds = self._bounds(encoded, rows)
         tables = {k: log_posterior(bound, log_prior).numpy() for k, bound in bounds.items()}
-        details = {"split": encoded.split, "num_images": len(rows)}
         scores = {}
         for name, score in SCORES.items():
             values = {k: score(table, y) for k, table in tables.items()}
@@ -100,12 +99,12 @@ class BayesClassifier(ImagesMetric):
             breakdown = {f"K={k}": one.value for k, one in sorted(values.items())}
             scores[f"bayes_{name}"] = Score(
                 last.value, last.interval, breakdown, last.details
-            ).with_details(**details, num_samples=max(values))
+            ).with_details(split=encoded.split, num_samples=max(values))
         if self.num_train_steps:
             table = self._discriminative(encoded, rows)
             for name, score in SCORES.items():
                 scores[f"discriminative_{name}"] = score(table, y).with_details(
-                    **details, num_train_steps=self.num_train_steps
+                    split=encoded.split, num_train_steps=self.num_train_steps
                 )
         return scores
 
@@ -135,5 +134,7 @@ class BayesClassifier(ImagesMetric):
                 cross_entropy(network(x), y).backward()
                 optimizer.step()
         with torch.no_grad():
-            logits = [network(encoded.x(part)) for part in np.array_split(rows, len(rows) // 500 + 1)]
+            logits = [
+                network(encoded.x(part)) for part in np.array_split(rows, len(rows) // 500 + 1)
+            ]
         return torch.cat(logits).double().log_softmax(1).T.cpu().numpy()

@@ -65,6 +65,30 @@ def importance_log_weights(
     return (log_ratio + log_likelihood.double()).squeeze(1)
 
 
+def class_log_likelihoods(model: VAE, x: Tensor, num_samples: int, seed: int = 0) -> Tensor:
+    """The bound L_K on log p(x|y) of each image with each class, in nats: (C, B) float64.
+
+    By Bayes' rule its sum with log p(y) has p(y|x) as softmax over classes, up to the gaps
+    log p(x|y) - L_K. In training q(z|x, y) never sees a wrong pair, so that for wrong classes the
+    gap is widest; it closes as K grows.
+
+    Args:
+        model: conditional, in evaluation mode.
+        x: (B, C, H, W).
+        num_samples: K.
+        seed: of the samples; an image has the same noise for all classes.
+
+    Raises:
+        UserError: the model has no classes.
+    """
+    views = [model.given(y) for y in torch.arange(model.num_classes, device=x.device).split(1)]
+    columns = []
+    for i, image in enumerate(x.split(1)):
+        rows = [importance_log_weights(view, image, num_samples, seed, i) for view in views]
+        columns.append(log_mean_weight(torch.stack(rows)))
+    return torch.stack(columns, 1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImportanceWeightedBound(ImagesMetric):
     """L_K averaged over the evaluation images, see `importance_weighted_bound`.

@@ -38,6 +38,19 @@ KNOWN = {
         "Posterior means",
         "The images in the plane of both latents, or of their first two principal components.",
     ),
+    "class_grid": (
+        "Classes and latents",
+        "A class per row and the same draw of z in each column: where y and z say different "
+        "things, a column keeps its style from class to class.",
+    ),
+    "analogies": (
+        "Analogies",
+        "The z of an image, decoded given each class: what stays is what z says about it.",
+    ),
+    "manifolds": (
+        "The manifold of each class",
+        "The decoded plane of both latents, one per class.",
+    ),
     "posteriors": (
         "Posteriors over the prior",
         "q(z_j|x) of a few images: narrow and apart where a latent distinguishes images, "

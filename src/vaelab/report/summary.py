@@ -73,6 +73,8 @@ def _describe_training(record: Record) -> Iterator[str]:
     if "objective.beta" in options:
         text += f" with beta {format_number(float(options['objective.beta']))}"
     network = names.get("model.decoder", "").removesuffix("Decoder")
+    given = _describe_condition(record)
+    text += f", a model of p(x|y) given {given}," if given else ""
     joined = "and" if "objective.beta" in options else "with"
     text += f" {joined} {names.get('latent_dim', '?')} latents ({f'{network} networks'.lstrip()}"
     if "num_parameters" in record.metrics:
@@ -91,6 +93,15 @@ def _describe_training(record: Record) -> Iterator[str]:
         gpus = machine.get("gpus") or []
         text += f" on {gpus[0] if gpus else machine.get('cpu') or 'an unknown machine'}"
     yield f"{text}. "
+
+
+def _describe_condition(record: Record) -> str:
+    """What a conditional model is given, "the label" or the factors; nothing of another model."""
+    condition = record.config.get("condition")
+    if not condition:
+        return ""
+    factors = condition.get("factors")
+    return f"the factors {', '.join(factors)}" if factors else "the label"
 
 
 def _describe_steps(record: Record) -> str:
@@ -119,6 +130,9 @@ def _describe_numbers(record: Record) -> Iterator[str]:
             yield f": minus a reconstruction term of {format_number(reconstruction)} and a KL of "
             yield format_number(kl)
         yield ". "
+        given = _describe_condition(record)
+        if given:
+            yield f"It bounds log p(x|y), where y is {given}, and not log p(x). "
 
 
 def _describe_collapse(record: Record) -> Iterator[str]:

@@ -8,15 +8,19 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaelab.data.classes import Classes
+from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Splits, Subset
 from vaelab.distributions import kl_per_latent
 from vaelab.elbo_statistics import kl_order, latent_names
-from vaelab.errors import require, require_choice, require_range
+from vaelab.errors import UserError, require, require_choice, require_range
 from vaelab.models import VAE
 from vaelab.seeding import random_stream
 
 BATCH_SIZE = 200
 NUM_SCATTER = 2000
+MANY_CLASSES = 12  # up to which figures show each class
+NUM_CLASSES = 10  # of more, that they show
 FORMATS = ("png", "svg")
 ORDERED_BY = {
     "KL": "ordered by KL in nats",
@@ -71,13 +75,15 @@ class FigureSettings:
 class FigureContext:
     """A model, the images that its figures show, and how its latents are traversed.
 
+    A conditional model is shown images with their classes, and is traversed at the class of one.
+
     Attributes:
         model: in evaluation mode.
         splits: its data.
         settings: what figures show.
         when: end of every caption, such as "step 2,500".
         positions: (N,) of up to NUM_SCATTER evaluation images, in random order.
-        means: (B, L) E[z|x] of the first BATCH_SIZE of these.
+        means: (B, L) E[z|x], or E[z|x, y], of the first BATCH_SIZE of these.
         activity: (L,) what `latent_activity` measures on the same images.
         measure: what it is: "KL" or "variance".
         centre: (L,) point around which latents are traversed: the mean of the prior, or of the
@@ -85,6 +91,8 @@ class FigureContext:
         scale: (L,) unit of a traversal: the standard deviation of the same.
         image: position of the evaluation image around which latents are traversed.
         start: (L,) its E[z|x].
+        fixed: the model of the class of that image; the model itself where there are no classes.
+        shown_classes: class numbers, those that figures of classes show; of many a random choice.
     """
 
     model: VAE
@@ -99,6 +107,8 @@ class FigureContext:
     scale: Tensor
     image: int
     start: Tensor
+    fixed: VAE
+    shown_classes: Tensor
 
     @property
     def subset(self) -> Subset:
@@ -109,6 +119,46 @@ class FigureContext:
     def split(self) -> str:
         """Their name in captions: "test" or "validation"."""
         return evaluation_set(self.splits)[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.start.device
+
+    @property
+    def classes(self) -> Classes:
+        """The names of the classes."""
+        labels = FactorSpace(("label",), (self.model.num_classes,))
+        return self.splits.classes or Classes(labels, self.splits.class_names)
+
+    @property
+    def fixed_name(self) -> str:
+        """The class of `fixed` in captions, ", y = 7"; nothing without classes."""
+        if self.model.condition is None:
+            return ""
+        return f", y = {self.classes.name(int(class_numbers(self.splits, self.image)))}"
+
+    @property
+    def q_name(self) -> str:
+        """The posterior in captions: "q(z|x, y)" where it depends on a class."""
+        condition = self.model.condition
+        return "q(z|x, y)" if condition and condition.encoder else "q(z|x)"
+
+    @property
+    def p_name(self) -> str:
+        """The decoder's distribution in captions: "p(x|y, z)" where it depends on a class."""
+        condition = self.model.condition
+        return "p(x|y, z)" if condition and condition.decoder else "p(x|z)"
+
+    @property
+    def prior_name(self) -> str:
+        """The prior in captions: "p(z|y)" where it depends on a class."""
+        return "p(z|y)" if self.model.latent_prior.is_conditional else "p(z)"
+
+    def take(self, positions: Tensor) -> tuple[Tensor, VAE]:
+        """Evaluation images (B, C, H, W), and the model of their classes, if it has any."""
+        x = self.subset.take(positions.to(self.device))
+        return x, given_classes(self.model, self.splits, positions)
 
     @property
     def reference(self) -> str:
@@ -137,15 +187,20 @@ def prepare_context(
     subset, split = evaluation_set(splits)
     device = next(model.parameters()).device
     positions = torch.randperm(len(subset))[:NUM_SCATTER]
-    q_z = model.encode(subset.take(positions[:BATCH_SIZE].to(device)))
-    prior = model.prior()
-    activity, measure = latent_activity(q_z, prior)
-    centre, scale = prior.mean, prior.stddev
-    if not model.posterior.has_density:
-        centre, scale = q_z.mean.mean(0), q_z.mean.std(0)
+    first = positions[:BATCH_SIZE]
+    of_first = given_classes(model, splits, first)
+    q_z = of_first.encode(subset.take(first.to(device)))
+    activity, measure = latent_activity(q_z, of_first.prior())
     image = int(positions[0]) if settings.image is None else settings.image
     last, unit = len(subset) - 1, f"a position among the {len(subset):,} {split} images"
     require_range("image", image, at_least=0, at_most=last, integer=True, unit=unit, example=0)
+    number = torch.tensor([image])
+    fixed = given_classes(model, splits, number)
+    start = fixed.encode(subset.take(number.to(device))).mean[0]
+    prior = fixed.prior()  # p(z|y) has a batch of one
+    centre, scale = prior.mean.view_as(start), prior.stddev.view_as(start)
+    if not model.posterior.has_density:
+        centre, scale = q_z.mean.mean(0), q_z.mean.std(0)
     return FigureContext(
         model=model,
         splits=splits,
@@ -158,8 +213,41 @@ def prepare_context(
         centre=centre,
         scale=scale,
         image=image,
-        start=model.encode(subset.take(torch.tensor([image], device=device))).mean[0],
+        start=start,
+        fixed=fixed,
+        shown_classes=_choose_classes(model, splits, positions),
     )
+
+
+def class_numbers(splits: Splits, positions: Tensor | int) -> Tensor:
+    """The classes of evaluation images, in the shape of `positions`.
+
+    Raises:
+        UserError: an image without a class.
+    """
+    labels = evaluation_set(splits)[0].labels
+    y = None if labels is None else labels.cpu()[positions]
+    if y is None or bool((y < 0).any()):
+        raise UserError(
+            "a conditional model expects the class of each image, got images without; use data "
+            "with labels."
+        )
+    return y
+
+
+def given_classes(model: VAE, splits: Splits, positions: Tensor) -> VAE:
+    """The model of the classes of evaluation images; the model itself if it has no classes."""
+    if model.condition is None:
+        return model
+    return model.given(class_numbers(splits, positions).to(next(model.parameters()).device))
+
+
+def _choose_classes(model: VAE, splits: Splits, positions: Tensor) -> Tensor:
+    """All classes, in order; of many, a random choice of those that these images have."""
+    if model.num_classes <= MANY_CLASSES:
+        return torch.arange(model.num_classes)
+    there = class_numbers(splits, positions).unique()
+    return there[torch.randperm(len(there))[:NUM_CLASSES]].sort().values
 
 
 def evaluation_set(splits: Splits) -> tuple[Subset, str]:

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from vaelab import figures
 from vaelab.metrics.encoded_dataset import EncodedDataset
+from vaelab.metrics.factor_dataset import Rows
 from vaelab.metrics.fit_posterior import FAMILIES, fit_posterior
 from vaelab.metrics.inference_gap import inference_gap
 from vaelab.metrics.per_image import evaluation_images
@@ -49,9 +50,10 @@ def draw_inference_figures(
     log_p, approximation, total = (
         scores[n] for n in ("log_p", "approximation_gap", "inference_gap")
     )
+    of = "log p(x|y)" if encoded.model.condition else "log p(x)"
     caption = (
         f"The ELBO of the encoder's q(z|x), what the best q of the family would add (amortization "
-        f"gap), and what is left to log p(x) (approximation gap), mean over {split} images; the "
+        f"gap), and what is left to {of} (approximation gap), mean over {split} images; the "
         f"axis does not start at 0; {when}"
     )
     parts = {"": (log_p - total, log_p - approximation, log_p)}
@@ -59,10 +61,18 @@ def draw_inference_figures(
     if type(encoded.model.posterior) not in FAMILIES.values():
         return
     row = evaluation_images(encoded, 1, 0)
-    image = f"{split} image {int(row[0])}"
+    image = f"{split} image {int(row[0])}{_own_class(encoded, row)}"
     yield "inference_traces", draw_traces(encoded.given(row), encoded.x(row), image, when)
     if encoded.latent_dim == 2:
         yield "posterior_grid", draw_posterior(encoded.given(row), encoded.x(row), image, when)
+
+
+def _own_class(encoded: EncodedDataset, row: Rows) -> str:
+    """The class of an image in a caption, " (y = 7)"; nothing without classes."""
+    labels, classes = encoded.images.labels, encoded.splits.classes
+    if classes is None or labels is None:
+        return ""
+    return f" (y = {classes.name(int(labels[int(row[0])]))})"
 
 
 def draw_traces(model: VAE, x: Tensor, image: str, when: str) -> "Figure":
@@ -124,7 +134,7 @@ def _own_family(model: VAE) -> str:
 def _window(model: VAE, x: Tensor, approximations: list[Distribution]) -> tuple[Tensor, Tensor]:
     """Values of both latents (NUM_FINE,) that cover p(z|x) and its approximations."""
     prior = model.prior()
-    mean, std = prior.mean, prior.stddev
+    mean, std = prior.mean.flatten(), prior.stddev.flatten()  # p(z|y) has a batch of one
     unit = torch.linspace(-REACH, REACH, NUM_COARSE).to(mean)
     coarse = _grid(mean[0] + std[0] * unit, mean[1] + std[1] * unit)
     log_joint = _log_joint(model, x, coarse)

@@ -13,6 +13,13 @@ from vaelab.distributions import states
 from vaelab.figures import Animation
 from vaelab.models import VAE
 from vaelab.visualize.autoencoders import draw_pca_manifold
+from vaelab.visualize.classes import (
+    draw_analogies,
+    draw_class_grid,
+    draw_manifolds,
+    draw_samples_of_classes,
+    quantile_grid,
+)
 from vaelab.visualize.context import (
     BATCH_SIZE,
     ORDERED_BY,
@@ -74,37 +81,44 @@ def draw_model_figures(
 
 def figure_names(model: VAE) -> list[str]:
     """The figures that this model has."""
-    if model.posterior.is_discrete:
-        return [*DISCRETE]
-    unfit = {"manifold"} if model.latent_dim != 2 else set()
+    unfit = {"manifold", "manifolds"} if model.latent_dim != 2 else set()
     unfit |= {"latent_scatter"} if model.latent_dim < 2 else set()
     unfit |= {*NEED_DENSITY} if not model.posterior.has_density else {"pca_manifold"}
     unfit |= {"pca_manifold"} if model.latent_dim > 2 or model.num_pixels < 3 else set()
+    in_decoder = model.condition is not None and model.condition.decoder
+    unfit |= {"analogies"} if not in_decoder else set()
+    if not in_decoder and not model.latent_prior.is_conditional:
+        unfit |= {*OF_CLASSES}
+    if model.posterior.is_discrete:
+        return [name for name in DISCRETE if name not in unfit]
     return [name for name in FIGURES if name not in unfit and name not in ONLY_DISCRETE]
 
 
 def _draw_reconstructions(context: FigureContext) -> "Figure":
     positions = context.positions[: context.settings.num_images]
-    x = context.subset.take(positions.to(context.start.device))
-    caption = f"{context.split.capitalize()} images and their reconstructions, {context.when}"
-    return figures.plot_reconstructions(x, context.model.reconstruct(x), caption)
+    x, model = context.take(positions)
+    own = ", each given its own class" if context.model.condition else ""
+    caption = f"{context.split.capitalize()} images and their reconstructions{own}, {context.when}"
+    return figures.plot_reconstructions(x, model.reconstruct(x), caption, context.p_name)
 
 
 def _draw_samples(context: FigureContext) -> "Figure":
+    if context.model.condition:
+        return draw_samples_of_classes(context)
     caption = f"Means of p(x|z) for {NUM_SAMPLES} draws of z from the prior, {context.when}"
     return figures.plot_samples(context.model.sample(NUM_SAMPLES), 8, caption)
 
 
 def _draw_components(context: FigureContext) -> "Figure":
-    p_z = context.model.prior()
+    p_z = context.fixed.prior()
     z = states(p_z)
     weights = p_z.log_prob(z).exp()
     order = weights.argsort(descending=True)[:NUM_COMPONENTS]
-    images = context.model.decode(z[order]).mean
+    images = context.fixed.decode(z[order]).mean
     shown = f"the {len(order)} largest of " if len(order) < len(z) else ""
     caption = (
-        f"Means of p(x|z) of {shown}{len(z)} components, by weight from {weights.max():.3f} down "
-        f"to {weights[order].min():.3f}, {context.when}"
+        f"Means of {context.p_name} of {shown}{len(z)} components{context.fixed_name}, by weight "
+        f"from {weights.max():.3f} down to {weights[order].min():.3f}, {context.when}"
     )
     return figures.plot_samples(images, 10, caption)
 
@@ -142,48 +156,64 @@ def _traverse(context: FigureContext, around: str, values: Tensor) -> tuple[Tens
     at_image = around == "image"
     start = context.start if at_image else context.centre
     moved = context.centre[:, None] + context.scale[:, None] * values.to(start.device)
-    rows = [context.model.traverse(start, [latent], moved[[latent]]) for latent in context.latents]
+    rows = [context.fixed.traverse(start, [latent], moved[[latent]]) for latent in context.latents]
     labels = label_latents(context.activity, context.measure)
     where = context.centre_name
     if at_image:
         where = f"the posterior mean of {context.split} image {context.image}"
+    if context.model.condition:
+        where += f", at fixed y{context.fixed_name.removeprefix(', y')}"
     others = f"the others at {where}; {ORDERED_BY[context.measure]}, {context.when}"
     return torch.cat(rows), [labels[latent] for latent in context.latents], others
 
 
 def _draw_manifold(context: FigureContext) -> "Figure":
-    quantiles = torch.special.ndtri((torch.arange(MANIFOLD_SIDE) + 0.5) / MANIFOLD_SIDE)
-    grid = torch.stack(torch.meshgrid(quantiles, quantiles, indexing="xy"), dim=-1)
-    z = context.centre + context.scale * grid.flatten(0, 1).to(context.start.device)
-    images = context.model.decode(z).mean.unflatten(0, (MANIFOLD_SIDE, MANIFOLD_SIDE))
+    quantiles, z = quantile_grid(MANIFOLD_SIDE, context.centre, context.scale)
+    images = context.fixed.decode(z).mean.unflatten(0, (MANIFOLD_SIDE, MANIFOLD_SIDE))
     normal = "the standard normal"
     if bool((context.centre != 0).any() or (context.scale != 1).any()):
         normal = f"a normal with mean and deviation of the {context.reference}, in units of these"
-    caption = f"Means of p(x|z) on a grid of quantiles of {normal}, {context.when}"
+    caption = (
+        f"Means of {context.p_name} on a grid of quantiles of {normal}{context.fixed_name}, "
+        f"{context.when}"
+    )
     return figures.plot_manifold(images, quantiles.tolist(), caption)
 
 
 def _draw_latent_scatter(context: FigureContext) -> "Figure":
-    rest = context.positions[BATCH_SIZE:].to(context.start.device)
-    encoded = [context.model.encode(context.subset.take(part)) for part in rest.split(BATCH_SIZE)]
-    z = torch.cat([context.means, *(q_z.mean for q_z in encoded)]).cpu()
+    means = [context.means]
+    for part in context.positions[BATCH_SIZE:].split(BATCH_SIZE):
+        x, model = context.take(part)
+        means.append(model.encode(x).mean)
+    z = torch.cat(means).cpu()
     where, axes = "", dict[str, Any]()
     if context.model.latent_dim > 2:
         z, explained = principal_components(z)
         first, second = (100 * explained).tolist()
         axes = {"axis_names": (f"PC 1 ({first:.0f} %)", f"PC 2 ({second:.0f} %)")}
         where = " on their first two principal components (variance explained)"
-    caption = f"Means of q(z|x) of {len(z):,} {context.split} images{where}"
-    values = _factor_values(context)
+    caption = f"Means of {context.q_name} of {len(z):,} {context.split} images{where}"
+    if context.model.condition and context.model.condition.encoder:
+        caption += ", each given its own class"
+    values, note = _factor_values(context), _warn_of_scatter(context)
     if context.splits.factors is not None and values:
         value_names = {name: context.splits.factors.value_names(name) for name in values}
-        caption += f", coloured by each factor, {context.when}"
+        caption += f", coloured by each factor{note}, {context.when}"
         return figures.plot_factor_scatters(z, values, caption, value_names=value_names, **axes)
     labels = context.subset.labels
     labels = None if labels is None else labels.cpu()[context.positions]
-    caption += f"{'' if labels is None else ', coloured by label'}, {context.when}"
+    caption += f"{'' if labels is None else ', coloured by label'}{note}, {context.when}"
     names = context.splits.class_names
     return figures.plot_latent_scatter(z, labels, caption=caption, class_names=names, **axes)
+
+
+def _warn_of_scatter(context: FigureContext) -> str:
+    """What can't be read off means of q(z|x, y), for the caption."""
+    if context.model.condition is None or not context.model.condition.encoder:
+        return ""
+    if context.model.latent_prior.is_conditional:
+        return "; means of different classes are not comparable, as p(z|y) is learned"
+    return "; one place means other images for each class, as the decoder is given y, too"
 
 
 def _factor_values(context: FigureContext) -> dict[str, Tensor]:
@@ -208,9 +238,14 @@ FIGURES: dict[str, Callable[[FigureContext], "Figure | Animation"]] = {
     "posterior_samples": draw_posterior_samples,
     "interpolations": draw_interpolations,
     "pca_manifold": draw_pca_manifold,
+    "class_grid": draw_class_grid,
+    "analogies": draw_analogies,
+    "manifolds": draw_manifolds,
     "traversals_animated": partial(_animate_traversals, around="image"),
     "traversals_prior_animated": partial(_animate_traversals, around="centre"),
 }
 NEED_DENSITY = ("posteriors", "posterior_samples")
 ONLY_DISCRETE = ("components",)
-DISCRETE = ("reconstructions", "samples", *ONLY_DISCRETE)  # those of a z that can't be traversed
+OF_CLASSES = ("class_grid", "analogies", "manifolds")  # those of a conditional model
+# Those of a z that can't be traversed:
+DISCRETE = ("reconstructions", "samples", *ONLY_DISCRETE, "class_grid", "analogies")

@@ -12,7 +12,13 @@ from torch.distributions import Distribution, MixtureSameFamily, MultivariateNor
 from vaelab import figures
 from vaelab.distributions import is_diagonal_normal
 from vaelab.figures import Curve
-from vaelab.visualize.context import ORDERED_BY, FigureContext, label_latents
+from vaelab.visualize.context import (
+    ORDERED_BY,
+    FigureContext,
+    class_numbers,
+    given_classes,
+    label_latents,
+)
 
 if TYPE_CHECKING:
     from vaelab.figures import Figure
@@ -27,22 +33,33 @@ MIN_ANGLE = 1e-6  # radians from 0 or pi, where no great circle is defined
 
 
 def draw_posteriors(context: FigureContext) -> "Figure":
-    """The densities of q(z_j|x) of a few images over the prior's, for the most active latents."""
-    x = _take(context, context.positions[:NUM_IMAGES])
+    """The densities of q(z_j|x) of a few images over the prior's, for the most active latents.
+
+    Where the prior is a p(z|y), the images are of one class.
+    """
+    positions = context.positions
+    if context.model.latent_prior.is_conditional:
+        y = class_numbers(context.splits, positions)
+        positions = positions[y == class_numbers(context.splits, context.image)]
+    x, model = context.take(positions[:NUM_IMAGES])
     latents = context.latents[:NUM_LATENTS]
-    p_z, q_z = context.model.prior(), context.model.encode(x)
+    p_z, q_z = context.fixed.prior(), model.encode(x)
     (prior,) = marginal_curves(p_z, latents)
     by_image = marginal_curves(q_z, latents)
     names = label_latents(context.activity, context.measure)
     shown = f"the {len(latents)} most active of the {context.model.latent_dim} latents"
     if len(latents) == context.model.latent_dim:
         shown = "every latent"
-    sampled = [name for name, d in (("p(z)", p_z), ("q(z|x)", q_z)) if normals_of(d) is None]
+    q_name, p_name = context.q_name, context.prior_name
+    sampled = [name for name, d in ((p_name, p_z), (q_name, q_z)) if normals_of(d) is None]
     histogram = f"; {' and '.join(sampled)} as histograms of {NUM_HISTOGRAM:,} samples"
+    given = ", each given its own class" if context.model.condition else ""
+    if context.model.latent_prior.is_conditional:
+        given = context.fixed_name
     caption = (
-        f"Densities of q(z_j|x) of {len(x)} {context.split} images (lines) over the prior p(z_j) "
-        f"(grey), for {shown}, {ORDERED_BY[context.measure]}{histogram if sampled else ''}, "
-        f"{context.when}"
+        f"Densities of {q_name.replace('z|', 'z_j|')} of {len(x)} {context.split} images{given} "
+        f"(lines) over the prior {p_name.replace('z', 'z_j')} (grey), for {shown}, "
+        f"{ORDERED_BY[context.measure]}{histogram if sampled else ''}, {context.when}"
     )
     posteriors = [list(of_latent) for of_latent in zip(*by_image, strict=True)]
     return figures.plot_posteriors(prior, posteriors, x, [names[i] for i in latents], caption)
@@ -50,42 +67,63 @@ def draw_posteriors(context: FigureContext) -> "Figure":
 
 def draw_posterior_samples(context: FigureContext) -> "Figure":
     """An image per row, and beside it the decodings of several samples of its q(z|x)."""
-    x = _take(context, context.positions[:NUM_IMAGES])
-    z = context.model.encode(x).sample((NUM_DRAWS,))
-    images = torch.cat([x[:, None], context.model.decode(z).mean.transpose(0, 1)], 1)
+    x, model = context.take(context.positions[:NUM_IMAGES])
+    z = model.encode(x).sample((NUM_DRAWS,))
+    images = torch.cat([x[:, None], model.decode(z).mean.transpose(0, 1)], 1)
+    own = ", given its own class" if context.model.condition else ""
     caption = (
-        f"{context.split.capitalize()} images and beside each the means of p(x|z) for {NUM_DRAWS} "
-        f"draws of z from its q(z|x), {context.when}"
+        f"{context.split.capitalize()} images and beside each the means of {context.p_name} for "
+        f"{NUM_DRAWS} draws of z from its {context.q_name}{own}, {context.when}"
     )
     columns = {0: "data"} | {i: str(i) for i in range(1, NUM_DRAWS + 1)}
     return figures.plot_rows(images, [""] * len(x), columns, caption)
 
 
 def draw_interpolations(context: FigureContext) -> "Figure":
-    """The decoded ways from one image to another, straight and spherical in turn."""
-    positions = context.positions[: 2 * NUM_PAIRS]
-    if len(positions) % 2:
-        positions = positions[:-1] if len(positions) > 1 else positions.repeat(2)
-    x = _take(context, positions)
-    z = context.model.encode(x).mean
+    """The decoded ways from one image to another, straight and spherical in turn.
+
+    Those of a conditional model are of one class, given which the way is decoded.
+    """
+    positions = _choose_pairs(context)
+    x, model = context.take(positions)
+    z = model.encode(x).mean
+    given = given_classes(context.model, context.splits, positions[0::2])
     fractions = torch.linspace(0, 1, context.settings.num_values)
     ways = {"straight": lerp(z[0::2], z[1::2], fractions)}
     around = ""
     if context.model.latent_dim > 1:
         ways["spherical"] = slerp(z[0::2], z[1::2], fractions, context.centre)
         around = f" and on the great circle around {context.centre_name}"
-    rows = torch.stack([context.model.decode(way).mean.transpose(0, 1) for way in ways.values()], 1)
+    rows = torch.stack([given.decode(way).mean.transpose(0, 1) for way in ways.values()], 1)
     ends = x.unflatten(0, (-1, 2))[:, None].expand(-1, len(ways), -1, -1, -1, -1)
     images = torch.cat([ends[:, :, :1], rows, ends[:, :, 1:]], 2).flatten(0, 1)
     codes = "posterior means" if context.model.posterior.has_density else "codes"
+    of_class = " of one class, given which they are decoded" if context.model.condition else ""
     caption = (
-        f"Means of p(x|z) on the way between the {codes} of two {context.split} images, which are "
-        f"shown at both ends: on a straight line{around}; below, the fraction of the way, "
-        f"{context.when}"
+        f"Means of {context.p_name} on the way between the {codes} of two {context.split} "
+        f"images{of_class}, which are shown at both ends: on a straight line{around}; below, the "
+        f"fraction of the way, {context.when}"
     )
     columns = {0: "data", len(fractions) + 1: "data"}
     columns |= {i: f"{fraction:.2g}" for i, fraction in enumerate(fractions.tolist(), 1)}
     return figures.plot_rows(images, [*ways] * len(ends), columns, caption)
+
+
+def _choose_pairs(context: FigureContext) -> Tensor:
+    """Positions of NUM_PAIRS pairs of evaluation images, one after the other; fewer if need be.
+
+    Of a conditional model both images of a pair are of one class, and pairs of different ones.
+    """
+    positions = context.positions
+    if context.model.condition is not None:
+        y = class_numbers(context.splits, positions)
+        of_class = [positions[y == c][:2] for c in dict.fromkeys(y.tolist())]
+        pairs = [pair for pair in of_class if len(pair) == 2][:NUM_PAIRS]
+        positions = torch.cat(pairs) if pairs else positions[:1]
+    positions = positions[: 2 * NUM_PAIRS]
+    if len(positions) % 2:
+        positions = positions[:-1] if len(positions) > 1 else positions.repeat(2)
+    return positions
 
 
 def lerp(start: Tensor, end: Tensor, fractions: Tensor) -> Tensor:
@@ -183,7 +221,3 @@ def _histogram(z: Tensor) -> Curve:
     """The histogram of (N,) samples, as a stair of area 1."""
     density, edges = np.histogram(z.numpy(), NUM_BINS, density=True)
     return edges.repeat(2), np.concatenate([[0.0], density.repeat(2), [0.0]])
-
-
-def _take(context: FigureContext, positions: Tensor) -> Tensor:
-    return context.subset.take(positions.to(context.start.device))

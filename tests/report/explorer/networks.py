@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from vaelab import likelihoods
-from vaelab.models import VAE, ConvDecoder, MLPDecoder, MLPEncoder
+from vaelab.models import VAE, Condition, ConvDecoder, MLPDecoder, MLPEncoder
 from vaelab.models.mlp import ACTIVATIONS
 from vaelab.posteriors import Gaussian
 from vaelab.priors import StandardNormal
@@ -19,15 +19,27 @@ CONV = {"channels": (6, 5), "hidden": (7,)}
 PUBLISHED = {"channels": (32, 32, 64, 64), "hidden": (256,)}
 
 
-def vae(decoder, image_shape=(1, 16, 16), likelihood=None, spread=2.0):
+def vae(decoder, image_shape=(1, 16, 16), likelihood=None, spread=2.0, class_sizes=None):
     """A VAE around a decoder, whose last weights are such that its output has that spread."""
     torch.manual_seed(0)
     encoder = partial(MLPEncoder, hidden=(4,))
     parts = (Gaussian, StandardNormal, likelihood or likelihoods.Bernoulli())
-    model = VAE(image_shape, LATENT_DIM, encoder, decoder, *parts).eval().requires_grad_(False)
+    condition = None if class_sizes is None else Condition(class_sizes)
+    model = VAE(image_shape, LATENT_DIM, encoder, decoder, *parts, condition=condition)
+    model = model.eval().requires_grad_(False)
     last = [module for module in model.decoder.modules() if hasattr(module, "weight")][-1]
-    last.weight *= spread / model.decoder(torch.randn(8, LATENT_DIM)).std()
+    given = model.given(torch.arange(1)) if condition else model
+    last.weight *= spread / given.decode_raw(torch.randn(8, LATENT_DIM)).std()
     return model
+
+
+def columns_of(model):
+    """Some classes of a model, and their columns in the vector of the condition."""
+    classes = [0, model.num_classes // 2, model.num_classes - 1] if model.condition else [None]
+    return [
+        (y, [] if y is None else model.condition(torch.tensor(y)).nonzero().flatten().tolist())
+        for y in classes
+    ]
 
 
 def cases():
@@ -39,6 +51,9 @@ def cases():
             partial(conv, kernel_sizes=(2, 6)), image_shape=(3, 19, 17)
         ),
         "locatello": vae(partial(ConvDecoder, **PUBLISHED), (1, 64, 64)),
+        "conditional mlp": vae(mlp, class_sizes=(5,)),
+        "conditional linear": vae(partial(MLPDecoder, hidden=()), class_sizes=(2, 3)),
+        "conditional conv": vae(conv, class_sizes=(3, 2, 4)),
         "convolutions of all kinds": vae(lambda *shapes: Mixed()),
     }
     for name in ACTIVATIONS:

@@ -16,7 +16,7 @@ from vaelab.report.explorer import layers as modules
 from vaelab.report.explorer.decoder import count_multiplications, export_decoder, pack_layers
 from vaelab.report.explorer.layers import NotPortable
 
-from .networks import LATENT_DIM, LIKELIHOODS, cases, vae
+from .networks import LATENT_DIM, LIKELIHOODS, cases, columns_of, vae
 
 MODELS = cases()
 Z = np.random.default_rng(0).normal(size=(3, LATENT_DIM)).astype(np.float32)
@@ -88,11 +88,13 @@ def mean(raw, layer):
     return mass @ levels
 
 
-def run(layers, z):
+def run(layers, z, columns=()):
     h = z.astype(np.float64)
     for layer in layers:
         if layer["type"] == "linear":
             h = layer["weight"].astype(np.float64) @ h.ravel() + layer["bias"]
+            if "condition" in layer:
+                h = h + layer["condition"][:, list(columns)].astype(np.float64).sum(1)
         elif layer["type"] == "activation":
             h = ACTIVATIONS[layer["name"]](h, layer)
         elif layer["type"] == "mean":
@@ -106,13 +108,17 @@ def run(layers, z):
 @pytest.mark.parametrize("name", MODELS)
 def test_layers_in_numpy_give_the_image_of_torch(name):
     model = MODELS[name]
-    layers = export_decoder(model)
-    expected = model.decode(torch.from_numpy(Z)).mean.flatten(1).numpy()
-    assert np.ptp(expected) > 0.1  # an image and not a grey area
-    # Sums of a few hundred float32 products each; a level of 255 is 4e-3.
-    tolerance = 2e-4 * max(1, np.abs(expected).max())
-    for z, image in zip(Z, expected, strict=True):
-        np.testing.assert_allclose(run(layers, z), image, atol=tolerance)
+    layers, seen = export_decoder(model), []
+    for y, columns in columns_of(model):
+        given = model if y is None else model.given(torch.tensor([y]))
+        expected = given.decode(torch.from_numpy(Z)).mean.flatten(1).numpy()
+        assert np.ptp(expected) > 0.1  # an image and not a grey area
+        # Sums of a few hundred float32 products each; a level of 255 is 4e-3.
+        tolerance = 2e-4 * max(1, np.abs(expected).max())
+        for z, image in zip(Z, expected, strict=True):
+            np.testing.assert_allclose(run(layers, z, columns), image, atol=tolerance)
+        seen.append(expected)
+    assert all(np.abs(one - seen[0]).max() > 0.01 for one in seen[1:])  # the class matters
 
 
 def test_all_likelihoods_are_covered():
@@ -120,15 +126,16 @@ def test_all_likelihoods_are_covered():
     assert len(LIKELIHOODS) == 8
 
 
-def test_packing_keeps_every_weight():
-    layers = export_decoder(MODELS["conv"])
+@pytest.mark.parametrize("name", ["conv", "conditional conv"])
+def test_packing_keeps_every_weight(name):
+    layers = export_decoder(MODELS[name])
     plain, text = pack_layers(layers)
     weights = np.frombuffer(base64.b64decode(text), "<f4")
-    num = sum(p.numel() for p in MODELS["conv"].decoder.parameters())
+    num = sum(p.numel() for p in MODELS[name].decoder.parameters())
     assert len(weights) == num
     for entry, layer in zip(plain, layers, strict=True):
         assert entry["type"] == layer["type"]
-        for key in {"weight", "bias"} & set(layer):
+        for key in {"weight", "bias", "condition"} & set(layer):
             offset, length = entry[key]
             np.testing.assert_array_equal(
                 weights[offset : offset + length], layer[key].astype(np.float32).ravel()

@@ -12,15 +12,15 @@ import torch
 from vaelab.report.explorer import decoder as decoder_module
 from vaelab.report.explorer.decoder import export_decoder, pack_layers
 
-from .networks import LATENT_DIM, cases
+from .networks import LATENT_DIM, cases, columns_of
 
 NODE = shutil.which("node")
 PROGRAM = """
 const { floats, decoder } = require(process.argv[1]);
 const cases = JSON.parse(require("fs").readFileSync(0, "utf8"));
-const images = cases.map(({ layers, weights, z }) => {
+const images = cases.map(({ layers, weights, z, columns }) => {
   const decode = decoder(layers, floats(weights));
-  return z.map((row) => [...decode(row)]);
+  return columns.map((one) => z.map((row) => [...decode(row, one)]));
 });
 console.log(JSON.stringify(images));
 """
@@ -34,14 +34,17 @@ def test_javascript_gives_the_images_of_torch():
     job = []
     for model in models.values():
         layers, weights = pack_layers(export_decoder(model))
-        job.append({"layers": layers, "weights": weights, "z": z.tolist()})
+        columns = [one for _, one in columns_of(model)]
+        job.append({"layers": layers, "weights": weights, "z": z.tolist(), "columns": columns})
     script = str(Path(decoder_module.__file__).with_name("decoder.js"))
     done = subprocess.run(
         [NODE, "-e", PROGRAM, script], input=json.dumps(job), capture_output=True, text=True
     )
     assert done.stderr == ""
     for name, images in zip(models, json.loads(done.stdout), strict=True):
-        expected = models[name].decode(z).mean.flatten(1).numpy()
-        # Sums of a few hundred float32 products each; the promise is 1/255 = 4e-3.
-        tolerance = 2e-4 * max(1, np.abs(expected).max())
-        np.testing.assert_allclose(np.array(images), expected, atol=tolerance, err_msg=name)
+        for (y, _), shown in zip(columns_of(models[name]), images, strict=True):
+            given = models[name] if y is None else models[name].given(torch.tensor([y]))
+            expected = given.decode(z).mean.flatten(1).numpy()
+            # Sums of a few hundred float32 products each; the promise is 1/255 = 4e-3.
+            tolerance = 2e-4 * max(1, np.abs(expected).max())
+            np.testing.assert_allclose(np.array(shown), expected, atol=tolerance, err_msg=name)

@@ -36,10 +36,13 @@ const Decoder = (() => {
       0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x))),
   };
 
-  function linear(x, { weight, bias }) {
+  /** W x + b, and where the layer is conditional the columns of the class, `columns`. */
+  function linear(x, { weight, bias, condition }, columns) {
     const y = Float32Array.from(bias);
+    const dim = condition ? condition.length / y.length : 0;
     for (let o = 0, w = 0; o < y.length; o++) {
       let sum = 0;
+      if (dim) for (const column of columns) sum += condition[o * dim + column];
       for (let i = 0; i < x.length; i++) sum += weight[w++] * x[i];
       y[o] += sum;
     }
@@ -189,14 +192,18 @@ const Decoder = (() => {
     mean: (x, layer) => means[layer.name](x, layer),
   };
 
-  /** Layers with arrays as [offset, length] into `weights` -> the function z -> image (C, H, W). */
+  /** Layers with arrays as [offset, length] into `weights` -> the function (z, columns) -> image
+      (C, H, W). The columns are those of a class in the vector of a condition, one per factor. */
   function decoder(layers, weights) {
     const filled = layers.map((layer) => {
       const part = ([offset, length]) => weights.subarray(offset, offset + length);
       if (!layer.weight) return layer;
-      return { ...layer, weight: part(layer.weight), bias: part(layer.bias) };
+      const arrays = { weight: part(layer.weight), bias: part(layer.bias) };
+      if (layer.condition) arrays.condition = part(layer.condition);
+      return { ...layer, ...arrays };
     });
-    return (z) => filled.reduce((x, layer) => kinds[layer.type](x, layer), Float32Array.from(z));
+    return (z, columns = []) =>
+      filled.reduce((x, layer) => kinds[layer.type](x, layer, columns), Float32Array.from(z));
   }
 
   return { floats, decoder };

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ def export_decoder(model: VAE) -> list[Layer]:
 
     Each is a dict with "type", shapes "in" and "out", and weights as arrays (float32, C order):
 
-        linear          weight (out, in), bias (out,)
+        linear          weight (out, in), bias (out,); condition (out, dim) where the decoder is
+                        conditional: its columns of the class are added, one per factor
         conv            weight (out, in, kernel, kernel), bias; kernel, stride, padding as (y, x)
         conv_transpose  weight (in, out, kernel, kernel), bias; the same
         activation      name, and slope or alpha where it has one
@@ -42,9 +44,13 @@ def export_decoder(model: VAE) -> list[Layer]:
             f"its decoder has {num_weights:,} weights, more than the {MAX_WEIGHTS:,} that a page "
             "can carry"
         )
+    device = next(model.parameters()).device
     with random_stream("report"):
-        z = model.prior().sample(torch.Size([2]))
-    layers = [*_record_layers(model.decoder, z), describe_mean(model)]
+        if model.condition is not None:  # checked given the first and the last class
+            ends = torch.tensor([0, model.num_classes - 1], device=device)
+            model = model.given(ends)
+        z = model.sample_prior(2)
+    layers = [*_record_layers(model, z), describe_mean(model)]
     num = sum(map(count_multiplications, layers))
     if num > MAX_MULTIPLICATIONS:
         raise NotPortable(f"one image takes {num / 1e6:,.0f} million multiplications")
@@ -59,7 +65,7 @@ def count_multiplications(layer: Layer) -> int:
     if "weight" not in layer:
         return 0
     if layer["type"] == "linear":
-        return layer["weight"].size
+        return layer["weight"].size  # the columns of the class are added alone
     grid = layer["in"] if layer["type"] == "conv_transpose" else layer["out"]
     return layer["weight"].size * grid[1] * grid[2]
 
@@ -91,8 +97,9 @@ def encode_floats(values: NDArray) -> str:
     return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
 
 
-def _record_layers(decoder: nn.Module, z: Tensor) -> list[Layer]:
+def _record_layers(model: VAE, z: Tensor) -> list[Layer]:
     """Each innermost module as a layer, in the order of the calls."""
+    decoder = model.decoder
     layers: list[Layer] = []
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -104,17 +111,22 @@ def _record_layers(decoder: nn.Module, z: Tensor) -> list[Layer]:
             if layer["type"] == "linear" and inputs[0].ndim != 2:
                 raise NotPortable("its decoder has a linear layer over more than one axis")
             shapes = {"in": list(inputs[0].shape[1:]), "out": list(output.shape[1:])}
-            layers.append({**layer, **shapes, "module": module})
+            layers.append({**layer, **shapes, "module": partial(_run_module, module, inputs[1:])})
 
     inner = [module for module in decoder.modules() if not list(module.children())]
     handles = [module.register_forward_hook(record) for module in inner]
     try:
         with torch.no_grad():
-            decoder(z)
+            model.decode_raw(z)
     finally:
         for handle in handles:
             handle.remove()
     return layers
+
+
+def _run_module(module: nn.Module, condition: tuple[Tensor, ...], h: Tensor) -> Tensor:
+    """A module on another input than it was recorded with, but with the same condition."""
+    return module(h, *condition)
 
 
 def _run_in_torch(model: VAE, layers: Sequence[Layer], z: Tensor) -> NDArray[np.float32]:

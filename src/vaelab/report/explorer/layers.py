@@ -4,12 +4,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from vaelab import likelihoods
 from vaelab.likelihoods import Likelihood
 from vaelab.models import VAE
+from vaelab.models.mlp import ConditionalLinear, Layers
 
 Layer = dict[str, Any]
 
@@ -26,6 +28,12 @@ def _export_weights(module: Any, num_out: int) -> Layer:
 
 def _describe_linear(module: nn.Linear) -> Layer:
     return {"type": "linear"} | _export_weights(module, module.out_features)
+
+
+def _describe_conditional_linear(module: ConditionalLinear) -> Layer:
+    layer = _describe_linear(module)
+    of_input, of_condition = np.split(layer["weight"], [module.num_inputs], axis=1)
+    return layer | {"weight": of_input.copy("C"), "condition": of_condition.copy("C")}
 
 
 def _describe_convolution(module: nn.Conv2d | nn.ConvTranspose2d) -> Layer:
@@ -59,6 +67,7 @@ def _skip(module: nn.Module) -> None:
 
 DESCRIBE: dict[type[nn.Module], Callable[[Any], Layer | None]] = {
     nn.Linear: _describe_linear,
+    ConditionalLinear: _describe_conditional_linear,
     nn.Conv2d: _describe_convolution,
     nn.ConvTranspose2d: _describe_convolution,
     nn.ReLU: _describe_activation("relu"),
@@ -68,6 +77,7 @@ DESCRIBE: dict[type[nn.Module], Callable[[Any], Layer | None]] = {
     nn.Sigmoid: _describe_activation("sigmoid"),
     nn.SiLU: _describe_activation("silu"),
     nn.GELU: _describe_gelu,
+    Layers: _skip,  # of no hidden layers
     nn.Flatten: _skip,
     nn.Unflatten: _skip,
     nn.Identity: _skip,

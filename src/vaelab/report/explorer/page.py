@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from vaelab.errors import UserError
-from vaelab.load import Run, load_run
+from vaelab.load import load_run
+from vaelab.loaded_run import Run
 from vaelab.models import VAE
 from vaelab.report.blocks import Block, Paragraph, RawHTML
 from vaelab.report.explorer.decoder import (
@@ -23,9 +24,11 @@ from vaelab.report.formatting import MINUS, format_number
 from vaelab.report.render import render_template
 from vaelab.report.run_record import Record, is_collapsed
 from vaelab.seeding import random_stream
+from vaelab.visualize.context import class_numbers
 
 NUM_STARTS = 6
 NUM_SAMPLES = 64
+MAX_OF_CLASSES = 200_000  # means of priors of classes
 RANGE = 3  # standard deviations of the prior
 SLOW = 50_000_000  # multiplications, which take longer than a frame
 
@@ -40,12 +43,18 @@ def show_explorer(record: Record) -> Block:
         sentence = str(reason).rstrip(".")
         return Paragraph(f"There is no latent explorer for this run: {sentence}.", "note")
     starts, missing = _choose_starts(run)
+    selects = _list_classes(run)
     plain, weights = pack_layers(layers)
     num = sum(map(count_multiplications, layers))
     _, height, width = run.model.image_shape
     html = render_template(
         "explorer/explorer.html",
-        data=prior | {"image_shape": run.model.image_shape, "layers": plain, "starts": starts},
+        data=prior
+        | {"image_shape": run.model.image_shape, "layers": plain, "starts": starts}
+        | {"class_sizes": run.model.condition.sizes if selects else []},
+        selects=selects,
+        p_name="p(x|y, z)" if selects and run.model.condition.decoder else "p(x|z)",
+        prior_of_class=run.model.latent_prior.is_conditional,
         weights=weights,
         kl_latent={i: _format_kl(kl) for i, kl in record.kl_latent.items()},
         inactive=[i for i, kl in record.kl_latent.items() if is_collapsed(kl)],
@@ -74,16 +83,22 @@ def _sort_latents(record: Record, latent_dim: int) -> Sequence[int]:
 
 
 def _describe_prior(model: VAE) -> dict[str, Any]:
-    """The centre and scale of the sliders, and samples for the button."""
+    """Means and deviations of the prior, one row or one per class, and samples in units of them."""
     if model.image_shape[0] not in (1, 3):
         raise NotPortable(f"its images have {model.image_shape[0]} channels, not 1 or 3")
+    num = model.num_classes if model.latent_prior.is_conditional else 1
+    if num * model.latent_dim > MAX_OF_CLASSES:
+        raise NotPortable(f"it has {num:,} classes, each with a prior of its own")
+    if model.condition is not None:
+        y = torch.arange(num, device=next(model.parameters()).device)
+        model = model.given(y)
     prior = model.prior()
     try:
-        mean, std = prior.mean, prior.stddev
+        mean, std = (value.view(num, -1) for value in (prior.mean, prior.stddev))
     except NotImplementedError:
         raise NotPortable(f"the mean of its prior {type(prior).__name__} is not known") from None
     with random_stream("report"), torch.no_grad():
-        samples = prior.sample(torch.Size([NUM_SAMPLES]))
+        samples = (model.sample_prior(NUM_SAMPLES, num)[:, 0] - mean[0]) / std[0]
     return {
         "prior_mean": mean.tolist(),
         "prior_std": std.tolist(),
@@ -99,13 +114,38 @@ def _choose_starts(run: Run) -> tuple[list[dict[str, Any]], str]:
         with random_stream("report"):
             chosen = torch.randperm(len(subset))[:NUM_STARTS]
         x = subset.take(chosen).cpu().numpy()
-        means = run.encode(x).mean
+        y = None if run.model.condition is None else class_numbers(splits, chosen)
+        means = run.encode(x, y).mean
     except UserError as reason:
         return [], str(reason)
+    values: list[list[int]] = [[] for _ in x]
+    if y is not None and run.model.condition is not None:
+        values = torch.stack(torch.unravel_index(y, run.model.condition.sizes), 1).tolist()
     return [
-        {"image": _encode_bytes(image), "mean": mean.tolist()}
-        for image, mean in zip(x, means, strict=True)
+        {"image": _encode_bytes(image), "mean": mean.tolist(), "class_values": of_class}
+        for image, mean, of_class in zip(x, means, values, strict=True)
     ], ""
+
+
+def _list_classes(run: Run) -> list[tuple[str, list[str]]]:
+    """Name and values of each factor of the class; none where images don't depend on it."""
+    model = run.model
+    if model.condition is None:
+        return []
+    if not model.condition.decoder and not model.latent_prior.is_conditional:
+        return []
+    try:
+        classes = run.classes()
+    except UserError:  # no data
+        classes = run.classes(with_names=False)
+    assert classes is not None
+    if classes.label_names is not None:
+        return [(classes.title, list(classes.label_names))]
+    space = classes.space
+    return [
+        (name, [str(value) for value in range(size)])
+        for name, size in zip(space.names, space.sizes, strict=True)
+    ]
 
 
 def _encode_bytes(image: NDArray[np.float32]) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LATE = (
     *("traversals_animated", "traversals_prior_animated"),
-    *("posteriors", "posterior_samples", "interpolations", "pca_manifold"),
+    *("posteriors", "posterior_samples", "interpolations", "pca_manifold", "manifolds"),
 )
 
 
@@ -33,8 +33,9 @@ class Figures(pl.Callback):
     """Draws the figures of `vaelab.visualize`: fast ones at validations, all of them at the end.
 
     Only at the end, since together they take seconds: animations, posteriors and their samples,
-    interpolations, PCA beside the manifold, the scatter of more than two latents, and the KL of
-    each latent over training and the bound of EM (where logger=csv has logged them).
+    interpolations, PCA beside the manifold, the manifold of each class, the scatter of more than
+    two latents, and the KL of each latent over training and the bound of EM (where logger=csv has
+    logged them).
 
     Args:
         folder: the run folder; figures are written into its figures/.
