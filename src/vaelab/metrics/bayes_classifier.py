@@ -32,6 +32,22 @@ SCORES = {
 }
 
 
+@dataclass(frozen=True)
+class ClassTables:
+    """What the classifier found of the images in rows, for figures.
+
+    Attributes:
+        rows, labels: (N,).
+        bounds: K -> L_K(x|y) (C, N) in nats.
+        discriminative: log p(y|x) (C, N) of the discriminative network, or None.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    bounds: dict[int, Tensor]
+    discriminative: NDArray[np.float64] | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class BayesClassifier(ImagesMetric):
     """Test images classified by Bayes' rule from the bounds of each class.
@@ -100,8 +116,9 @@ class BayesClassifier(ImagesMetric):
             scores[f"bayes_{name}"] = Score(
                 last.value, last.interval, breakdown, last.details
             ).with_details(split=encoded.split, num_samples=max(values))
-        if self.num_train_steps:
-            table = self._discriminative(encoded, rows)
+        table = self._discriminative(encoded, rows) if self.num_train_steps else None
+        encoded.results[ClassTables] = ClassTables(rows, y, bounds, table)
+        if table is not None:
             for name, score in SCORES.items():
                 scores[f"discriminative_{name}"] = score(table, y).with_details(
                     split=encoded.split, num_train_steps=self.num_train_steps

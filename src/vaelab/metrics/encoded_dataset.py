@@ -45,6 +45,7 @@ class EncodedDataset:
         split: "test" where the data has test images, else "val".
         images: the images that rows index.
         evaluation_rows: the rows of the evaluation images, on which likelihoods are measured.
+        results: what metrics leave for figures, by its type.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class EncodedDataset:
         self.model, self.splits, self.progress = model, splits, progress
         self.cache, self.cache_key = cache, cache_key
         self._num_unsaved = 0
+        self.results: dict[type, Any] = {}
         self.split = "val" if splits.test is None else "test"
         subset = splits.val if splits.test is None else splits.test
         if splits.factors is None:

@@ -70,6 +70,19 @@ KNOWN = {
         "A line or plane for PCA, a curve or surface for the autoencoder, on the principal axes of "
         "the images.",
     ),
+    "reliability": (
+        "Calibration as a classifier",
+        "Accuracy among images of about the same confidence, by Bayes' rule and of a "
+        "discriminative network.",
+    ),
+    "doubtful_images": (
+        "The most doubtful images",
+        "Those whose largest p(y|x) by Bayes' rule is smallest, with p(y|x) of every class.",
+    ),
+    "class_bounds": (
+        "Bounds of each class",
+        "How likely the most doubtful image is given each class: the ELBO and tighter bounds.",
+    ),
     "em_bound": (
         "The bound of EM",
         "The M step raises the ELBO at fixed q, the E step closes the gap to log p(x).",

@@ -1,10 +1,11 @@
-"""Generative models as classifiers by Bayes' rule, beside a discriminative one (S2a and S2b).
+"""Generative models as classifiers by Bayes' rule, beside a discriminative one (S2a to S2d).
 
 Each function is a target's `measure` or its `figures`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from vaelab import build, figures
 from vaelab.bayes import ClassMixtures, fit_class_mixtures, fit_codebook_classifier
 from vaelab.data.images import Subset
 from vaelab.data.labels import choose_labelled
+from vaelab.load import load_run
+from vaelab.metrics import BayesClassifier
 from vaelab.metrics.classification import (
     calibration_error,
     classification_error,
@@ -121,6 +124,22 @@ def errors_by_labels(
         order = f"mixture below logistic at {num}"
         numbers[order] = Measurement(float(sum(below[:deciding_seeds])))
         numbers[f"{order}, of all seeds"] = Measurement(float(sum(below)))
+    return numbers
+
+
+def bayes_errors(path: Path, **settings: Any) -> dict[str, Measurement]:
+    """Scores of the run in `path` as a classifier, see `vaelab.metrics.BayesClassifier`.
+
+    "bayes_error" and the like, and "bayes_error/K=1" for each K, without interval.
+
+    Args:
+        path: of a run of a conditional model.
+        settings: of the metric.
+    """
+    scores = BayesClassifier(**settings)(load_run(path).encoded_dataset())
+    numbers = {name: Measurement(score.value, score.interval) for name, score in scores.items()}
+    for name, score in scores.items():
+        numbers |= {f"{name}/{k}": Measurement(value) for k, value in score.breakdown.items()}
     return numbers
 
 

@@ -10,6 +10,7 @@ from vaelab.elbo_statistics import kl_order
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.mutual_information import mutual_information_matrix
 from vaelab.seeding import derive_seed
+from vaelab.visualize.classification import draw_classification_figures
 from vaelab.visualize.context import ORDERED_BY, label_latents, latent_activity
 from vaelab.visualize.inference import draw_inference_figures
 
@@ -33,7 +34,7 @@ def draw_score_figures(
 
     mutual_information: of latents and factors, where the data has factors.
     elbo_decomposition: where `scores` has distortion and the parts of the KL.
-    and those of `draw_inference_figures`.
+    and those of `draw_inference_figures` and `draw_classification_figures`.
 
     Args:
         encoded: the codes of the model.
@@ -51,6 +52,7 @@ def draw_score_figures(
         )
         yield "elbo_decomposition", figures.plot_elbo_decomposition(parts, caption)
     yield from draw_inference_figures(encoded, scores, when)
+    yield from draw_classification_figures(encoded, when)
 
 
 def _draw_mutual_information(encoded: EncodedDataset, when: str) -> "Figure":
