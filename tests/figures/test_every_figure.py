@@ -41,6 +41,12 @@ def posteriors(num_latents, num_images, size=(6, 6)):
     return figures.plot_posteriors(priors, curves, torch.rand(num_images, 3, *size), names, CAPTION)
 
 
+def analogies(names):
+    own = [i % len(names) for i in range(5)]
+    decoded = grey(5, len(names))
+    return figures.plot_analogies(grey(5), grey(5), decoded, own, names, "label", CAPTION)
+
+
 def pca_manifold(num_latents):
     rng = np.random.default_rng(0)
     points, lines = rng.normal(size=(50, num_latents + 1)), np.zeros((3, 5, num_latents + 1))
@@ -95,6 +101,15 @@ FIGURES = {
     ),
     "manifold": lambda: figures.plot_manifold(grey(3, 3), VALUES, CAPTION),
     "rows": lambda: figures.plot_rows(grey(3, 9), ["", "b", "c"], {0: "data", 8: "1"}, CAPTION),
+    "rows of classes": lambda: figures.plot_rows(
+        grey(3, 9), ["0, 1", "0, 2", "1, 0"], caption=CAPTION, y_label="shape, scale"
+    ),
+    "analogies": lambda: analogies(["0", "1", "2"]),
+    "analogies of long names": lambda: analogies(["Ankle boot", "T-shirt/top", "Bag"] * 4),
+    "manifolds": lambda: figures.plot_manifolds(
+        grey(10, 3, 3), [f"shape {i}, scale 3" for i in range(10)], CAPTION
+    ),
+    "a manifold": lambda: figures.plot_manifolds(grey(1, 3, 3), ["label 0"], CAPTION),
     "posteriors": lambda: posteriors(6, 4),
     "posteriors of one latent": lambda: posteriors(1, 1),
     "posteriors of wide images": lambda: posteriors(4, 4, size=(6, 20)),

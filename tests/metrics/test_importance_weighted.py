@@ -5,15 +5,21 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.distributions import MultivariateNormal
 
 from vaelab.data.images import Images, Splits, Subset
 from vaelab.errors import UserError
+from vaelab.likelihoods import Gaussian as GaussianPixels
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.importance_weighted import (
     ImportanceWeightedBound,
+    class_log_likelihoods,
     importance_weighted_bound,
 )
 from vaelab.metrics.per_image import evaluation_images
+from vaelab.models import VAE, Condition, MLPDecoder, MLPEncoder
+from vaelab.posteriors import Gaussian
+from vaelab.priors import StandardNormal
 from vaelab.seeding import random_stream
 
 
@@ -25,6 +31,55 @@ def model(tiny_vae):
 @pytest.fixture
 def x():
     return (torch.rand(6, 1, 4, 4) < 0.5).double()
+
+
+@pytest.fixture
+def conditional_linear_gaussian():
+    """(model, x, log p(x|y)): x = W z + V[y] + b + noise, z ~ N(0, I), q(z|x, y) too wide."""
+    sigma, f64 = 0.5, torch.float64
+    model = VAE(
+        (1, 2, 3),
+        2,
+        lambda *shapes, **dim: MLPEncoder(*shapes, **dim, hidden=()),
+        lambda *shapes, **dim: MLPDecoder(*shapes, **dim, hidden=()),
+        Gaussian,
+        StandardNormal,
+        GaussianPixels(sigma),
+        condition=Condition([3]),
+    ).double()
+    w = torch.linalg.qr(torch.randn(6, 2, dtype=f64))[0] * torch.tensor([2.0, 0.7])
+    v, b = torch.randn(6, 3, dtype=f64), torch.randn(6, dtype=f64)
+    variance = 1 / (1 + (w**2).sum(0) / sigma**2)
+    gain = variance[:, None] * w.T / sigma**2
+    with torch.no_grad():
+        model.decoder.head.weight.copy_(torch.cat([w, v], 1))
+        model.decoder.head.bias.copy_(b)
+        means = torch.cat([gain, -gain @ v], 1)
+        model.encoder.head.weight.copy_(torch.cat([means, torch.zeros(2, 9)]))
+        model.encoder.head.bias.copy_(torch.cat([-gain @ b, (1.5 * variance).log()]))
+    covariance = w @ w.T + sigma**2 * torch.eye(6, dtype=f64)
+    p_x = MultivariateNormal((v.T + b)[:, None], covariance)
+    x = MultivariateNormal(b, covariance).sample((5,))
+    return model.eval(), x.view(-1, 1, 2, 3), p_x.log_prob(x)
+
+
+@torch.no_grad()
+def test_log_likelihoods_of_all_classes_approach_the_exact_ones(conditional_linear_gaussian):
+    model, x, exact = conditional_linear_gaussian
+    assert exact.shape == (3, 5)
+    bounds = class_log_likelihoods(model, x, 5000)
+    assert bounds.dtype == torch.float64
+    # q has 1.5 times the variance of p(z|x, y): the deviation of log L_K is 0.5 / sqrt(5000).
+    torch.testing.assert_close(bounds, exact, rtol=0, atol=0.05)
+    few = torch.stack([class_log_likelihoods(model, x, 1, seed) for seed in range(200)]).mean(0)
+    assert (few < exact).all()  # by the KL of a posterior that is too wide
+    again = class_log_likelihoods(model, x[:2], 5000)
+    torch.testing.assert_close(again, bounds[:, :2], rtol=0, atol=1e-9)
+
+
+def test_log_likelihoods_of_classes_need_a_conditional_model(model, x):
+    with pytest.raises(UserError, match=r"^class_log_likelihoods expects a conditional model"):
+        class_log_likelihoods(model, x, 1)
 
 
 @pytest.fixture

@@ -10,6 +10,9 @@ import pytest
 
 from vaelab.report import render, summary, write_report
 from vaelab.report.blocks import Badge, Code, css_class
+from vaelab.report.render import render_html
+from vaelab.report.run_page import describe_run
+from vaelab.report.run_record import read_run
 from vaelab.runs.status import State
 
 from .conftest import SCORES, final_metrics
@@ -264,3 +267,22 @@ def test_a_second_report_does_not_take_the_figures_of_the_first_for_the_runs(wri
     folder = write_run("model=mlp")
     first, second = (write_report(folder.path).page.read_text() for _ in range(2))
     assert first == second
+
+
+def test_a_conditional_run_says_what_it_is_given(write_run, tmp_path):
+    data = ["data=dsprites", f"data.root={tmp_path}", "data.image_size=16", "data.num_val=20"]
+    folder = write_run(
+        *(*data, "data.factor_sizes=[3,2,1,4,4]", "model=mlp"),
+        *("condition=factors", "condition.factors=[shape,posX]"),
+        class_sizes=(3, 4),
+    )
+    page = render_html(describe_run(read_run(folder), with_explorer=False))
+    assert "A conditional beta-VAE with beta" in page
+    assert "was trained on dSprites given the factors shape, posX" in page
+    assert "It bounds log p(x|y), where y is the factors shape, posX, and not log p(x)." in page
+
+
+def test_an_unconditional_run_says_nothing_of_classes(write_run):
+    page = render_html(describe_run(read_run(write_run("model=mlp")), with_explorer=False))
+    assert "bounds log p" not in page
+    assert "conditional" not in page.partition("<h2>Config")[0]

@@ -42,7 +42,6 @@ def plot_analogies(
         caption: what is shown.
     """
     from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
 
     num_classes = decoded.shape[1]
     height, width = (size + PAD for size in x.shape[-2:])  # of a cell, in pixels
@@ -71,12 +70,10 @@ def plot_analogies(
     axes.set_xticks([*heads, *middles], ["data", "rec.", *class_names], rotation=90 * upright)
     axes.set_yticks([])
     titled = len(grid) + (GAP + names) * len(grid) * size / across
-    axes.text(np.mean(middles), titled, title, fontsize=style.FONT, ha="center", va="top")
+    axes.text(float(np.mean(middles)), titled, title, fontsize=style.FONT, ha="center", va="top")
     for row, column in enumerate(own):
-        corner = (first + column * width - PAD / 2 - 0.5, row * height - PAD / 2 - 0.5)
-        frame = Rectangle(corner, width, height, fill=False, edgecolor=FRAME_COLOUR, linewidth=1.2)
-        frame.set_clip_on(False)
-        axes.add_patch(frame)
+        left, top = first + column * width - PAD / 2 - 0.5, row * height - PAD / 2 - 0.5
+        _add_frame(axes, (left, top), width, height)
     return figure
 
 
@@ -110,6 +107,14 @@ def plot_manifolds(images: Tensor, names: Sequence[str], caption: str = "") -> "
         axes.set(xticks=[], yticks=[])
         axes.set_title(name, fontsize=style.FONT, pad=2)
     return figure
+
+
+def _add_frame(axes: "Axes", corner: tuple[float, float], width: float, height: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    frame = Rectangle(corner, width, height, fill=False, edgecolor=FRAME_COLOUR, linewidth=1.2)
+    frame.set_clip_on(False)
+    axes.add_patch(frame)
 
 
 def _relative(inches: tuple[float, float, float, float], total: float) -> tuple:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vaelab.distributions import effective_sample_size, log_mean_weight
 from vaelab.elbo_statistics import bits_per_dim
+from vaelab.errors import require
 from vaelab.metrics.base import Score
 from vaelab.metrics.elbo import term_table
 from vaelab.metrics.encoded_dataset import EncodedDataset
@@ -81,6 +82,11 @@ def class_log_likelihoods(model: VAE, x: Tensor, num_samples: int, seed: int = 0
     Raises:
         UserError: the model has no classes.
     """
+    require(
+        model.condition is not None,
+        "class_log_likelihoods expects a conditional model, got one without classes; use a "
+        "condition.",
+    )
     views = [model.given(y) for y in torch.arange(model.num_classes, device=x.device).split(1)]
     columns = []
     for i, image in enumerate(x.split(1)):

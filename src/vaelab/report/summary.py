@@ -69,12 +69,13 @@ def _describe_training(record: Record) -> Iterator[str]:
     options = {key: shorten(value) for key, value in read_options(record).items()}
     names = {key: CLASSES.get(str(value), str(value)) for key, value in options.items()}
     name = names.get("objective", "model")
+    given = _describe_condition(record)
     text = f"{'An' if name[0] in VOWELS or name in SPELLED_WITH_VOWELS else 'A'} {name}"
+    if given:
+        text = f"A conditional {name}"
     if "objective.beta" in options:
         text += f" with beta {format_number(float(options['objective.beta']))}"
     network = names.get("model.decoder", "").removesuffix("Decoder")
-    given = _describe_condition(record)
-    text += f", a model of p(x|y) given {given}," if given else ""
     joined = "and" if "objective.beta" in options else "with"
     text += f" {joined} {names.get('latent_dim', '?')} latents ({f'{network} networks'.lstrip()}"
     if "num_parameters" in record.metrics:
@@ -84,6 +85,7 @@ def _describe_training(record: Record) -> Iterator[str]:
         if names.get(part, usual) != usual:
             text += f", {part} {names[part]}"
     text += f") was trained on {names.get('data', '?')}"
+    text += f" given {given}" if given else ""
     steps = _count_steps(record)
     if steps is not None:
         text += f" for {format_number(steps)} steps of {names.get('batch_size', '?')} images"

@@ -13,6 +13,10 @@ from tensorboard.util import img_mime_type_detector
 from vaelab import build
 from vaelab.data import Images, Splits, Subset
 from vaelab.errors import UserError
+from vaelab.likelihoods import Bernoulli
+from vaelab.models import VAE, Condition, MLPDecoder, MLPEncoder
+from vaelab.posteriors import Gaussian
+from vaelab.priors import StandardNormal
 from vaelab.runs.folder import RunFolder
 from vaelab.runs.loggers import MetricsCSV, tensorboard
 from vaelab.training.callbacks import Figures
@@ -95,6 +99,27 @@ def test_two_latents_have_their_plane_during_training(stage):
         "manifold",
         "latent_scatter",
     }
+
+
+@pytest.mark.parametrize("latent_dim", [2, 3])
+def test_a_conditional_model_has_the_figures_of_its_classes(folder, stage, latent_dim):
+    trainer, module = stage(10, latent_dim, loggers=[tensorboard(folder)])
+    parts = (MLPEncoder, MLPDecoder, Gaussian, StandardNormal, Bernoulli())
+    module.model = VAE((1, 4, 4), latent_dim, *parts, condition=Condition([3]))
+    subset = Subset(trainer.datamodule.splits.val.images, None, torch.arange(50) % 3)
+    trainer.datamodule.splits = Splits(subset, subset)
+    fast, late = {"class_grid", "analogies"}, {"manifolds"} if latent_dim == 2 else set()
+    callback = figures(folder)
+    callback.on_validation_epoch_end(trainer, module)
+    stills = FAST | fast | ({"manifold", "latent_scatter"} if latent_dim == 2 else set())
+    assert drawn(folder) == files(stills, "png")
+    callback.on_fit_end(trainer, module)
+    stills |= LATE - {"latent_kl"} | late
+    assert drawn(folder) == files(stills, "png") | files(ANIMATED, "gif")
+    trainer.loggers[0].finalize("success")
+    events = EventAccumulator(str(folder.path))
+    events.Reload()
+    assert set(events.Tags()["images"]) == stills | ANIMATED
 
 
 def test_tensorboard_gets_the_bytes_of_the_files_and_would_serve_a_moving_gif(folder, stage):

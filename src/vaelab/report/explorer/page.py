@@ -43,7 +43,7 @@ def show_explorer(record: Record) -> Block:
         sentence = str(reason).rstrip(".")
         return Paragraph(f"There is no latent explorer for this run: {sentence}.", "note")
     starts, missing = _choose_starts(run)
-    selects = _list_classes(run)
+    selects, condition = _list_classes(run), run.model.condition
     plain, weights = pack_layers(layers)
     num = sum(map(count_multiplications, layers))
     _, height, width = run.model.image_shape
@@ -51,9 +51,9 @@ def show_explorer(record: Record) -> Block:
         "explorer/explorer.html",
         data=prior
         | {"image_shape": run.model.image_shape, "layers": plain, "starts": starts}
-        | {"class_sizes": run.model.condition.sizes if selects else []},
+        | {"class_sizes": [len(values) for _, values in selects]},
         selects=selects,
-        p_name="p(x|y, z)" if selects and run.model.condition.decoder else "p(x|z)",
+        p_name="p(x|y, z)" if condition and condition.decoder else "p(x|z)",
         prior_of_class=run.model.latent_prior.is_conditional,
         weights=weights,
         kl_latent={i: _format_kl(kl) for i, kl in record.kl_latent.items()},
