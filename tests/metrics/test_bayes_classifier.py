@@ -51,7 +51,10 @@ def make_model(decoder_sees_y=True):
 def make_data(model, p_x, num=60):
     torch.manual_seed(1)
     y = torch.arange(num) % C
-    x = p_x.loc[y, 0] + (torch.linalg.cholesky(p_x.covariance_matrix[0, 0]) @ torch.randn(num, 6, 1))[..., 0]
+    x = (
+        p_x.loc[y, 0]
+        + (torch.linalg.cholesky(p_x.covariance_matrix[0, 0]) @ torch.randn(num, 6, 1))[..., 0]
+    )
     subset = Subset(Images(x, SHAPE), None, y)
     return Splits(subset, subset, subset), x, y
 
