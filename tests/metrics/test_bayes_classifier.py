@@ -1,6 +1,7 @@
 """A conditional VAE as a classifier: exact where p(x|y) is known, and useless without y."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch.distributions import MultivariateNormal
 
 from vaelab.bayes import log_posterior
 from vaelab.data import Images, Splits, Subset
+from vaelab.data.classes import Classes
+from vaelab.data.factors import FactorSpace
 from vaelab.errors import UserError
 from vaelab.likelihoods import Gaussian
 from vaelab.metrics import BayesClassifier
@@ -112,11 +115,6 @@ def test_discriminative_network_learns_from_the_known_labels_alone():
 def test_figures_show_what_was_found():
     model, p_x = make_model()
     splits, *_ = make_data(model, p_x)
-    from dataclasses import replace
-
-    from vaelab.data.classes import Classes
-    from vaelab.data.factors import FactorSpace
-
     splits = replace(splits, classes=Classes(FactorSpace(("label",), (C,))))
     encoded = EncodedDataset(model, splits)
     assert list(draw_classification_figures(encoded, "step 1")) == []
@@ -129,8 +127,8 @@ def test_figures_show_what_was_found():
     ("setting", "message"),
     [
         ({"num_samples": []}, "num_samples expects numbers of samples, got an empty list"),
-        ({"num_samples": [0]}, "num_samples expects a whole number of at least 1, got 0"),
-        ({"num_train_steps": -1}, "num_train_steps expects a whole number of at least 0, got -1"),
+        ({"num_samples": [0]}, "num_samples expects an integer of at least 1, got 0"),
+        ({"num_train_steps": -1}, "num_train_steps expects an integer of at least 0, got -1"),
     ],
 )
 def test_rejects_settings(setting, message):

@@ -91,7 +91,9 @@ class BayesClassifier(ImagesMetric):
         )
         for number in self.num_samples:
             require_range("num_samples", number, at_least=1, integer=True, example=100)
-        require_range("num_train_steps", self.num_train_steps, at_least=0, integer=True)
+        require_range(
+            "num_train_steps", self.num_train_steps, at_least=0, integer=True, example=5000
+        )
 
     def supports(self, model: VAE) -> bool:
         return super().supports(model) and model.condition is not None

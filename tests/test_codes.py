@@ -1,1 +1,0 @@
-"""The codes of a run as data of another, and M1+M2 on them."""
