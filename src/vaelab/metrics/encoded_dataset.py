@@ -76,6 +76,14 @@ class EncodedDataset:
         """
         if self.model.condition is None:
             return self.model
+        return self.model.given(self.classes(rows).to(self.device))
+
+    def classes(self, rows: Rows) -> Tensor:
+        """The classes of the images in rows: (M,) int64.
+
+        Raises:
+            UserError: an image without a class.
+        """
         labels = self.images.labels
         y = None if labels is None else labels[torch.from_numpy(rows).to(labels.device)]
         if y is None or bool((y < 0).any()):
@@ -83,7 +91,7 @@ class EncodedDataset:
                 "a conditional model expects the class of each image, got images without; use "
                 "data with labels."
             )
-        return self.model.given(y.to(self.device))
+        return y
 
     @property
     def latent_dim(self) -> int:

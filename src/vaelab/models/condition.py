@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from vaelab.errors import UserError, require
+from vaelab.posteriors import Posterior
 
 
 class Condition(nn.Module):
@@ -69,6 +70,18 @@ class Condition(nn.Module):
         wrong = y[(y < 0) | (y > last)]
         if len(wrong):
             raise UserError(f"{expected} {wrong[0].item()}; count from 0.")
+
+    def check_posterior(self, posterior: Posterior) -> None:
+        """Check that the class reaches the model.
+
+        Raises:
+            UserError: the posterior has no encoder, and the decoder does not see the class.
+        """
+        require(
+            self.decoder or not posterior.is_exact,
+            f"decoder of a condition expects true for the posterior {type(posterior).__name__}, "
+            "which has no encoder to see the class, got false; set it to true.",
+        )
 
     def set_prior(self, y: Tensor) -> None:
         """p(y) from labels (N,), those below 0 unknown: (count + 1) / (N + C), Laplace's rule."""

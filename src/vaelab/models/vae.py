@@ -71,7 +71,7 @@ class VAE(nn.Module):
         self.image_shape = tuple(image_shape)
         self.latent_dim = latent_dim
         self.posterior, self.condition = posterior(latent_dim), condition
-        in_encoder, in_decoder = _condition_dims(condition)
+        in_encoder, in_decoder = _condition_dims(condition, self.posterior)
         channels, height, width = image_shape
         output_shape = (channels * likelihood.channels_per_pixel, height, width)
         num_params, num_heads = self.posterior.num_params, self.posterior.num_heads
@@ -131,21 +131,26 @@ class VAE(nn.Module):
             raise UserError(
                 "given expects a conditional model, got one without classes; use a condition."
             )
-        view = copy.copy(self)
-        view._given = self.condition(y)
-        return view
+        return self._view(self.condition(y))
 
     def split(self, size: int, num: int) -> Iterator["VAE"]:
-        """The views of the classes of each `size` of `num` images, as `Tensor.split` parts them.
+        """The views of the classes of each `size` of the first `num` images, as `Tensor.split`.
 
         An unconditional model, and that of one class, is the same for all.
         """
+        alike = self._given is None or self._given.shape[-2] == 1
         for start in range(0, num, size):
-            view = self
-            if self._given is not None and self._given.shape[-2] > 1:
-                view = copy.copy(self)
-                view._given = self._given[..., start : start + size, :]
-            yield view
+            rows = slice(start, min(start + size, num))
+            yield self if alike else self.change_classes(lambda v, rows=rows: v[..., rows, :])
+
+    def change_classes(self, change: Callable[[Tensor], Tensor]) -> "VAE":
+        """The view with changed vectors of classes; an unconditional model is the same."""
+        return self if self._given is None else self._view(change(self._given))
+
+    def _view(self, vectors: Tensor) -> "VAE":
+        view = copy.copy(self)
+        view._given = vectors
+        return view
 
     def each_class(self) -> "VAE":
         """The model of every class beside each other: terms (C, B) of B images."""
@@ -160,10 +165,7 @@ class VAE(nn.Module):
             UserError: the model is no view.
         """
         if self._given is None:
-            raise UserError(
-                "a conditional model expects the classes of the images, got none; use "
-                "model.given(y)."
-            )
+            raise UserError("a conditional model expects classes, got none; use model.given(y).")
         return self._given
 
     def classify(self, x: Tensor) -> Categorical:
@@ -203,6 +205,8 @@ class VAE(nn.Module):
         """p(z): batch (), event (L,); p(z|y) of a conditional prior has the batch shape of y."""
         if self.latent_prior.is_conditional:
             return self.latent_prior(self.encode, self._vectors)
+        if self.latent_prior.is_of_posteriors:  # of images without a class
+            return self.latent_prior(lambda x: self.posterior(self.encoder(x)))
         return self.latent_prior(self.encode)
 
     def sample_prior(self, *shape: int) -> Tensor:
@@ -290,9 +294,10 @@ class VAE(nn.Module):
         return self.decode(grid.flatten(0, 1)).mean.unflatten(0, grid.shape[:2])
 
 
-def _condition_dims(condition: Condition | None) -> tuple[dict[str, int], dict[str, int]]:
+def _condition_dims(condition: Condition | None, posterior: Posterior) -> list[dict[str, int]]:
     """What encoder and decoder are told of the condition; nothing where they don't see it."""
     if condition is None:
-        return {}, {}
+        return [{}, {}]
+    condition.check_posterior(posterior)
     dim = {"condition_dim": condition.dim}
-    return dim if condition.encoder else {}, dim if condition.decoder else {}
+    return [dim if sees else {} for sees in (condition.encoder, condition.decoder)]

@@ -62,10 +62,9 @@ def classes_and_codes(
 
 
 def linear_probe(codes: NDArray, labels: NDArray) -> float:
-    """Share of the second half of codes (N, L) whose labels a linear probe of the first names right.
+    """Share of the second half of codes (N, L) whose labels a fit to the first half names right.
 
-    The probe is a logistic regression on latents of mean 0 and variance 1, without a penalty to
-    speak of.
+    The fit is a logistic regression on latents of mean 0 and variance 1, with next to no penalty.
     """
     half = len(codes) // 2
     center, scale = codes[:half].mean(0), codes[:half].std(0)
