@@ -98,7 +98,7 @@ class VAE(nn.Module):
 
     @property
     def num_pixels(self) -> int:
-        """C * H * W, the number of values in x."""
+        """C * H * W."""
         return math.prod(self.image_shape)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -120,9 +120,8 @@ class VAE(nn.Module):
         """The model of the classes y, a view with the same parameters and the same verbs.
 
         Its `encode`, `decode` and `prior` are q(z|x, y), p(x|y, z) and p(z|y), with batch shapes
-        that y is broadcast against. So `given(y)` of y (B,) is for B images, of y (1,) for any
-        number of one class, and of `torch.arange(C)[:, None]` for each image with each class: its
-        terms are (C, B).
+        that y is broadcast against: y (B,) is for B images, y (1,) for any number of one class, and
+        `torch.arange(C)[:, None]` for each image with each class, of which terms are (C, B).
 
         Args:
             y: (*lead, B or 1) int64, class numbers.
@@ -138,19 +137,20 @@ class VAE(nn.Module):
 
         An unconditional model, and that of one class, is the same for all.
         """
-        alike = self._given is None or self._given.shape[-2] == 1
+        given = self._given
         for start in range(0, num, size):
             rows = slice(start, min(start + size, num))
-            yield self if alike else self.change_classes(lambda v, rows=rows: v[..., rows, :])
-
-    def change_classes(self, change: Callable[[Tensor], Tensor]) -> "VAE":
-        """The view with changed vectors of classes; an unconditional model is the same."""
-        return self if self._given is None else self._view(change(self._given))
+            one = given is None or given.shape[-2] == 1
+            yield self if one else self._view(given[..., rows, :])
 
     def _view(self, vectors: Tensor) -> "VAE":
         view = copy.copy(self)
         view._given = vectors
         return view
+
+    def change_classes(self, change: Callable[[Tensor], Tensor]) -> "VAE":
+        """The view with changed vectors of classes; an unconditional model is the same."""
+        return self if self._given is None else self._view(change(self._given))
 
     def each_class(self) -> "VAE":
         """The model of every class beside each other: terms (C, B) of B images."""
