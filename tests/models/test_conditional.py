@@ -384,14 +384,14 @@ def test_conditions_without_sense(sizes, options, message):
 def test_models_without_sense(make, tiny_vae, x):
     with pytest.raises(UserError, match=r"^Vamp expects a posterior q\(z\|x\), of images without"):
         make(prior=partial(Vamp, num_components=2))
-    with pytest.raises(UserError, match="^decoder of a condition expects true for the posterior"):
+    with pytest.raises(UserError, match=r"^decoder of a condition expects true for the posterior"):
         make(posterior=Exact, prior=CategoricalPrior, decoder=False)
-    with pytest.raises(UserError, match="^given expects a conditional model, got one without"):
+    with pytest.raises(UserError, match=r"^given expects a conditional model, got one without"):
         tiny_vae().given(torch.tensor([0]))
     with pytest.raises(UserError, match=r"expects classes, got none; use model\.given\(y\)"):
         make().encode(x)
     networks = (partial(n, hidden=()) for n in (MLPEncoder, MLPDecoder))
-    with pytest.raises(UserError, match="^ConditionalNormal expects a conditional model, got"):
+    with pytest.raises(UserError, match=r"^ConditionalNormal expects a conditional model, got"):
         VAE((1, 4, 4), 2, *networks, Gaussian, ConditionalNormal, Bernoulli())
 
 

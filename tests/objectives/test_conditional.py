@@ -1,4 +1,4 @@
-"""Every objective, posterior, prior, likelihood and network with a condition: trains, or says why."""
+"""With a condition every objective, prior, likelihood and network trains, or says why not."""
 
 import copy
 
@@ -123,7 +123,7 @@ def test_every_objective_with_a_prior_per_class(name, parts, x, of_views):
 def test_every_posterior_with_every_prior(posterior, prior, parts, x):
     words = [f"posterior={posterior}", f"prior={prior}"]
     if prior == "vamp":
-        with pytest.raises(UserError, match="Vamp expects a (posterior q|normal posterior)"):
+        with pytest.raises(UserError, match=r"Vamp expects a (posterior q|normal posterior)"):
             parts("vae", *words, "prior.num_components=3")
         words += ["condition.encoder=false", "prior.num_components=3"]
         if posterior == "iaf":

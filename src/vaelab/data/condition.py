@@ -55,6 +55,12 @@ class Condition:
                 f"factors expects data with factors, got data without for {list(self.factors)}; "
                 "use data such as dsprites, or factors=FILE of the data."
             )
+        wrong = [name for name in self.factors if name not in space.names]
+        require(
+            not wrong and len(set(self.factors)) == len(self.factors),
+            f"factors expects different ones of {', '.join(space.names)}, got "
+            f"{list(self.factors)}; correct the names.",
+        )
         positions = [space.position(name) for name in self.factors]
         return FactorSpace(tuple(self.factors), tuple(space.sizes[f] for f in positions))
 
