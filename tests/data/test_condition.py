@@ -30,10 +30,8 @@ class Numbered:
 
 
 def module(dataset=None, condition=None, **options):
-    condition = condition or Condition()
-    return ImageDataModule(
-        dataset or Numbered(), condition=condition, **{"batch_size": 8} | options
-    )
+    options = {"batch_size": 8, "condition": condition or Condition()} | options
+    return ImageDataModule(dataset or Numbered(), **options)
 
 
 @pytest.fixture
@@ -86,9 +84,8 @@ def test_binarised_images_keep_their_labels(pixels):
             labels = torch.arange(80) * 7 % 4
             black_and_white = torch.stack([labels % 2, labels // 2], 1).to(torch.uint8) * 255
             images = Images(black_and_white, (1, 1, 2))
-            parts = {
-                n: replace(getattr(splits, n), images=images) for n in ("train", "val", "test")
-            }
+            names = ("train", "val", "test")
+            parts = {name: replace(getattr(splits, name), images=images) for name in names}
             return replace(splits, **parts)
 
     data = module(Sided(), pixels=pixels, num_steps=10)
@@ -211,8 +208,8 @@ def test_no_factors_at_all():
         Condition([])
 
 
-def test_classes_move_with_the_images():
-    data = module()
+def test_a_process_has_the_classes_of_its_images():
+    data = module(eval_batch_size=4, num_steps=9)
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     data.trainer = SimpleNamespace(global_rank=1, world_size=2, global_step=2, strategy=strategy)
     data.setup("fit")
