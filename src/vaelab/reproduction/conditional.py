@@ -11,7 +11,6 @@ from torch.nn.functional import cross_entropy
 
 from vaelab.data.batches import BatchSampler
 from vaelab.data.images import Subset
-from vaelab.errors import require
 from vaelab.load import Run, load_run
 from vaelab.metrics.per_image import evaluation_images
 from vaelab.models import MLPEncoder
@@ -48,17 +47,28 @@ def classes_and_codes(
     """
     numbers = medians(runs, group_by)
     for one in runs:
-        require(one.path is not None, "runs expects runs with their folders, got one without.")
-        run = load_run(str(one.path))
         setting = " ".join(one.settings[key] for key in group_by)
-        numbers[f"probe at {setting}"] = Measurement(_probe_run(run, num_images))
-        if run.model.condition is not None:
-            classifier = train_classifier(run, num_epochs)
-            test = run.data.splits.test or run.data.splits.val
-            numbers["classifier"] = Measurement(_share_right(classifier, _images(test), _y(test)))
-            x, y = sample_classes(run, samples_per_class)
-            numbers["samples named right"] = Measurement(_share_right(classifier, x, y))
+        shares = measure_classes(one, setting, num_images, num_epochs, samples_per_class)
+        numbers |= {name: Measurement(share) for name, share in shares.items()}
     return numbers
+
+
+def measure_classes(
+    one: TargetRun, setting: str, num_images: int, num_epochs: int, samples_per_class: int
+) -> dict[str, float]:
+    """The shares of `classes_and_codes` of one run."""
+    assert one.path is not None
+    run = load_run(one.path)
+    shares = {f"probe at {setting}": _probe_run(run, num_images)}
+    if run.model.condition is None:
+        return shares
+    classifier = train_classifier(run, num_epochs)
+    test = run.data.splits.test or run.data.splits.val
+    x, y = sample_classes(run, samples_per_class)
+    return shares | {
+        "classifier": _share_right(classifier, _images(test), _y(test)),
+        "samples named right": _share_right(classifier, x, y),
+    }
 
 
 def linear_probe(codes: NDArray, labels: NDArray) -> float:
