@@ -1,8 +1,6 @@
 """The one LightningDataModule: any data set, in memory, on the device, no worker processes."""
 
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
@@ -12,14 +10,12 @@ import torch
 from torch import Tensor
 
 from vaelab.data.batches import Batch, BatchSampler, MixedSampler, shard
-from vaelab.data.condition import Condition
+from vaelab.data.condition import Condition, label_splits
 from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Images, Splits, Subset
 from vaelab.data.labels import Labels
 from vaelab.errors import UserError, require, require_choice, require_range
 from vaelab.seeding import generator
-
-log = logging.getLogger(__name__)
 
 PIXELS = ("greyscale", "dynamic", "static")
 
@@ -222,15 +218,10 @@ class ImageDataModule(pl.LightningDataModule):
         """
         if self.condition is None:
             return splits
-        with _prefixed("condition", "factors"):
-            self._classes = self.condition.classes(splits)
-        splits, num = self.condition.label(splits), len(self._classes)
-        assert splits.train.labels is not None
-        missing = set(range(num)) - set(splits.train.labels.unique().tolist())
-        if missing:
-            log.warning("no training images of the classes %s", sorted(missing))
-        with _prefixed("labels", "num"):
-            return self.labels.choose(splits, num, semi_supervised=self.semi_supervised)
+        splits, self._classes = label_splits(
+            splits, self.condition, self.labels, semi_supervised=self.semi_supervised
+        )
+        return splits
 
     def _binarise_splits(self, splits: Splits) -> Splits:
         if self.pixels == "greyscale" or splits.train.images.packed:
@@ -242,17 +233,6 @@ class ImageDataModule(pl.LightningDataModule):
             val=_binarise(splits.val, "val", 0),
             test=None if splits.test is None else _binarise(splits.test, "test", 0),
         )
-
-
-@contextmanager
-def _prefixed(owner: str, argument: str) -> Iterator[None]:
-    """Name an argument of the condition or the labels by its path in errors."""
-    try:
-        yield
-    except UserError as error:
-        if not str(error).startswith(f"{argument} "):
-            raise
-        raise UserError(f"{owner}.{error}") from error
 
 
 class TrainBatches:

@@ -89,10 +89,7 @@ class VAE(nn.Module):
         self.classifier: nn.Module | None = None
         if classifier:
             if condition is None:
-                raise UserError(
-                    "classifier expects a conditional model, got one without classes; use a "
-                    "condition."
-                )
+                raise UserError("classifier expects a model of classes, got none; use a condition.")
             self.classifier = encoder(self.image_shape, condition.num_classes, 1)
             initialize(self.classifier, init)
 
