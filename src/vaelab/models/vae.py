@@ -130,15 +130,13 @@ class VAE(nn.Module):
         return self._view(self.condition(y))
 
     def split(self, size: int, num: int) -> Iterator["VAE"]:
-        """The views of the classes of each `size` of the first `num` images, as `Tensor.split`.
-
-        An unconditional model, and that of one class, is the same for all.
-        """
+        """The views of each `size` of the first `num` images; one class is the same for all."""
         given = self._given
         for start in range(0, num, size):
-            rows = slice(start, min(start + size, num))
-            one = given is None or given.shape[-2] == 1
-            yield self if one else self._view(given[..., rows, :])
+            view = self
+            if given is not None and given.shape[-2] > 1:
+                view = self._view(given[..., start : min(start + size, num), :])
+            yield view
 
     def _view(self, vectors: Tensor) -> "VAE":
         view = copy.copy(self)
