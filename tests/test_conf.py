@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from vaelab import build
 from vaelab.cli.hydra_app import CONF
 from vaelab.data import Images, Splits, Subset
+from vaelab.data.factors import FactorSpace
 from vaelab.runs.config import to_container
 from vaelab.runs.folder import RunFolder
 
@@ -44,6 +45,8 @@ def chosen(compose):
             words.append("trainer.accelerator=cpu")
         if (group, option) == ("posterior", "delta"):
             words.append("objective=autoencoder")
+        if (group, option) == ("prior", "conditional_normal"):
+            words.append("condition=label")
         if option in DISCRETE.get(group, ()):
             posterior = "exact" if option == "em" else "categorical"
             together = {"objective": "enumerated", "posterior": posterior, "prior": "categorical"}
@@ -76,8 +79,9 @@ def texts(tree):
 def test_option_builds(group, option, chosen, tmp_path):
     cfg = chosen(group, option)
     assert not OmegaConf.missing_keys(cfg)
-    data, model = build.build_data(cfg), build.build_model(cfg, (1, 64, 64))
-    build.build_training_module(cfg, model, build.build_objective(cfg, 100), no_images(data))
+    data = no_images(build.build_data(cfg))
+    model = build.build_model(cfg, (1, 64, 64), data.classes.sizes if data.classes else ())
+    build.build_training_module(cfg, model, build.build_objective(cfg, 100), data)
     callbacks, loggers, _ = (build.build_all(cfg[many], RunFolder(tmp_path)) for many in MANY)
     assert set(build.build_metrics(cfg.metrics)) == set(cfg.metrics)
     if cfg.trainer.accelerator == "cpu":
@@ -87,8 +91,9 @@ def test_option_builds(group, option, chosen, tmp_path):
 
 def no_images(data):
     """The data module with black images in place of its files."""
-    black = Subset(Images(torch.zeros(2, 4096, dtype=torch.uint8), (1, 64, 64)))
-    data.dataset.load = lambda: Splits(black, black, None, None, "")
+    images = Images(torch.zeros(2, 4096, dtype=torch.uint8), (1, 64, 64))
+    black = Subset(images, None, torch.tensor([0, 1]))
+    data.dataset.load = lambda: Splits(black, black, None, FactorSpace(("shape",), (2,)), "")
     return data
 
 

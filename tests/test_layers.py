@@ -72,7 +72,7 @@ FRAMEWORKS = {
     }
     | {"sweep", "reproduction", "cli"},
     "pytorch_lightning": {"data.datamodule", "runs.loggers", "training", "build", "train"},
-    "sklearn": {"metrics"},
+    "sklearn": {"metrics", "reproduction.conditional"},
     "matplotlib": {"figures"},
     "zuko": {"distributions"},
     "jinja2": {"report"},

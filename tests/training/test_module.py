@@ -15,7 +15,7 @@ from vaelab.elbo import elbo_terms
 from vaelab.errors import UserError
 from vaelab.kl_penalties import Constant
 from vaelab.likelihoods import Bernoulli
-from vaelab.models import VAE, MLPDecoder, MLPEncoder
+from vaelab.models import VAE, Condition, MLPDecoder, MLPEncoder
 from vaelab.objectives import BetaVAE
 from vaelab.posteriors import Gaussian
 from vaelab.priors import StandardNormal
@@ -136,3 +136,54 @@ def test_other_batches_are_rejected_in_a_sentence(batch, message, trainer):
         trainer().fit(training_module(), Batches())
     with pytest.raises(UserError, match=message):
         trainer().validate(training_module(), Batches(), verbose=False)
+
+
+def conditional_module(num_classes=10):
+    networks = (partial(n, hidden=[8]) for n in (MLPEncoder, MLPDecoder))
+    torch.manual_seed(0)
+    model = VAE(
+        (1, 4, 4),
+        2,
+        *networks,
+        Gaussian,
+        StandardNormal,
+        Bernoulli(),
+        condition=Condition((num_classes,)),
+    )
+    return TrainingModule(model, BetaVAE(1.0), partial(torch.optim.Adam, lr=1e-2))
+
+
+def test_a_data_loader_gives_a_conditional_model_its_classes(trainer):
+    trained, expected = conditional_module(), conditional_module()
+    optimizer = expected.configure_optimizers()
+    y = torch.arange(50) % 10
+    for step in range(12):
+        part = step % 4
+        with random_stream("noise", 0, step):
+            model = expected.model.given(y.split(16)[part])
+            loss = expected.objective(model, GREY.split(16)[part], step)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    trainer().fit(trained, loader(GREY, y.int()))
+    assert torch.equal(weights(trained), weights(expected))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ((GREY,), r"^a batch for a conditional model expects .* got no class numbers; have the"),
+        ((GREY, torch.zeros(50)), r"^y expects class numbers from 0 to 9, got torch.float32; give"),
+        ((GREY, torch.zeros(50) > 0), r"^y expects class numbers from 0 to 9, got torch.bool"),
+        ((GREY, torch.zeros(50, 1).long()), r"and class numbers \(B,\), got \(16, 1\); have the"),
+        ((GREY, torch.full((50,), -1)), r"^y expects class numbers from 0 to 9, got -1; count"),
+        ((GREY, torch.arange(50)), r"^y expects class numbers from 0 to 9, got 10; count"),
+        ((GREY, torch.arange(50).clamp(40) - 39), r"^y expects .*, got 10; count from 0"),
+    ],
+)
+def test_classes_that_a_conditional_model_does_not_have(tensors, message, trainer):
+    """The last of them in the fourth batch."""
+    with pytest.raises(UserError, match=message):
+        trainer().fit(conditional_module(), loader(*tensors))
+    with pytest.raises(UserError, match=message):
+        trainer().validate(conditional_module(), loader(*tensors), verbose=False)

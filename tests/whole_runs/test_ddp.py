@@ -23,6 +23,18 @@ def test_two_processes_give_the_losses_of_one(run, tiny, tmp_path, command, fini
         assert len(curve) >= 1
 
 
+def test_two_processes_give_a_class_to_each_image(run, tiny, tmp_path, command, finish):
+    words = ("data=dsprites_small", "data.factor_sizes=[3,2,1,8,8]", "data.image_size=16")
+    words += (f"data.root={tmp_path / 'data'}", "data.num_val=20", "condition=label")
+    words += ("prior=conditional_normal", "objective=vae", "eval_batch_size=10", "labels.num=60")
+    folder = RunFolder(tmp_path / "two")
+    code, _, err = finish(command(*tiny, *TWO, *words, f"hydra.run.dir={folder.path}"))
+    assert code == 0, err
+    one = run(*words, name="one")
+    for metric in ("train/loss", "train/kl", "val/elbo"):
+        assert folder.read_curve(metric) == pytest.approx(one.read_curve(metric), rel=1e-5), metric
+
+
 def test_two_processes_follow_the_same_controller(run, tiny, tmp_path, command, finish):
     words = (
         "kl_penalty=pi_control",

@@ -113,6 +113,28 @@ def test_resumed_sigma_is_uninterrupted(likelihood, run, stopped, resume):
     assert len(set(whole.read_curve("train/sigma").values())) > 5
 
 
+def of_classes(tmp_path):
+    """The words of a data set with labels and factors, in place of images alone."""
+    sprites = ("data=dsprites_small", "data.factor_sizes=[3,2,1,8,8]", "data.image_size=16")
+    return (*sprites, f"data.root={tmp_path}", "data.num_val=20", "objective=vae")
+
+
+CONDITIONS = {
+    "label": ("condition=label", "pixels=dynamic"),
+    "factors": ("condition=factors", "condition.factors=[shape,posX]", "prior=conditional_normal"),
+    "few labels": ("condition=label", "labels.num=30", "labels.seed=1"),
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_resumed_classes_are_uninterrupted(condition, run, stopped, resume, tmp_path):
+    words = (*of_classes(tmp_path), *CONDITIONS[condition], "callbacks.checkpoints.every_n_steps=5")
+    whole, parts = run(*words, name="whole"), resume(stopped(7, *words))
+    assert parts.curves.read_text() == whole.curves.read_text()
+    assert_same(content(parts), content(whole))
+    assert content(whole)["class_sizes"] == ([3, 8] if condition == "factors" else [3])
+
+
 CONTROLLERS = {
     "geco": ("kl_penalty.target=30", "kl_penalty.rate=0.01"),
     "pi_control": ("kl_penalty.target=1", "kl_penalty.ki=0.1"),

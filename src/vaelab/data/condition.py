@@ -1,6 +1,8 @@
 """What a conditional model is told of an image: its label, or the values of some factors."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,7 +11,10 @@ from torch import Tensor
 from vaelab.data.classes import Classes
 from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Splits, Subset
+from vaelab.data.labels import Labels
 from vaelab.errors import UserError, require
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,12 @@ class Condition:
                 f"factors expects data with factors, got data without for {list(self.factors)}; "
                 "use data such as dsprites, or factors=FILE of the data."
             )
+        wrong = [name for name in self.factors if name not in space.names]
+        require(
+            not wrong and len(set(self.factors)) == len(self.factors),
+            f"factors expects different ones of {', '.join(space.names)}, got "
+            f"{list(self.factors)}; correct the names.",
+        )
         positions = [space.position(name) for name in self.factors]
         return FactorSpace(tuple(self.factors), tuple(space.sizes[f] for f in positions))
 
@@ -94,3 +105,34 @@ def _spread_labels(splits: Splits) -> Splits:
         if part is not None and part.labels is not None:
             of_images[slice(None) if part.index is None else part.index] = part.labels
     return replace(splits, image_labels=of_images)
+
+
+def label_splits(
+    splits: Splits, condition: Condition, labels: Labels, *, semi_supervised: bool
+) -> tuple[Splits, FactorSpace]:
+    """The splits with classes as labels and those labels that training knows, and the classes.
+
+    Raises:
+        UserError: the data has no such classes, or too few images of one.
+    """
+    with _path("condition", "factors"):
+        classes = condition.classes(splits)
+    labelled = condition.label(splits)
+    assert labelled.train.labels is not None
+    missing = set(range(len(classes))) - set(labelled.train.labels.unique().tolist())
+    if missing:
+        log.warning("no training images of the classes %s", sorted(missing))
+    with _path("labels", "num"):
+        chosen = labels.choose(labelled, len(classes), semi_supervised=semi_supervised)
+    return chosen, classes
+
+
+@contextmanager
+def _path(owner: str, argument: str) -> Iterator[None]:
+    """Within this an error about an argument names its path in the config."""
+    try:
+        yield
+    except UserError as error:
+        if not str(error).startswith(f"{argument} "):
+            raise
+        raise UserError(f"{owner}.{error}") from error

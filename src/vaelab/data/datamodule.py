@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaelab.data.batches import Batch, BatchSampler, MixedSampler, shard
-from vaelab.data.condition import Condition
+from vaelab.data.condition import Condition, label_splits
 from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Splits, Subset
 from vaelab.data.labels import Labels
@@ -228,10 +228,10 @@ class ImageDataModule(pl.LightningDataModule):
         """
         if self.condition is None:
             return splits
-        self._classes = self.condition.classes(splits)
-        splits = self.condition.label(splits)
-        num = len(self._classes)
-        return self.labels.choose(splits, num, semi_supervised=self.semi_supervised)
+        splits, self._classes = label_splits(
+            splits, self.condition, self.labels, semi_supervised=self.semi_supervised
+        )
+        return splits
 
 
 class TrainBatches:

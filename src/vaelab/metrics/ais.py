@@ -90,11 +90,8 @@ def anneal_blocks(
     model: VAE, x: Tensor, num_chains: int, num_temperatures: int, seed: int
 ) -> list[Annealed]:
     """`anneal` of x (B, C, H, W), BLOCK images at a time."""
-    views = model.split(BLOCK, len(x))
-    return [
-        anneal(view, block, num_chains, num_temperatures, seed, i)
-        for i, (view, block) in enumerate(zip(views, x.split(BLOCK), strict=True))
-    ]
+    parts = zip(model.split(BLOCK, len(x)), x.split(BLOCK), strict=True)
+    return [anneal(*part, num_chains, num_temperatures, seed, i) for i, part in enumerate(parts)]
 
 
 def anneal(

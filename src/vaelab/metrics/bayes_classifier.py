@@ -106,7 +106,7 @@ class BayesClassifier(ImagesMetric):
                 "condition=label."
             )
         rows = self.rows(encoded)
-        y = encoded.labels(rows)
+        y = encoded.classes(rows).cpu().numpy()
         log_prior = condition.log_prior.cpu().double()
         bounds = self._bounds(encoded, rows)
         tables = {k: log_posterior(bound, log_prior).numpy() for k, bound in bounds.items()}

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch.distributions import Distribution
 
 from vaelab.distributions import is_diagonal_normal
 from vaelab.elbo_statistics import latent_names
@@ -145,12 +144,12 @@ class Decomposition(Metric):
     seed: int = 0
 
     def supports(self, model: VAE) -> bool:
-        q_z, p_z = model.distributions()
-        return super().supports(model) and _is_standard_normal(p_z) and is_diagonal_normal(q_z)
+        q_z, _ = model.distributions()
+        return super().supports(model) and _is_standard_normal(model) and is_diagonal_normal(q_z)
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
         require(
-            _is_standard_normal(encoded.model.distributions()[1]),
+            _is_standard_normal(encoded.model),
             "the decomposition of the KL expects a standard normal prior, got "
             f"{type(encoded.model.latent_prior).__name__}; leave this metric out.",
         )
@@ -159,5 +158,8 @@ class Decomposition(Metric):
         return elbo_decomposition(mean, std, num_samples=self.num_samples, rng=rng)
 
 
-def _is_standard_normal(p_z: Distribution) -> bool:
-    return is_diagonal_normal(p_z) and bool((p_z.mean == 0).all() and (p_z.stddev == 1).all())
+def _is_standard_normal(model: VAE) -> bool:
+    _, p_z = model.distributions()
+    if model.latent_prior.is_conditional or not is_diagonal_normal(p_z):
+        return False
+    return bool((p_z.mean == 0).all() and (p_z.stddev == 1).all())

@@ -22,6 +22,8 @@ from vaelab.metrics.per_image import ImagesMetric, decoded_at_once, split_rows
 from vaelab.models import VAE
 from vaelab.seeding import random_stream
 
+IMAGES_PER_CLASS = 50  # for the mean of its pixels
+
 
 @dataclass(frozen=True, kw_only=True)
 class Elbo(ImagesMetric):
@@ -129,9 +131,23 @@ def pixel_mean_distortion(batches: Iterable[Tensor]) -> float:
 
 
 def _pixel_mean_distortion(encoded: EncodedDataset, rows: Rows) -> float:
-    """NaN for likelihoods other than Bernoulli, whose best constant decoder takes a fit."""
+    """The same of the images in rows; with a p(x|y, z) of each class, the pixels at its mean.
+
+    NaN for likelihoods other than Bernoulli, whose best constant decoder takes a fit, and where a
+    class has too few images for a mean.
+    """
     model = encoded.given(rows[:1])
     p_x = model.decode(next(model.parameters()).new_zeros(1, model.latent_dim))
     if not isinstance(getattr(p_x, "base_dist", None), Bernoulli):
         return math.nan
-    return pixel_mean_distortion(encoded.x(part) for part in split_rows(rows, 1000))
+    groups = [rows]
+    if model.condition is not None and model.condition.decoder:
+        y = encoded.classes(rows).cpu().numpy()
+        groups = [rows[y == c] for c in np.unique(y)]
+        if min(map(len, groups)) < IMAGES_PER_CLASS:
+            return math.nan
+    total = 0.0
+    for group in groups:
+        batches = (encoded.x(part) for part in split_rows(group, 1000))
+        total += len(group) * pixel_mean_distortion(batches)
+    return total / len(rows)

@@ -78,10 +78,10 @@ class EncodedDataset:
         """
         if self.model.condition is None:
             return self.model
-        return self.model.given(torch.from_numpy(self.labels(rows)).to(self.device))
+        return self.model.given(self.classes(rows).to(self.device))
 
-    def labels(self, rows: Rows) -> NDArray[np.int64]:
-        """The classes of the images in rows: (M,).
+    def classes(self, rows: Rows) -> Tensor:
+        """The classes of the images in rows: (M,) int64.
 
         Raises:
             UserError: an image without a class.
@@ -92,7 +92,7 @@ class EncodedDataset:
             raise UserError(
                 "labels expects the class of each image, got images without; use data with labels."
             )
-        return y.cpu().numpy()
+        return y
 
     @property
     def latent_dim(self) -> int:

@@ -170,9 +170,10 @@ def _largest(log_weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 def _enumerate(model: VAE, x: Tensor) -> ImageBounds:
     """The same of a discrete z, exactly."""
     elbos, log_ps = [], []
-    for images in x.split(ENUMERATED_AT_ONCE):
-        log_joint = model.log_joint(images).double()  # (S, B)
-        raw = log_joint.T if model.posterior.is_exact else model.encode_raw(images).double()
+    views = model.split(ENUMERATED_AT_ONCE, len(x))
+    for view, images in zip(views, x.split(ENUMERATED_AT_ONCE), strict=True):
+        log_joint = view.log_joint(images).double()  # (S, B)
+        raw = log_joint.T if model.posterior.is_exact else view.encode_raw(images).double()
         log_q = raw.log_softmax(-1).T
         elbos.append((log_q.exp() * (log_joint - log_q)).sum(0))
         log_ps.append(log_joint.logsumexp(0))

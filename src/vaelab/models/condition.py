@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from vaelab.errors import UserError, require
+from vaelab.posteriors import Posterior
 
 
 class Condition(nn.Module):
@@ -51,6 +52,16 @@ class Condition(nn.Module):
         uniform = torch.full((self.num_classes,), -math.log(self.num_classes))
         self.register_buffer("log_prior", uniform)
 
+    @property
+    def encoder_options(self) -> dict[str, int]:
+        """What an encoder that sees the class is built with."""
+        return {"condition_dim": self.dim} if self.encoder else {}
+
+    @property
+    def decoder_options(self) -> dict[str, int]:
+        """What a decoder that sees the class is built with."""
+        return {"condition_dim": self.dim} if self.decoder else {}
+
     def forward(self, y: Tensor) -> Tensor:
         values = torch.unravel_index(y, self.sizes)
         columns = [one_hot(v, size) for v, size in zip(values, self.sizes, strict=True)]
@@ -69,6 +80,18 @@ class Condition(nn.Module):
         wrong = y[(y < 0) | (y > last)]
         if len(wrong):
             raise UserError(f"{expected} {wrong[0].item()}; count from 0.")
+
+    def check_posterior(self, posterior: Posterior) -> None:
+        """Check that the class reaches the model.
+
+        Raises:
+            UserError: the posterior has no encoder, and the decoder does not see the class.
+        """
+        require(
+            self.decoder or not posterior.is_exact,
+            f"decoder of a condition expects true for the posterior {type(posterior).__name__}, "
+            "which has no encoder to see the class, got false; set it to true.",
+        )
 
     def set_prior(self, y: Tensor) -> None:
         """p(y) from labels (N,), those below 0 unknown: (count + 1) / (N + C), Laplace's rule."""

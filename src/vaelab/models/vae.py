@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
 from vaelab.distributions import point_of, states
-from vaelab.errors import UserError, require, require_range
+from vaelab.errors import UserError, require_range
 from vaelab.likelihoods import Likelihood
 from vaelab.models.condition import Condition
 from vaelab.models.initialization import initialize
@@ -71,7 +71,10 @@ class VAE(nn.Module):
         self.image_shape = tuple(image_shape)
         self.latent_dim = latent_dim
         self.posterior, self.condition = posterior(latent_dim), condition
-        in_encoder, in_decoder = _condition_dims(condition)
+        in_encoder = condition.encoder_options if condition else {}
+        in_decoder = condition.decoder_options if condition else {}
+        if condition:
+            condition.check_posterior(self.posterior)
         channels, height, width = image_shape
         output_shape = (channels * likelihood.channels_per_pixel, height, width)
         num_params, num_heads = self.posterior.num_params, self.posterior.num_heads
@@ -80,7 +83,7 @@ class VAE(nn.Module):
             self.encoder = encoder(self.image_shape, num_params, num_heads, **in_encoder)
         self.decoder = decoder(latent_dim, output_shape, **in_decoder)
         self.latent_prior = prior(latent_dim, self.image_shape)
-        self._check_kind_of_latents()
+        self.latent_prior.require_kind(self.posterior)
         self.latent_prior.check_posterior(self.posterior(torch.zeros(1, num_params)))
         self.latent_prior.condition_on(condition.dim if condition else 0, bool(in_encoder))
         self.likelihood = likelihood
@@ -107,7 +110,7 @@ class VAE(nn.Module):
 
     @property
     def num_pixels(self) -> int:
-        """C * H * W, the number of values in x."""
+        """C * H * W."""
         return math.prod(self.image_shape)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -129,9 +132,8 @@ class VAE(nn.Module):
         """The model of the classes y, a view with the same parameters and the same verbs.
 
         Its `encode`, `decode` and `prior` are q(z|x, y), p(x|y, z) and p(z|y), with batch shapes
-        that y is broadcast against. So `given(y)` of y (B,) is for B images, of y (1,) for any
-        number of one class, and of `torch.arange(C)[:, None]` for each image with each class: its
-        terms are (C, B).
+        that y is broadcast against: y (B,) is for B images, y (1,) for any number of one class, and
+        `torch.arange(C)[:, None]` for each image with each class, of which terms are (C, B).
 
         Args:
             y: (*lead, B or 1) int64, class numbers; or (*lead, B or 1, dim) floating-point vectors
@@ -141,21 +143,25 @@ class VAE(nn.Module):
             raise UserError(
                 "given expects a conditional model, got one without classes; use a condition."
             )
-        view = copy.copy(self)
-        view._given = y if y.is_floating_point() else self.condition(y)
-        return view
+        return self._view(y if y.is_floating_point() else self.condition(y))
 
     def split(self, size: int, num: int) -> Iterator["VAE"]:
-        """The views of the classes of each `size` of `num` images, as `Tensor.split` parts them.
-
-        An unconditional model, and that of one class, is the same for all.
-        """
+        """The views of each `size` of the first `num` images; one class is the same for all."""
+        given = self._given
         for start in range(0, num, size):
             view = self
-            if self._given is not None and self._given.shape[-2] > 1:
-                view = copy.copy(self)
-                view._given = self._given[..., start : start + size, :]
+            if given is not None and given.shape[-2] > 1:
+                view = self._view(given[..., start : min(start + size, num), :])
             yield view
+
+    def _view(self, vectors: Tensor) -> "VAE":
+        view = copy.copy(self)
+        view._given = vectors
+        return view
+
+    def change_classes(self, change: Callable[[Tensor], Tensor]) -> "VAE":
+        """The view with changed vectors of classes; an unconditional model is the same."""
+        return self if self._given is None else self._view(change(self._given))
 
     def each_class(self) -> "VAE":
         """The model of every class beside each other: terms (C, B) of B images."""
@@ -170,10 +176,7 @@ class VAE(nn.Module):
             UserError: the model is no view.
         """
         if self._given is None:
-            raise UserError(
-                "a conditional model expects the classes of the images, got none; use "
-                "model.given(y)."
-            )
+            raise UserError("a conditional model expects classes, got none; use model.given(y).")
         return self._given
 
     def classify(self, x: Tensor) -> Categorical:
@@ -213,6 +216,8 @@ class VAE(nn.Module):
         """p(z): batch (), event (L,); p(z|y) of a conditional prior has the batch shape of y."""
         if self.latent_prior.is_conditional:
             return self.latent_prior(self.encode, self._vectors)
+        if self.latent_prior.is_of_posteriors:  # of images without a class
+            return self.latent_prior(lambda x: self.posterior(self.encoder(x)))
         return self.latent_prior(self.encode)
 
     def sample_prior(self, *shape: int) -> Tensor:
@@ -261,16 +266,6 @@ class VAE(nn.Module):
         z = z.view(-1, *[1] * (self._vectors.ndim - 1), z.shape[-1])
         return p_z.log_prob(z) + self.decode(z).log_prob(x)
 
-    def _check_kind_of_latents(self) -> None:
-        posterior, prior = self.posterior, self.latent_prior
-        kinds = ["discrete" if part.is_discrete else "continuous" for part in (posterior, prior)]
-        require(
-            kinds[0] == kinds[1],
-            f"the posterior {type(posterior).__name__} expects a {kinds[0]} prior, got "
-            f"{type(prior).__name__}, which is {kinds[1]}; use another posterior, or the prior "
-            f"{'Categorical' if posterior.is_discrete else 'StandardNormal'}.",
-        )
-
     @torch.no_grad()
     def sample(self, num: int) -> Tensor:
         """`num` means of p(x|z) at z ~ p(z): (num, C, H, W)."""
@@ -298,11 +293,3 @@ class VAE(nn.Module):
         for row, latent in enumerate(latents):
             grid[row, :, latent] = rows[row]
         return self.decode(grid.flatten(0, 1)).mean.unflatten(0, grid.shape[:2])
-
-
-def _condition_dims(condition: Condition | None) -> tuple[dict[str, int], dict[str, int]]:
-    """What encoder and decoder are told of the condition; nothing where they don't see it."""
-    if condition is None:
-        return {}, {}
-    dim = {"condition_dim": condition.dim}
-    return dim if condition.encoder else {}, dim if condition.decoder else {}

@@ -41,6 +41,11 @@ class EM(Objective):
             UserError: the model is no mixture, or the likelihood has no M step in closed form.
         """
         super().check_model(model)
+        require(
+            model.condition is None,
+            "EM expects a model without classes, got a conditional one; leave the condition out, "
+            "or use the objective Enumerated.",
+        )
         linear = [module for module in model.decoder.modules() if not list(module.children())]
         table = [module for module in linear if isinstance(module, nn.Linear)]
         require(

@@ -91,11 +91,18 @@ def squared_mmd_to_prior(z: Tensor, p_z: Distribution, kernel: Kernel) -> Tensor
 
 
 def require_samples_with_gradient(objective: Objective, model: VAE) -> None:
-    """Reject a prior that has parameters but no reparameterised samples.
+    """Reject a prior that has parameters but no reparameterised samples, or is one per class.
 
     Raises:
-        UserError: the MMD would not reach the parameters of the prior.
+        UserError: the MMD would not reach the parameters of the prior, or the prior has no q(z) of
+            all images beside it.
     """
+    require(
+        not model.latent_prior.is_conditional,
+        f"{type(objective).__name__} expects one prior for all images, since its MMD compares it "
+        f"with q(z) of the whole batch, got {type(model.latent_prior).__name__}; use "
+        "StandardNormal or Flow.",
+    )
     learned = any(parameter.requires_grad for parameter in model.latent_prior.parameters())
     require(
         not learned or model.distributions()[1].has_rsample,

@@ -11,7 +11,7 @@ from vaelab.distributions import is_discrete, one_hot
 from vaelab.errors import require_range
 from vaelab.models.vae import VAE
 from vaelab.objectives.importance_weights import WeightedSamples, weigh
-from vaelab.objectives.wake_sleep import WakeSleepObjective, draw
+from vaelab.objectives.wake_sleep import WakeSleepObjective, draw, with_classes_of_all
 
 
 class ReweightedWakeSleep(WakeSleepObjective):
@@ -57,16 +57,23 @@ class ReweightedWakeSleep(WakeSleepObjective):
         weights = log_weights.detach().softmax(0)
         return {"wake_phi": -(weights * log_q).sum(0).mean()}
 
+    def _uniform_samples(self, model: VAE, u: Distribution, num: int) -> Tensor:
+        """z ~ u(z) of this process's `num` images, (K, num, L)."""
+        rows, everyone = rows_of_all(num), with_classes_of_all(model)
+        with split_over_processes(0, 1):  # every process draws the z of all, then keeps its own
+            if u.batch_shape:  # a prior of each class
+                z = everyone.sample_prior(self.num_samples, rows).transpose(0, 1)
+            else:
+                z = u.sample(torch.Size([rows, self.num_samples]))
+        return local_shard(z).transpose(0, 1)
+
     def _defensive_samples(self, model: VAE, x: Tensor, q_z: Distribution) -> tuple[Tensor, Tensor]:
         """log q(z_k|x), with gradient, and log w_k of z_k ~ r(z|x): (K, B)."""
         with torch.no_grad():
             p_z = model.prior()
             u = one_hot(x.new_zeros(p_z.event_shape)) if is_discrete(p_z) else p_z
             z_q = draw(q_z, self.num_samples)
-            rows = rows_of_all(len(x))
-            with split_over_processes(0, 1):  # every process draws the z of all, then keeps its own
-                z_u = u.sample(torch.Size([rows, self.num_samples]))
-            z_u = local_shard(z_u).transpose(0, 1)
+            z_u = self._uniform_samples(model, u, len(x))
             coin = uniform_noise(z_q.shape[:-1], batch_dim=-1, like=z_q)
             z = torch.where((coin < self.delta)[..., None], z_u, z_q)
         log_q = q_z.log_prob(z)

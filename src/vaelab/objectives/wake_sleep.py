@@ -7,7 +7,13 @@ from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
 from torch.nn.functional import one_hot
 
-from vaelab.distributed import local_shard, rows_of_all, split_over_processes, uniform_noise
+from vaelab.distributed import (
+    all_gather_batch,
+    local_shard,
+    rows_of_all,
+    split_over_processes,
+    uniform_noise,
+)
 from vaelab.distributions import log_mean_weight
 from vaelab.errors import require, require_range
 from vaelab.models.vae import VAE
@@ -114,11 +120,16 @@ class WakeSleep(WakeSleepObjective):
 @torch.no_grad()
 def dream(model: VAE, num: int) -> tuple[Tensor, Tensor]:
     """This process's rows of x ~ p(x|z), (num, C, H, W), and of z ~ p(z), (num, L)."""
-    num_of_all = rows_of_all(num)
+    num_of_all, everyone = rows_of_all(num), with_classes_of_all(model)
     with split_over_processes(0, 1):  # every process draws those of all, then keeps its own
-        z = model.prior().sample(torch.Size([num_of_all]))
-        x = model.decode(z).sample()
+        z = everyone.sample_prior(num_of_all)
+        x = everyone.decode(z).sample()
     return local_shard(x), local_shard(z)
+
+
+def with_classes_of_all(model: VAE) -> VAE:
+    """The model of the classes of the images of all processes."""
+    return model if rows_of_all(1) == 1 else model.change_classes(all_gather_batch)
 
 
 @torch.no_grad()

@@ -39,6 +39,21 @@ class Prior(nn.Module, ABC):
             UserError: naming those that it can be made of.
         """
 
+    def require_kind(self, posterior: nn.Module) -> None:
+        """Require that z is discrete, or continuous, for the prior as for the posterior.
+
+        Raises:
+            UserError: it is not.
+        """
+        discrete = bool(getattr(posterior, "is_discrete", False))
+        names = {True: "discrete", False: "continuous"}
+        require(
+            self.is_discrete == discrete,
+            f"the posterior {type(posterior).__name__} expects a {names[discrete]} prior, got "
+            f"{type(self).__name__}, which is {names[self.is_discrete]}; use another posterior, or "
+            f"the prior {'Categorical' if discrete else 'StandardNormal'}.",
+        )
+
     def condition_on(self, dim: int, in_encoder: bool) -> None:
         """Prepare for the vectors of length `dim` of the classes, 0 of an unconditional model.
 

@@ -32,10 +32,12 @@ class TargetRun:
     Attributes:
         settings: those in which it differs from the other runs, and the name of its target.
         numbers: metrics.json, and the last value of every curve train/.
+        path: its folder, None where there is none.
     """
 
     settings: dict[str, str]
     numbers: dict[str, Any] = field(repr=False)
+    path: Path | None = None
 
     @property
     def seconds(self) -> float:
@@ -172,7 +174,8 @@ def _read_run(job: Job, target: str) -> TargetRun:
     settings = dict(override.split("=", 1) for override in job.own_overrides)
     curves = {n: c for n, c in job.folder.read_curves().items() if n.startswith("train/")}
     last = {name: curve[max(curve)] for name, curve in curves.items()}
-    return TargetRun({"target": target} | settings, last | job.folder.read_metrics())
+    numbers = last | job.folder.read_metrics()
+    return TargetRun({"target": target} | settings, numbers, job.folder.path)
 
 
 def _read_expected_runs(

@@ -62,9 +62,11 @@ def bounds_of_m2(cfg: DictConfig, num_images: int, num_draws: int) -> dict[str, 
     ):
         with random_stream("s3b noise", cfg.seed), torch.no_grad():
             losses.append(float(objective(*arguments)["loss"]))
+    assert model.condition is not None
     with torch.no_grad():
         cross_entropy = -float(model.classify(x).log_prob(y).mean())
-    numbers["known"] = abs(losses[0] - (losses[1] + math.log(10) + 0.1 * cross_entropy))
+    log_prior = float(model.condition.log_prior[y].mean())
+    numbers["known"] = abs(losses[0] - (losses[1] - log_prior + 0.1 * cross_entropy))
     return numbers
 
 

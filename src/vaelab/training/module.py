@@ -193,7 +193,7 @@ class TrainingModule(pl.LightningModule):
             f"got {'no class numbers' if y is None else tuple(getattr(y, 'shape', ()))}; have the "
             "DataLoader return both.",
         )
-        if batch_idx == 0:
+        if batch_idx == 0 or y.device.type == "cpu":  # not at each step of a GPU, which waits
             known = y[y >= 0] if self.objective.uses_unlabelled and self.training else y
             condition.require_classes(known)
         return y.long()
