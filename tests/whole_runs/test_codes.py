@@ -127,11 +127,10 @@ def test_m2_learns_the_classes_and_resumes_bit_for_bit(compose, m1, tmp_path):
         (["data.run=null"], "data.run expects the folder of a finished run, got none"),
         (["data.min_std=-1"], "data.min_std expects a number of at least 0, got -1"),
         (["labels.num=2"], r"num expects .*at least 3"),
-        (["labels.num=95"], "num expects at most"),
+        (["labels.num=200"], "num expects at most"),
         (["labels.per_batch=20"], r"per_batch expects .*below 20"),
         (["pixels=dynamic"], "pixels expects greyscale for codes"),
         (["condition.classifier=false"], "M2 expects a model with a classifier"),
-        (["condition=none"], "labels.num expects a model that learns from labels"),
         (["prior=vamp"], "Vamp expects a posterior q"),
     ],
 )

@@ -89,9 +89,9 @@ def ais_log_likelihood(
 def anneal_blocks(
     model: VAE, x: Tensor, num_chains: int, num_temperatures: int, seed: int
 ) -> list[Annealed]:
-    """`anneal` of x (B, C, H, W), BLOCK images at a time."""
-    parts = zip(model.split(BLOCK, len(x)), x.split(BLOCK), strict=True)
-    return [anneal(*part, num_chains, num_temperatures, seed, i) for i, part in enumerate(parts)]
+    """`anneal` of BLOCK images at a time."""
+    parts = enumerate(zip(model.split(BLOCK, len(x)), x.split(BLOCK), strict=True))
+    return [anneal(*part, num_chains, num_temperatures, seed, i) for i, part in parts]
 
 
 def anneal(
@@ -99,13 +99,12 @@ def anneal(
 ) -> Annealed:
     """Pilot chains, then those that count, on the images (B, C, H, W) of block `number`."""
     betas = sigmoidal_schedule(num_temperatures)
-    num_pilots = max(1, num_chains // 4)
     with (
         random_stream("metrics", "ais", seed, number),
         torch.no_grad(),
         torch.autocast(x.device.type, enabled=False),
     ):
-        *_, step_sizes = _run(model, x, num_pilots, betas, None)
+        *_, step_sizes = _run(model, x, max(1, num_chains // 4), betas, None)
         log_weights, acceptance, _ = _run(model, x, num_chains, betas, step_sizes)
     return Annealed(log_weights, acceptance)
 

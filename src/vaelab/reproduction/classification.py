@@ -18,6 +18,7 @@ from vaelab.data.images import Subset
 from vaelab.data.labels import choose_labelled
 from vaelab.load import load_run
 from vaelab.metrics import BayesClassifier
+from vaelab.metrics.bayes_classifier import ClassTables
 from vaelab.metrics.classification import (
     calibration_error,
     classification_error,
@@ -130,16 +131,22 @@ def errors_by_labels(
 def bayes_errors(path: Path, **settings: Any) -> dict[str, Measurement]:
     """Scores of the run in `path` as a classifier, see `vaelab.metrics.BayesClassifier`.
 
-    "bayes_error" and the like, and "bayes_error/K=1" for each K, without interval.
+    "bayes_error" and the like, "bayes_error/K=1" for each K, without interval, and "own_bound/K=1",
+    the mean of L_K(x|y) of the images' own classes in nats.
 
     Args:
         path: of a run of a conditional model.
         settings: of the metric.
     """
-    scores = BayesClassifier(**settings)(load_run(path).encoded_dataset())
+    encoded = load_run(path).encoded_dataset()
+    scores = BayesClassifier(**settings)(encoded)
+    tables = encoded.results[ClassTables]
     numbers = {name: Measurement(score.value, score.interval) for name, score in scores.items()}
     for name, score in scores.items():
         numbers |= {f"{name}/{k}": Measurement(value) for k, value in score.breakdown.items()}
+    for k, table in tables.bounds.items():
+        own = table[tables.labels, torch.arange(len(tables.labels))].numpy()
+        numbers[f"own_bound/K={k}"] = Measurement(float(own.mean()), mean_interval(own))
     return numbers
 
 
