@@ -32,9 +32,9 @@ def test_train_commands_compose_and_build_a_model(compose, words):
         swept = override.is_sweep_override()
         single.append(f"{override.key_or_group}=1" if swept else word)
     cfg = compose(*single)
-    model = build.build_model(cfg, (1, 64, 64))
+    model = build.build_model(cfg, (1, 64, 64), (10,) if cfg.condition else ())
     assert model.latent_dim == cfg.latent_dim
-    build.build_objective(cfg, 100)
+    build.build_objective(cfg, 100, 10)
 
 
 @pytest.mark.parametrize("file", re.findall(r"\]\(([^)#:]+)\)", README))
@@ -48,7 +48,10 @@ def test_scripts_exist_and_are_short(command):
 
 
 def test_options_that_the_readme_lists_exist():
-    groups = ("data", "model", "likelihood", "objective", "kl_penalty", "trainer")
+    groups = (
+        *("data", "model", "likelihood", "objective", "kl_penalty", "trainer"),
+        *("posterior", "prior", "condition"),
+    )
     for group in groups:
         row = next(line for line in README.splitlines() if line.startswith(f"| `{group}` |"))
         known = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}

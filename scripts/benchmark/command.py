@@ -16,9 +16,10 @@ PARTS = {
     "training": "images per second, beside a plain PyTorch loop",
     "start": "seconds from process start to the first optimizer step, and peak memory of a run",
     "metrics": "seconds per disentanglement metric, on given codes of the size of dSprites",
+    "objectives": "CPU time of a training step of every objective beside the VAE's",
     "gpu": "training on a GPU, and the cost of a run of Locatello et al. 2019; only when named",
 }
-DEFAULT = ("training", "start", "metrics")
+DEFAULT = ("training", "start", "metrics", "objectives")
 TITLES = {
     "conv": "dSprites, conv net of Locatello et al. 2019, batch 64",
     "mlp": "MNIST, MLP 784-400-20, batch 128",
@@ -96,6 +97,11 @@ def run(parts: list[str], repeats: int = 3, peer: Path | None = None) -> str:
 
         title = "Metrics on given codes of dSprites, with the sample counts of the study"
         sections.append(format_metric_times(title, time_metrics(peer, repeats)))
+    if "objectives" in chosen:
+        from .objectives import time_objectives
+
+        title = "A step of each objective in one process, MLP 784-400-20, batch 100: ms of CPU time"
+        sections.append(format_ratios(title, time_objectives(repeats)))
     if "gpu" in chosen:
         for work, title in TITLES.items():
             rows = measure.measure_training(work, repeats, "cuda")
