@@ -23,6 +23,7 @@ every_objective = pytest.mark.parametrize("name", NAMES)
 SMALL = {
     "factor_vae": ["objective.hidden=[16,16]", "objective.lr=1e-3"],
     "enumerated": ["posterior=categorical", "prior=categorical"],
+    "m2": ["condition=label", "condition.classifier=true"],
 }
 # Settings with which eight images can be memorised in a few hundred steps.
 WEAK = {
@@ -42,7 +43,8 @@ WEAK = {
 }
 TRAINS_NO_DECODER = {"kl_only"}
 # K samples per image in a dimension of their own.
-NUM_SAMPLES = {"iwae": 5, "dreg": 5, "ciwae": 5, "miwae": 64, "reweighted_wake_sleep": 5}
+NUM_SAMPLES = {"iwae": 5, "dreg": 5, "ciwae": 5, "miwae": 64, "reweighted_wake_sleep": 5, "m2": 3}
+NUM_CLASSES = 3
 # Settings at which the statistics of half the batch give another loss than those of the whole: the
 # halves lie on both sides of a capacity or a floor, a controller is inside of its bounds.
 KINKED = {
@@ -64,8 +66,9 @@ def parts(compose):
             *("model.activation=tanh", "latent_dim=3", "init=pytorch", *overrides),
         )
         torch.manual_seed(0)
-        model = build_model(cfg, (1, 8, 8)).double()
-        objective = build_objective(cfg, num_train=100).double()
+        classes = (NUM_CLASSES,) if cfg.condition else ()
+        model = build_model(cfg, (1, 8, 8), classes).double()
+        objective = build_objective(cfg, num_train=100, num_labelled=40).double()
         objective.check_model(model)
         return model, objective
 
@@ -77,10 +80,18 @@ def x():
     return torch.rand(8, 1, 8, 8, dtype=torch.float64).round()
 
 
+def evaluate(model, objective, x, step):
+    """The terms; where labels are needed, by the number of white pixels, and some are unknown."""
+    if not objective.needs_labels:
+        return objective(model, x, step)
+    y = x.sum((1, 2, 3)).long() % NUM_CLASSES
+    return objective(model, x, step, torch.where(x[:, 0, 0, 0] == 1, -1, y))
+
+
 def loss_and_gradients(model, objective, x, seed=1):
     """Terms, and the gradient of every parameter of model and objective, None where it has none."""
     torch.manual_seed(seed)
-    terms = objective(model, x, 3)
+    terms = evaluate(model, objective, x, 3)
     parameters = {**dict(model.named_parameters()), **dict(objective.named_parameters())}
     gradients = torch.autograd.grad(terms["loss"], list(parameters.values()), allow_unused=True)
     return terms, dict(zip(parameters, gradients, strict=True))
@@ -89,7 +100,7 @@ def loss_and_gradients(model, objective, x, seed=1):
 def two_steps(model, objective, x):
     """As at the second of two steps: a controller has responded to the first."""
     torch.manual_seed(0)
-    objective(model, x, 2)
+    evaluate(model, objective, x, 2)
     return loss_and_gradients(model, objective, x)
 
 
@@ -132,7 +143,7 @@ def test_order_of_the_images_does_not_matter_without_noise(name, parts, x, fix_n
     objective.eval()
     samples = NUM_SAMPLES.get(name)
     fix_noise(torch.zeros(*([samples] if samples else []), 8, 3))
-    before, after = (objective(model, images, 3)["loss"].item() for images in (x, x.flip(0)))
+    before, after = (evaluate(model, objective, y, 3)["loss"].item() for y in (x, x.flip(0)))
     assert before == pytest.approx(after, rel=1e-12)
 
 
@@ -151,7 +162,8 @@ def test_names_of_the_latents_do_not_matter(name, parts, x, fix_noise):
         head, first = model.encoder.head, model.decoder.layers[0]
         head.weight.copy_(head.weight[rows])
         head.bias.copy_(head.bias[rows])
-        first.weight.copy_(first.weight[:, order])
+        classes = torch.arange(3, first.weight.shape[1])  # columns of a conditional model
+        first.weight.copy_(first.weight[:, torch.cat([order, classes])])
     after, renamed = loss_and_gradients(model, objective, x)
     for term, value in before.items():
         assert after[term].item() == pytest.approx(value.item(), rel=1e-9, abs=1e-12), term
@@ -168,7 +180,7 @@ def test_eight_images_are_memorised(name, parts, x):
     optimizer = torch.optim.Adam(groups, 5e-3)
     for step in range(600):
         torch.manual_seed(step)
-        loss = objective(model, x, step)["loss"]
+        loss = evaluate(model, objective, x, step)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -176,7 +188,10 @@ def test_eight_images_are_memorised(name, parts, x):
         if name in TRAINS_NO_DECODER:
             assert loss.item() < 1e-3
         else:
-            assert -model.decode(model.encode(x).mean).log_prob(x).mean() < 4  # of 44 at first
+            known = model
+            if model.classifier is not None:
+                known = model.given(model.classify(x).logits.argmax(-1))
+            assert -known.decode(known.encode(x).mean).log_prob(x).mean() < 4  # of 44 at first
 
 
 @every_objective

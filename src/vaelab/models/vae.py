@@ -1,6 +1,5 @@
 """The latent-variable model: p(z), p(x|z) and q(z|x) made of interchangeable parts."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -155,8 +154,9 @@ class VAE(nn.Module):
             yield view
 
     def _view(self, vectors: Tensor) -> "VAE":
-        view = copy.copy(self)
-        view._given = vectors
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view.__dict__["_given"] = vectors
         return view
 
     def change_classes(self, change: Callable[[Tensor], Tensor]) -> "VAE":
