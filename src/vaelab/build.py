@@ -1,6 +1,7 @@
 """From a config to objects: the only caller of hydra's instantiate."""
 
 import inspect
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from vaelab.data.factors import Factors
 from vaelab.distributions import kl_divergence
 from vaelab.errors import UserError, require
 from vaelab.metrics import AnyMetric, Metric, MultiRunMetric, require_applicable
-from vaelab.metrics.base import require_factors
+from vaelab.metrics.base import find_inapplicable, require_factors
 from vaelab.models import VAE, Condition
 from vaelab.objectives import Objective
 from vaelab.runs import config_types
@@ -30,6 +31,8 @@ from vaelab.runs.folder import RunFolder
 from vaelab.seeding import derive_seed
 from vaelab.training.callbacks import AtomicCheckpointIO, Metrics
 from vaelab.training.module import TrainingModule
+
+log = logging.getLogger(__name__)
 
 NUM_AT_ONCE = 1000  # images that are checked, or taken for the initial sigma, at once
 
@@ -69,6 +72,8 @@ def build_run(cfg: DictConfig) -> RunParts:
         model.condition.set_prior(data.known_classes)
     objective = build_objective(cfg, num_train, data.num_labelled)
     module = build_training_module(cfg, model, objective, data)
+    for sentence in find_inapplicable(evaluation, data.splits.factors, model):
+        log.warning("after training a metric will be left out: %s", sentence)
     model.likelihood.initialize(data.first_images(NUM_AT_ONCE))
     return RunParts(data, model, objective, module)
 
@@ -273,7 +278,7 @@ def _chosen(group: DictConfig | None) -> dict[str, DictConfig]:
 
 
 def metrics_callback(
-    cfg: DictConfig, folder: RunFolder, *, factors: Factors | None, has_density: bool
+    cfg: DictConfig, folder: RunFolder, *, factors: Factors | None, model: VAE
 ) -> list[Metrics]:
     """The callback that computes `cfg.metrics` during training; none where none are chosen.
 
@@ -281,7 +286,7 @@ def metrics_callback(
         UserError: a metric that the data or the posterior does not allow, or that compares runs.
     """
     metrics = build_metrics(cfg.metrics)
-    require_applicable(metrics, factors, has_density)
+    require_applicable(metrics, factors, model)
     sweeping = [name for name, metric in metrics.items() if isinstance(metric, MultiRunMetric)]
     require(
         not sweeping,

@@ -158,7 +158,7 @@ def _select_metrics(
     """The metrics that the run's data and posterior allow."""
     factors = run.data.splits.factors
     if not skip:
-        require_applicable(metrics, factors, run.model.posterior.has_density)
+        require_applicable(metrics, factors, run.model)
     with_data = {n: m for n, m in metrics.items() if factors is not None or not m.needs_factors}
     allowed = {n: m for n, m in with_data.items() if not skip or m.supports(run.model)}
     evaluation.skipped = [name for name in metrics if name not in with_data]

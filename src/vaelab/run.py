@@ -64,7 +64,7 @@ def _evaluate(folder: RunFolder, cfg: DictConfig, chosen: Mapping[str, Any]) -> 
         failed += one.failed.values()
         for why, names in (
             ("the data has no factors", one.skipped),
-            ("q(z|x) or p(z) has no density", one.undefined),
+            ("they are not defined for the posterior, the prior or without classes", one.undefined),
         ):
             if names:
                 log.warning("left out, since %s: %s", why, ", ".join(names))

@@ -114,7 +114,7 @@ def _build_trainer(cfg: DictConfig, folder: RunFolder, parts: build.RunParts) ->
         cfg,
         folder,
         factors=parts.data.splits.factors,
-        has_density=parts.model.posterior.has_density,
+        model=parts.model,
     )
     chosen = [*metrics, *build.build_all(cfg.callbacks, folder)]
     if not cfg.trainer.enable_progress_bar:  # which Lightning would take for a contradiction

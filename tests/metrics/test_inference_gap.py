@@ -269,4 +269,4 @@ def test_what_it_supports():
     assert not metric.supports(build(Delta))
     assert metric.supports(build(Exact, 5, Bernoulli(), CategoricalPrior))
     with pytest.raises(UserError, match="inference_gap expects a posterior with a density"):
-        require_applicable({"inference_gap": metric}, factors=None, has_density=False)
+        require_applicable({"inference_gap": metric}, factors=None, model=build(Delta))

@@ -48,17 +48,20 @@ class Metric(ABC):
     needs_factors: whether it needs the ground-truth factors of the images.
     min_factors: how many of these at least.
     needs_density: whether it needs a density q(z|x), which an autoencoder does not have.
+    needs_classes: whether it needs a conditional model.
     higher_is_better: None where neither direction is.
     """
 
     needs_factors: bool = True
     min_factors: ClassVar[int] = 1
     needs_density: bool = False
+    needs_classes: bool = False
     higher_is_better: bool | None = True
 
     def supports(self, model: VAE) -> bool:
         """Whether the metric is defined for the model's posterior and prior."""
-        return model.posterior.has_density or not self.needs_density
+        has_density = model.posterior.has_density or not self.needs_density
+        return has_density and (model.condition is not None or not self.needs_classes)
 
     def require_factors(self, factors: Factors, name: str) -> None:
         """Raise a `UserError` for factors that the metric `name` is not defined for."""
@@ -219,9 +222,14 @@ def with_code_suffix(scores: Mapping[str, Score], codes: str) -> dict[str, Score
 
 
 def require_applicable(
-    metrics: Mapping[str, AnyMetric], factors: Factors | None, has_density: bool = True
+    metrics: Mapping[str, AnyMetric], factors: Factors | None, model: VAE | None = None
 ) -> None:
-    """Reject metrics that need ground-truth factors, or a density q(z|x), where there is none.
+    """Reject metrics that need factors, a density q(z|x) or classes where there are none.
+
+    Args:
+        metrics: by name.
+        factors: of the data, None where it has none.
+        model: None to look at the data alone.
 
     Raises:
         UserError: naming them, or factors for which a metric is not defined.
@@ -237,12 +245,31 @@ def require_applicable(
     if factors is not None:
         require_factors(single, factors)
     lacking_density = [name for name, metric in single.items() if metric.needs_density]
-    if lacking_density and not has_density:
+    if lacking_density and model is not None and not model.posterior.has_density:
         raise UserError(
             f"{', '.join(lacking_density)} expects a posterior with a density, got one without, "
             "whose KL is infinite; use a Gaussian posterior, or the metrics elbo and "
             "reconstruction_error, which then give distortion and squared error."
         )
+    lacking_classes = [name for name, metric in single.items() if metric.needs_classes]
+    if lacking_classes and model is not None and model.condition is None:
+        raise UserError(
+            f"{', '.join(lacking_classes)} expects a conditional model, got one of p(x); train one "
+            "with condition=label, on data with labels."
+        )
+
+
+def find_inapplicable(
+    metrics: Mapping[str, AnyMetric], factors: Factors | None, model: VAE
+) -> list[str]:
+    """A sentence for each metric that `require_applicable` would reject."""
+    sentences = []
+    for name, metric in metrics.items():
+        try:
+            require_applicable({name: metric}, factors, model)
+        except UserError as error:
+            sentences.append(str(error))
+    return sentences
 
 
 def require_factors(metrics: Mapping[str, AnyMetric], factors: Factors) -> None:

@@ -20,7 +20,6 @@ from vaelab.metrics.classification import (
 from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.metrics.importance_weighted import class_log_likelihoods
 from vaelab.metrics.per_image import ImagesMetric
-from vaelab.models import VAE
 from vaelab.seeding import random_stream
 
 BATCH_SIZE = 100
@@ -78,6 +77,7 @@ class BayesClassifier(ImagesMetric):
 
     name = "bayes_classifier"
     needs_density = True
+    needs_classes = True
     higher_is_better = None
 
     num_samples: Sequence[int] = (1, 10, 100)
@@ -94,9 +94,6 @@ class BayesClassifier(ImagesMetric):
         require_range(
             "num_train_steps", self.num_train_steps, at_least=0, integer=True, example=5000
         )
-
-    def supports(self, model: VAE) -> bool:
-        return super().supports(model) and model.condition is not None
 
     def __call__(self, encoded: EncodedDataset) -> dict[str, Score]:
         condition = encoded.model.condition
