@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from vaelab.metrics.encoded_dataset import EncodedDataset
 from vaelab.models import VAE, Condition, MLPDecoder, MLPEncoder
 from vaelab.posteriors import Gaussian as GaussianPosterior
 from vaelab.priors import StandardNormal
+from vaelab.reproduction import classification
 from vaelab.visualize.classification import draw_classification_figures
 
 C, L, SHAPE, SIGMA = 3, 2, (1, 2, 3), 0.3
@@ -83,6 +85,21 @@ def test_bounds_are_exact_where_q_is():
     low, high = scores["bayes_error"].interval
     assert low < error < high
     assert "discriminative_error" not in scores
+
+
+def test_numbers_of_a_target(monkeypatch, tmp_path):
+    model, p_x = make_model()
+    splits, *_ = make_data(model, p_x)
+    run = SimpleNamespace(encoded_dataset=lambda: EncodedDataset(model, splits))
+    monkeypatch.setattr(classification, "load_run", lambda _: run)
+    settings = {"num_samples": [1, 5], "num_images": None, "num_train_steps": 5}
+    numbers = classification.bayes_errors(tmp_path, **settings)
+    for k in (1, 5):
+        assert numbers[f"bayes_error/K={k}"].value == numbers["bayes_error"].value  # q is exact
+        expected = p_x.log_prob(splits.test.take(torch.arange(60)).flatten(1))
+        own = expected[splits.test.labels, torch.arange(60)].mean()
+        assert numbers[f"own_bound/K={k}"].value == pytest.approx(float(own), abs=1e-4)
+    assert numbers["discriminative_error"].interval is not None
 
 
 def test_without_y_in_the_decoder_it_returns_the_prior():

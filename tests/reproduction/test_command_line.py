@@ -12,6 +12,8 @@ from vaelab.reproduction.targets import read_targets
 
 FOLDER = hydra_app.CONF / program.TARGETS
 
+FULL = ("s2d", "s3c", "s5d", "s6d", "s7d")  # those named S; of F all are
+
 
 def parse(*typed):
     return parse_arguments(typed, FOLDER)
@@ -60,7 +62,7 @@ def test_target_without_counterpart_is_rejected(name, scale):
 
 def test_scale_without_targets_means_all_of_that_scale():
     known = read_targets(FOLDER)
-    full = [name for name in known if name[0] == "f" or name in ("s5d", "s6d", "s7d")]
+    full = [name for name in known if name[0] == "f" or name in FULL]
     assert parse("--scale", "full").names == full
     assert not set(parse("--scale", "cpu").names) & set(parse("--scale", "full").names)
     assert parse("--scale", "smoke").names == list(known)

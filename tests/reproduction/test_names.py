@@ -27,15 +27,21 @@ SMALL = {
             "evaluation.inference_gap.num_samples=2",
         ),
     ],
+    "s3b": ["data=dsprites_small", "target.measure.num_images=20", "target.measure.num_draws=500"],
     "s5b": ["target.measure.num_steps=2", "target.measure.seeds=[0]"],
     "s5d": ["target.measure.num_steps=2", "target.measure.seeds=[0]"],
     "s7b": ["data=dsprites_small", "target.measure.num_steps=2", "target.measure.num_components=3"],
 }
+CLASSIFIER = ("error", "log_prob", "calibration_error")
 # What the measures of runs add to the numbers of a run; test_divergences has that of s5c,
-# test_measures those of e7 and s7c.
+# test_measures those of e7 and s7c, test_bayes_classifier those of s2c, test_codes those of s3a.
 OF_MEASURES = [
     "test/elbo_at_mean",
     "smallest",  # of e7
+    *(f"bayes_error{k}" for k in ("", "/K=1", "/K=10", "/K=100")),  # of s2c and s2d
+    *(f"{who}_{what}" for who in ("bayes", "discriminative") for what in CLASSIFIER),
+    *(f"own_bound/K={k}" for k in (1, 10, 100)),
+    *(f"{who}/{num}" for who in ("m1_m2", "logistic") for num in (100, 600, 1000, 3000)),
     *("inference_gap", "approximation_gap", "amortization_gap", "log_p"),
     *("optimum difference", "improved images", "amortization share"),
     *(f"{who} {num}" for who in ("prior", "posterior", "shortfall") for num in (1, 100, 10000)),

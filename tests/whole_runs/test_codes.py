@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from hydra import initialize_config_dir
 
+from vaelab.cli.hydra_app import CONF, register_resolvers
 from vaelab.codes import Codes
 from vaelab.data import Condition, Labels
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import UserError
 from vaelab.load import load_run
+from vaelab.reproduction import semi_supervised
+from vaelab.reproduction.semi_supervised import m1_m2
 from vaelab.runs.folder import RunFolder
 from vaelab.train import train
 
@@ -119,6 +123,27 @@ def test_m2_learns_the_classes_and_resumes_bit_for_bit(compose, m1, tmp_path):
     p = whole.classify(x)
     assert p.shape == (5, 3)
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
+
+
+def test_measure_of_m1_m2_trains_a_run_per_choice_of_labels_and_keeps_it(m1, monkeypatch):
+    """Target S3a, small; its runs are stored below that of M1."""
+    words = [
+        one for one in m2(m1, "num_steps=100") if not one.startswith(("data.run", "labels.num"))
+    ]
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        numbers = m1_m2(m1, [6], [0, 1], words)
+        monkeypatch.setattr(semi_supervised, "train", None)  # a run that is trained again fails
+        again = m1_m2(m1, [6], [0, 1], words)
+    assert again == numbers
+    assert sorted(path.name for path in (m1 / "m2").iterdir()) == [
+        "labels_6_seed_0",
+        "labels_6_seed_1",
+    ]
+    assert list(numbers) == ["m1_m2/6", "logistic/6"]
+    for one in numbers.values():
+        assert one.num_runs == 2
+        assert 0 <= one.value < 0.6
 
 
 @pytest.mark.parametrize(
