@@ -87,8 +87,8 @@ def draw_classification_figures(
             bounds,
             names,
             labels[0],
-            "The most doubtful of them: bounds on log p(x|y) for each class y, tighter from left "
-            "to right. By Bayes' rule with equal p(y), a difference of one nat is a ratio of 2.7 "
+            "The most doubtful of them: bounds on log p(x|y) for each class y, from left to right "
+            "tighter in expectation. By Bayes' rule with equal p(y), a difference of one nat is a ratio of 2.7 "
             f"of p(y|x). The image's own class is in bold; {when}",
         ),
     )
