@@ -23,19 +23,22 @@ OWN, OTHER = style.LINE_COLOURS[0], "#BDBDBD"  # of an image's own class and of 
 HATCHES = ("////", "\\\\\\\\", "....")
 
 
-def plot_error_by_labels(lines: Sequence[Line], caption: str = "") -> "Figure":
-    """Test errors against the number of labelled images, on a logarithmic axis.
+def plot_error_by_labels(
+    lines: Sequence[Line], caption: str = "", *, images: str = "test"
+) -> "Figure":
+    """Errors against the number of labelled images, on a logarithmic axis.
 
     Args:
         lines: one per classifier: x the numbers of labels, and the error with its interval over
             the choices of the labelled images, as shares.
         caption: what is shown.
+        images: those that are classified.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
     figure = style.new_figure(HEIGHT, caption, legend_rows=1)
     axes = figure.add_subplot()
-    style.style_axes(axes, "labelled images", "test error (%)")
+    style.style_axes(axes, "labelled images", f"{images} error (%)")
     for i, line in enumerate(lines):
         colour, dashes = style.LINE_COLOURS[i], style.LINE_STYLES[i % len(style.LINE_STYLES)]
         centre, low, high = (100 * np.asarray(one, float) for one in line[2:])
