@@ -1,6 +1,7 @@
 """Classification errors against the number of labels, and where their curves cross."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -136,7 +137,7 @@ def _pair_runs(group: Group, rows: Rows, others: Rows) -> list[tuple[int, int]]:
 def _describe_crossing(name: str, other: str, gaps: Sequence[Gap]) -> Text:
     """Where the curves cross, or that they don't, and whether the paired differences can tell."""
     signed = [gap for gap in gaps if gap.curves != 0]
-    sides = [(a, b) for a, b in zip(signed, signed[1:], strict=False) if a.curves * b.curves < 0]
+    sides = [(a, b) for a, b in pairwise(signed) if a.curves * b.curves < 0]
     first, last = (format_number(gap.num) for gap in (gaps[0], gaps[-1]))
     where = f"at {first} labels" if len(gaps) == 1 else f"from {first} to {last} labels"
     if not signed:

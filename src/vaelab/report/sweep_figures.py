@@ -139,7 +139,7 @@ def _fill_panel(group: Group, series: Sequence[Series], metric: str) -> "Panel":
 
 
 def summarize_series(group: Group, series: Series, column: Floats, name: str) -> "Line":
-    """A number of the runs of a series as a line: the statistic of each setting, with its bounds."""
+    """The line of a series: the statistic of each setting, with its bounds."""
     from vaelab.figures import Line
 
     spreads = [group.spread(column[setting.rows]) for setting in series.settings]

@@ -143,7 +143,8 @@ def _describe_table(group: Group) -> str:
     shared = " Runs that share one of these count as independent." * (len(kinds) > 1)
     images = {"test": "test", "val": "validation"}[group.split]
     return (
-        f"One row per setting: the {group.statistic} over its {group.seed_names}{spread}; n: finished runs.{shared} "
+        f"One row per setting: the {group.statistic} over its {group.seed_names}{spread}; "
+        f"n: finished runs.{shared} "
         f"ELBO, reconstruction and KL in nats per image, on {images} images."
     )
 
@@ -237,7 +238,8 @@ def write_settings_csv(groups: Sequence[Group]) -> str:
     """settings.csv: one row per number of each setting, over its finished runs that have it.
 
     The options that differ except for the seeds, then metric (the key in metrics.json), n (runs),
-    seeds and label_seeds (how many values of seed and labels.seed the setting's runs have), the mean and the median with 95 % bootstrap intervals (empty with fewer than 4 runs), min, max.
+    seeds and label_seeds (how many values of seed and labels.seed the setting's runs have), the
+    mean and the median with 95 % bootstrap intervals (empty with fewer than 4 runs), min, max.
     """
     rows = [row for group in groups for row in group.rows[: len(group.records)]]
     varied = find_varied(rows, ignore=SEEDS)
