@@ -150,17 +150,17 @@ def _describe_crossing(name: str, other: str, gaps: Sequence[Gap]) -> Text:
         return (text + at, *_describe_gap(closest), *_describe_doubt(signed))
     places = [
         f"between {format_number(a.num)} and {format_number(b.num)} labels, near "
-        f"{format_number(_interpolate(a, b), 2)}"
+        f"{format_number(float(f'{_interpolate(a, b):.1e}'))}"
         for a, b in sides
     ]
     ends = list(dict.fromkeys(gap for pair in sides for gap in pair))
     listed = [
-        (f"at {format_number(gap.num)} {'lower' if gap.curves < 0 else 'higher'} by ",
-         *_describe_gap(gap))
+        (f"{'lower' if gap.curves < 0 else 'higher'} by ",
+         *_describe_gap(gap), f" at {format_number(gap.num)}")
         for gap in ends
     ]  # fmt: skip
     text = f"The curves of {name} and {other} cross {' and '.join(places)}: {name} is "
-    return (text, *join(", ", listed), *_describe_doubt(ends))
+    return (text, *join(" and ", listed), *_describe_doubt(ends))
 
 
 def _interpolate(a: Gap, b: Gap) -> float:
@@ -192,5 +192,5 @@ def _describe_doubt(gaps: Sequence[Gap]) -> tuple[str, ...]:
         return ("; none of the intervals of paired differences includes 0.",)
     chance = format_number(100 * 2.0 ** (1 - fewest), 2)
     return (
-        f"; all runs agree on the order, as {fewest} do by chance with probability {chance} %.",
+        f"; all runs agree on the order, as {fewest} runs would by chance with probability {chance} %.",
     )
