@@ -109,7 +109,7 @@ def test_other_sentences_name_the_label_seeds():
     assert "num 100 has the lowest median Bayes error" in paragraph.text
     assert "3 label seeds cannot separate it" in paragraph.text
     table = list(explain_variance(group, ""))[-1]
-    assert table.caption.endswith("The seed is that of label seeds.")
+    assert table.caption.endswith("The share of the seed is that of the label seeds.")
 
 
 def test_a_lower_error_is_better():

@@ -74,7 +74,7 @@ def _tabulate_shares(shares: AllShares, group: Group) -> Table:
         "the noise of the seeds."
     )
     if group.seed_names != "seeds":
-        caption += f" The seed is that of {group.seed_names}."
+        caption += f" The share of the seed is that of the {group.seed_names}."
     return Table(("metric", *columns.values()), rows, caption)
 
 

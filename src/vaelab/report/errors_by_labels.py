@@ -150,7 +150,7 @@ def _describe_crossing(name: str, other: str, gaps: Sequence[Gap]) -> Text:
         return (text + at, *_describe_gap(closest), *_describe_doubt(signed))
     places = [
         f"between {format_number(a.num)} and {format_number(b.num)} labels, near "
-        f"{format_number(float(f'{_interpolate(a, b):.1e}'))}"
+        f"{format_number(_interpolate(a, b))}"
         for a, b in sides
     ]
     ends = list(dict.fromkeys(gap for pair in sides for gap in pair))
@@ -164,9 +164,9 @@ def _describe_crossing(name: str, other: str, gaps: Sequence[Gap]) -> Text:
 
 
 def _interpolate(a: Gap, b: Gap) -> float:
-    """Where two curves cross, linearly in the logarithm of the number of labels."""
+    """Where curves cross, linearly in log(number of labels), to two significant digits."""
     share = a.curves / (a.curves - b.curves)
-    return float(a.num ** (1 - share) * b.num**share)
+    return float(f"{a.num ** (1 - share) * b.num**share:.1e}")
 
 
 def _describe_gap(gap: Gap) -> tuple[str, ...]:
@@ -192,5 +192,6 @@ def _describe_doubt(gaps: Sequence[Gap]) -> tuple[str, ...]:
         return ("; none of the intervals of paired differences includes 0.",)
     chance = format_number(100 * 2.0 ** (1 - fewest), 2)
     return (
-        f"; all runs agree on the order, as {fewest} runs would by chance with probability {chance} %.",
+        f"; all runs agree on the order, as {fewest} runs would by chance with probability "
+        f"{chance} %.",
     )
