@@ -131,9 +131,9 @@ def test_where_curves_cross():
     """Linear in log(labels) between the medians: 0.018 below, 0.022 above, 0 at 10^2.45 = 282."""
     (text,) = sentences(sweep({30: -0.06, 100: -0.02, 1000: 0.02}, spread=(0.0, 0.001, 0.002)))
     assert text == (
-        "The curves of Bayes error and discriminative error cross between 100 and 1,000 labels, "
-        "near 280: Bayes error is lower by 1.90 (1.80 to 2.00) points at 100 and higher by "
-        "2.10 (2.00 to 2.20) points at 1,000; all runs agree on the order, as 3 runs would by "
+        "The curves of the Bayes error and the discriminative error cross between 100 and 1,000 "
+        "labels, near 280: the Bayes error is lower by 1.90 (1.80 to 2.00) points at 100 and "
+        "higher by 2.10 (2.00 to 2.20) points at 1,000; all runs agree on the order, as 3 runs would by "
         "chance with probability 25 %."
     )
 
@@ -157,11 +157,11 @@ def test_differences_that_include_0_cannot_tell():
 def test_curves_that_do_not_cross():
     (text,) = sentences(sweep({100: 0.2, 300: 0.1, 1000: 0.05}))
     assert text.startswith(
-        "Bayes error is higher than discriminative error from 100 to 1,000 labels, where the "
-        "curves do not cross; they are closest at 1,000 labels, by 5.00 (4.80 to 5.20) points"
+        "The Bayes error is higher than the discriminative error from 100 to 1,000 labels, "
+        "where the curves do not cross; they are closest at 1,000 labels, by 5.00 (4.80 to 5.20) points"
     )
     (text,) = sentences(sweep({100: -0.2, 300: -0.1}))
-    assert "Bayes error is lower than discriminative error" in text
+    assert "The Bayes error is lower than the discriminative error" in text
     assert "closest at 300 labels" in text
 
 
@@ -180,7 +180,7 @@ def test_one_run_says_so():
 def test_equal_curves():
     runs = [both(num, 0, 0.2, 0.2) for num in (100, 300)]
     assert sentences(runs) == [
-        "Bayes error and discriminative error are equal from 100 to 300 labels."
+        "The Bayes error and the discriminative error are equal from 100 to 300 labels."
     ]
 
 
@@ -194,7 +194,9 @@ def test_q_of_m2_is_paired_by_seed_and_label_seed(drawn):
             facts = {"test__error": error, "test__reconstruction": 1.0}
             runs.append(record(num, s, objective="M2", **facts))
     text, _ = sentences(runs)
-    assert text.startswith("The curves of error of q(y|x), M2 and discriminative error, VAE cross")
+    assert text.startswith(
+        "The curves of the error of q(y|x) (M2) and the discriminative error (VAE) cross"
+    )
     assert "lower by 5 (5 to 5) points" in text.replace("5.00", "5")
     assert len(drawn[0][0]) == 3
 
@@ -213,4 +215,4 @@ def test_figures_beyond_the_colours_are_named(drawn):
     assert isinstance(figures, Figures)
     assert figures.members[0].name == "1_errors_by_labels"
     assert len(drawn[0][0]) == 7
-    assert paragraph.text.startswith("Not drawn: discriminative error, Mine3, ")
+    assert paragraph.text.startswith("Not drawn: discriminative error (Mine3), ")

@@ -36,7 +36,10 @@ def plot_error_by_labels(
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-    figure = style.new_figure(HEIGHT, caption, legend_rows=1)
+    # A column of the legend has its widest name and 0.4 inches for the line beside it.
+    widest = max(style.text_width(line.name) for line in lines) + 0.4
+    per_row = max(1, min(len(lines), int(style.WIDTH / widest)))
+    figure = style.new_figure(HEIGHT, caption, legend_rows=-(-len(lines) // per_row))
     axes = figure.add_subplot()
     style.style_axes(axes, "labelled images", f"{images} error (%)")
     for i, line in enumerate(lines):
@@ -56,7 +59,7 @@ def plot_error_by_labels(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
     axes.set_axisbelow(True)
-    style.add_legend(figure, len(lines))
+    style.add_legend(figure, per_row)
     return figure
 
 

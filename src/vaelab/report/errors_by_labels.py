@@ -74,7 +74,7 @@ def plot_errors_by_labels(group: Group, prefix: str) -> Iterator[Block]:
         other = _find_reference(curve, curves)
         gaps = _measure_gaps(group, curve, other) if other else []
         if other and gaps:
-            yield Paragraph(_describe_crossing(curve.name, other.name, gaps))
+            yield Paragraph(_describe_crossing(f"the {curve.name}", f"the {other.name}", gaps))
 
 
 def _find_curves(group: Group) -> list[Curve]:
@@ -94,7 +94,7 @@ def _find_curves(group: Group) -> list[Curve]:
                 part = series._replace(
                     x=series.x[known], settings=[series.settings[i] for i in known]
                 )
-                label = f"{name}, {series.name}" if len(every) > 1 else name
+                label = f"{name} ({series.name})" if len(every) > 1 else name
                 curves.append(
                     Curve(label, errors, part, summarize_series(group, part, errors, label))
                 )
@@ -141,11 +141,13 @@ def _describe_crossing(name: str, other: str, gaps: Sequence[Gap]) -> Text:
     first, last = (format_number(gap.num) for gap in (gaps[0], gaps[-1]))
     where = f"at {first} labels" if len(gaps) == 1 else f"from {first} to {last} labels"
     if not signed:
-        return f"{name} and {other} are equal {where}."
+        return f"T{name[1:]} and {other} are equal {where}."
     if not sides:
         closest = min(signed, key=lambda gap: abs(gap.curves))
         order = "lower" if closest.curves < 0 else "higher"
-        text = f"{name} is {order} than {other} {where}, where the curves do not cross; they are "
+        text = (
+            f"T{name[1:]} is {order} than {other} {where}, where the curves do not cross; they are "
+        )
         at = f"closest at {format_number(closest.num)} labels, by "
         return (text + at, *_describe_gap(closest), *_describe_doubt(signed))
     places = [
