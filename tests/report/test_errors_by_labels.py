@@ -133,8 +133,8 @@ def test_where_curves_cross():
     assert text == (
         "The curves of the Bayes error and the discriminative error cross between 100 and 1,000 "
         "labels, near 280: the Bayes error is lower by 1.90 (1.80 to 2.00) points at 100 and "
-        "higher by 2.10 (2.00 to 2.20) points at 1,000; all runs agree on the order, as 3 runs would by "
-        "chance with probability 25 %."
+        "higher by 2.10 (2.00 to 2.20) points at 1,000; all runs agree on the order, as 3 runs "
+        "would by chance with probability 25 %."
     )
 
 
@@ -158,7 +158,8 @@ def test_curves_that_do_not_cross():
     (text,) = sentences(sweep({100: 0.2, 300: 0.1, 1000: 0.05}))
     assert text.startswith(
         "The Bayes error is higher than the discriminative error from 100 to 1,000 labels, "
-        "where the curves do not cross; they are closest at 1,000 labels, by 5.00 (4.80 to 5.20) points"
+        "where the curves do not cross; they are closest at 1,000 labels, by 5.00 (4.80 to 5.20) "
+        "points"
     )
     (text,) = sentences(sweep({100: -0.2, 300: -0.1}))
     assert "The Bayes error is lower than the discriminative error" in text

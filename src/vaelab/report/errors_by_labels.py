@@ -74,7 +74,7 @@ def plot_errors_by_labels(group: Group, prefix: str) -> Iterator[Block]:
         other = _find_reference(curve, curves)
         gaps = _measure_gaps(group, curve, other) if other else []
         if other and gaps:
-            yield Paragraph(_describe_crossing(f"the {curve.name}", f"the {other.name}", gaps))
+            yield Paragraph(_describe_crossing(curve.name, other.name, gaps))
 
 
 def _find_curves(group: Group) -> list[Curve]:
@@ -141,14 +141,12 @@ def _describe_crossing(name: str, other: str, gaps: Sequence[Gap]) -> Text:
     first, last = (format_number(gap.num) for gap in (gaps[0], gaps[-1]))
     where = f"at {first} labels" if len(gaps) == 1 else f"from {first} to {last} labels"
     if not signed:
-        return f"T{name[1:]} and {other} are equal {where}."
+        return f"The {name} and the {other} are equal {where}."
     if not sides:
         closest = min(signed, key=lambda gap: abs(gap.curves))
         order = "lower" if closest.curves < 0 else "higher"
-        text = (
-            f"T{name[1:]} is {order} than {other} {where}, where the curves do not cross; they are "
-        )
-        at = f"closest at {format_number(closest.num)} labels, by "
+        text = f"The {name} is {order} than the {other} {where}, where the curves do not cross; "
+        at = f"they are closest at {format_number(closest.num)} labels, by "
         return (text + at, *_describe_gap(closest), *_describe_doubt(signed))
     places = [
         f"between {format_number(a.num)} and {format_number(b.num)} labels, near "
@@ -161,7 +159,7 @@ def _describe_crossing(name: str, other: str, gaps: Sequence[Gap]) -> Text:
          *_describe_gap(gap), f" at {format_number(gap.num)}")
         for gap in ends
     ]  # fmt: skip
-    text = f"The curves of {name} and {other} cross {' and '.join(places)}: {name} is "
+    text = f"The curves of the {name} and the {other} cross {' and '.join(places)}: the {name} is "
     return (text, *join(" and ", listed), *_describe_doubt(ends))
 
 
