@@ -112,7 +112,7 @@ def tabulate_settings(group: Group) -> Iterator[Block]:
     head = (
         *map(Code, group.varied),
         "n",
-        *map(SEED_NAMES.get, counted),
+        *(SEED_NAMES[name] for name in counted),
         *map(format_metric, columns),
     )
     yield Table(head, rows, _describe_table(group))
