@@ -167,7 +167,11 @@ def _select_metrics(
 
 
 def _setting(run: Run) -> str:
-    """The run's setting: the same for runs that differ in the seed alone."""
+    """The run's setting: the same for runs that differ in the seed alone.
+
+    Runs of other labels.seed learned from other images: they start from the same weights at the
+    same seed, and comparing these would measure something else.
+    """
     return key(without(canonical(to_container(run.config)), SEED))
 
 

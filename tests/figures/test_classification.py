@@ -33,6 +33,9 @@ def test_errors_are_percent_over_the_logarithm_of_labels(words):
     assert (band[:, 1].min(), band[:, 1].max()) == (0, 60)
     figure.canvas.draw()
     assert words(axes.get_xticklabels()) == ["100", "1,000"]
+    assert axes.get_ylabel() == "test error (%)"
+    [axes] = figures.plot_error_by_labels(lines, images="validation").axes
+    assert axes.get_ylabel() == "validation error (%)"
 
 
 def test_bars_end_at_the_bounds_and_the_own_class_is_bold(words):
@@ -92,3 +95,15 @@ def test_the_own_class_of_a_doubtful_image_has_its_colour():
         np.testing.assert_allclose(heights(axes), row)
         colours = [to_hex(bar.get_facecolor()).upper() for bar in axes.patches]
         assert colours == [OWN if c == label else OTHER for c in range(3)]
+
+
+def test_long_names_of_errors_are_below_each_other():
+    x = np.array([100.0, 1000])
+    names = ("Bayes error (num steps 300, M2)", "discriminative error (num steps 300, M2)", "a")
+    figure = figures.plot_error_by_labels([figures.Line(name, x, x, x, x) for name in names])
+    figure.draw_without_rendering()  # which lays the axes out
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert figure.axes[0].bbox.y1 <= box.y0 + 1
+    assert box.y1 <= figure.bbox.y1

@@ -87,6 +87,22 @@ def test_the_best_is_by_the_number_that_was_asked_for(several):
         write_report(several, by="metrics/mgi")
 
 
+def test_errors_of_few_labels_are_on_the_page(write_run, tmp_path):
+    for num, seed in ((10, 0), (10, 1), (40, 0), (40, 1)):
+        errors = {"bayes": 0.2 + 0.01 * seed, "discriminative": 0.1 + 4 / num}
+        metrics = final_metrics() | {f"metrics/{name}_error": e for name, e in errors.items()}
+        words = ("model=mlp", f"labels.num={num}", f"labels.seed={seed}")
+        write_run(*words, name=f"sweep/{num}_{seed}", metrics=metrics)
+    document = text_of(tmp_path / "sweep", with_explorer=False)
+    assert ("h2", "Errors against the number of labels") in document.headings
+    assert (
+        "cross between 10 and 40 labels, near 39: the Bayes error is lower by 29.5 (29 to 30) "
+        "points at 10 and higher by 0.5"
+    ) in document.text.replace(".00", "").replace(".0 ", " ").replace(".0)", ")")
+    assert "at 40 labels the paired differences include 0" in document.text
+    assert "Settings (median over label seeds)" in document.text
+
+
 def test_nan_is_never_best(several):
     RunFolder(several / "time" / "0").add_metrics({"val/elbo": float("nan")})
     text = text_of(several, with_explorer=False).text

@@ -191,6 +191,17 @@ def test_folder_of_runs_and_scores_that_compare_them(with_factors, tmp_path):
         assert np.isfinite(one.folder.read_metrics()["metrics/udr_lasso"])
 
 
+def test_udr_compares_runs_of_the_same_labels(with_factors, tmp_path):
+    """Those of other labels.seed start from the same weights, and learn from other images."""
+    for seed, label_seed in ((0, 0), (1, 0), (0, 1)):
+        words = (f"seed={seed}", f"labels.seed={label_seed}", "num_steps=40")
+        with_factors(*words, name=f"sweep/{seed}_{label_seed}")
+    evaluations = scores(tmp_path / "sweep", {"udr": UDR(200)})
+    known = {one.folder.path.name: one for one in evaluations}
+    assert {name for name, one in known.items() if one.scores} == {"0_0", "1_0"}
+    assert "expects those of at least 2 models" in known["0_1"].failed["udr"]
+
+
 def test_codes_are_encoded_once_for_all_evaluations(with_factors, monkeypatch):
     folder = with_factors()
     scores(folder.path, {"mig": MIG(300)})

@@ -23,19 +23,25 @@ OWN, OTHER = style.LINE_COLOURS[0], "#BDBDBD"  # of an image's own class and of 
 HATCHES = ("////", "\\\\\\\\", "....")
 
 
-def plot_error_by_labels(lines: Sequence[Line], caption: str = "") -> "Figure":
-    """Test errors against the number of labelled images, on a logarithmic axis.
+def plot_error_by_labels(
+    lines: Sequence[Line], caption: str = "", *, images: str = "test"
+) -> "Figure":
+    """Errors against the number of labelled images, on a logarithmic axis.
 
     Args:
         lines: one per classifier: x the numbers of labels, and the error with its interval over
             the choices of the labelled images, as shares.
         caption: what is shown.
+        images: those that are classified.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-    figure = style.new_figure(HEIGHT, caption, legend_rows=1)
+    # A column of the legend has its widest name and 0.4 inches for the line beside it.
+    widest = max(style.text_width(line.name) for line in lines) + 0.4
+    per_row = max(1, min(len(lines), int(style.WIDTH / widest)))
+    figure = style.new_figure(HEIGHT, caption, legend_rows=-(-len(lines) // per_row))
     axes = figure.add_subplot()
-    style.style_axes(axes, "labelled images", "test error (%)")
+    style.style_axes(axes, "labelled images", f"{images} error (%)")
     for i, line in enumerate(lines):
         colour, dashes = style.LINE_COLOURS[i], style.LINE_STYLES[i % len(style.LINE_STYLES)]
         centre, low, high = (100 * np.asarray(one, float) for one in line[2:])
@@ -53,7 +59,7 @@ def plot_error_by_labels(lines: Sequence[Line], caption: str = "") -> "Figure":
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
     axes.set_axisbelow(True)
-    style.add_legend(figure, len(lines))
+    style.add_legend(figure, per_row)
     return figure
 
 

@@ -43,7 +43,7 @@ def explain_variance(group: Group, prefix: str) -> Iterator[Block]:
         return
     parts = _split_variance(known, list(group.varied))
     yield Figures([draw_variance(list(known), parts, f"{prefix}variance")])
-    yield _tabulate_shares(known, list(group.varied))
+    yield _tabulate_shares(known, group)
 
 
 def _split_variance(shares: AllShares, options: Sequence[str]) -> dict[str, list[float]]:
@@ -59,7 +59,8 @@ def _split_variance(shares: AllShares, options: Sequence[str]) -> dict[str, list
     return parts | {"seed": collect("seed")}
 
 
-def _tabulate_shares(shares: AllShares, options: Sequence[str]) -> Table:
+def _tabulate_shares(shares: AllShares, group: Group) -> Table:
+    options = list(group.varied)
     together = {TOGETHER: "all options together"} if len(options) > 1 else {}
     columns = {name: Code(name) for name in options} | together | {"seed": "seed"}
     rows = [
@@ -72,6 +73,8 @@ def _tabulate_shares(shares: AllShares, options: Sequence[str]) -> Table:
         "average: a negative one, and with it one above 1 for the seed, means no effect beyond "
         "the noise of the seeds."
     )
+    if group.seed_names != "seeds":
+        caption += f" The share of the seed is that of the {group.seed_names}."
     return Table(("metric", *columns.values()), rows, caption)
 
 

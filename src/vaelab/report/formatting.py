@@ -9,6 +9,7 @@ from vaelab.report.blocks import Interval, Text
 MINUS, MISSING = "\u2212", "\u2013"  # a minus sign and a dash, as typesetters use them
 ACRONYMS = ("mig", "dci", "sap", "vae", "elbo", "kl", "tc", "mi", "irs", "nll", "fid", "udr", "pca")
 WORDS = {word: word.upper() for word in ACRONYMS} | {
+    "bayes": "Bayes",
     "gaussian": "Gaussian",
     "wasserstein": "Wasserstein",
 }

@@ -1,7 +1,7 @@
 """Runs as numbers: groups whose ELBOs are comparable, and in them settings over their seeds."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -13,11 +13,12 @@ from vaelab.report.blocks import Text
 from vaelab.report.formatting import format_interval, format_value
 from vaelab.report.options import find_varied, read_options, select_comparable
 from vaelab.report.run_record import Record
-from vaelab.runs.config_hash import SEED, key, without
+from vaelab.runs.config_hash import SEEDS, key, without
 from vaelab.runs.statistics import bootstrap
 
 Floats = NDArray[np.float64]
 STATISTICS: dict[str, Callable[..., Any]] = {"median": np.median, "mean": np.mean}
+SEED_NAMES = {"seed": "seeds", "labels.seed": "label seeds"}
 MAIN = ("elbo", "reconstruction", "kl", "active_units")
 MIN_BOOTSTRAP = 4  # runs; of fewer the range is shown, which a bootstrap interval of 95 % is not
 
@@ -43,12 +44,15 @@ class Spread(NamedTuple):
 class Setting(NamedTuple):
     """One combination of option values, over its seeds.
 
-    options: those that differ between settings;  rows: of its finished runs;  num_runs: of all.
+    options: those that differ between settings;  rows: of its finished runs;  num_runs: of all;
+    num_seeds: seed and labels.seed -> how many values of it its finished runs have. labels.seed
+    counts once where all labels are known, since it chooses nothing there.
     """
 
     options: dict[str, Any]
     rows: NDArray[np.int64]
     num_runs: int
+    num_seeds: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Group:
 
     @cached_property
     def _option_columns(self) -> dict[str, list[Any]]:
-        varied = find_varied(self.rows, ignore=SEED)
+        varied = find_varied(self.rows, ignore=SEEDS)
         return dict(sorted(varied.items(), key=lambda item: not item[0].endswith("beta")))
 
     @cached_property
@@ -100,20 +104,42 @@ class Group:
         """All settings, in order of their options."""
         members = defaultdict(list)
         for i, row in enumerate(self.rows):
-            members[key(without(row, SEED))].append(i)
+            members[key(without(row, SEEDS))].append(i)
         settings = [
             Setting(
                 {name: values[rows[0]] for name, values in self._option_columns.items()},
-                np.array([row for row in rows if row < len(self.records)], np.int64),
+                np.array(finished, np.int64),
                 len(rows),
+                {name: self._count_seeds(name, finished) for name in SEEDS},
             )
             for rows in members.values()
+            for finished in [[row for row in rows if row < len(self.records)]]
         ]
         return sorted(settings, key=lambda one: [sort_key(v) for v in one.options.values()])
+
+    def _count_seeds(self, name: str, rows: Iterable[int]) -> int:
+        """How many values of seed or labels.seed the runs in rows have, at least one."""
+        known = [row for row in map(self.rows.__getitem__, rows) if _depends_on(row, name)]
+        return max(1, len({row.get(name) for row in known}))
+
+    def seeds(self, row: int) -> tuple[Any, ...]:
+        """The seed and labels.seed of a run, by which runs of two settings are paired."""
+        return tuple(self.rows[row].get(name) for name in SEEDS)
+
+    @cached_property
+    def seed_names(self) -> str:
+        """What the runs of its settings differ in: "seeds", "label seeds", or both."""
+        varied = [name for name in SEEDS if self._count_seeds(name, range(len(self.rows))) > 1]
+        return " and ".join(SEED_NAMES[name] for name in varied) or SEED_NAMES["seed"]
 
     def spread(self, values: Floats) -> Spread:
         """The statistic of the finite values of a setting, with its interval."""
         return summarize(values, self.statistic)
+
+
+def _depends_on(row: Mapping[str, Any], name: str) -> bool:
+    """Whether a seed changes anything: labels.seed chooses nothing where all labels are known."""
+    return name != "labels.seed" or row.get("labels.num") is not None
 
 
 def summarize(values: Floats, statistic: str) -> Spread:

@@ -78,7 +78,9 @@ def higher_is_better(records: Sequence[Record], key: str) -> bool:
     if known is not None:
         return bool(known)
     name = key.rpartition("/")[2]
-    return name not in LOWER_IS_BETTER and not key.partition("/")[2].startswith("kl_latent")
+    if name in LOWER_IS_BETTER or name.endswith("error"):
+        return False
+    return not key.partition("/")[2].startswith("kl_latent")
 
 
 def metric_class(records: Sequence[Record], key: str) -> Any:
@@ -106,7 +108,7 @@ def _name_best_setting(group: Group, key: str) -> str:
     of_seeds = f"{group.statistic} " * any(spread.n > 1 for spread in spreads)
     metric, value = format_metric(key), "".join(pieces(spreads[best].format()))
     if len(settings) == 1:
-        seeds = _count_seeds([spreads[0].n])
+        seeds = _count_seeds(group, [spreads[0].n])
         return f"There is one setting; its {of_seeds}{metric} is {value} over {seeds}."
     name = format_setting(settings[best].options)
     extreme = "highest" if sign > 0 else "lowest"
@@ -118,17 +120,19 @@ def _name_best_setting(group: Group, key: str) -> str:
     centres = np.array([sign * sample.mean() for sample in samples])
     close = [i for i in range(len(settings)) if p[i] >= SIGNIFICANCE or centres[i] > centres[best]]
     others = [settings[i] for i in close if i != best]
-    seeds = _count_seeds([len(sample) for sample in samples])
+    seeds = _count_seeds(group, [len(sample) for sample in samples])
     if not others:
         return text + f"with {seeds}, it differs from every other setting (Tukey's test, 5 %)."
     which = _name_some(others, are_all=len(others) == len(settings) - 1)
     return text + f"{seeds} cannot separate it from {which} (Tukey's test, 5 %)."
 
 
-def _count_seeds(sizes: Sequence[int]) -> str:
+def _count_seeds(group: Group, sizes: Sequence[int]) -> str:
+    """3 seeds, 2 to 3 label seeds, or of runs that differ in both 9 runs."""
+    unit = {"seeds": "seed", "label seeds": "label seed"}.get(group.seed_names, "run")
     low, high = min(sizes), max(sizes)
     number = str(low) if low == high else f"{low} to {high}"
-    return f"{number} seed{'s' if high > 1 else ''}"
+    return f"{number} {unit}{'s' if high > 1 else ''}"
 
 
 def _name_some(settings: Sequence[Setting], are_all: bool) -> str:

@@ -19,7 +19,7 @@ from vaelab.report.options import is_numeric
 
 if TYPE_CHECKING:
     from vaelab.figures import Figure as Drawing
-    from vaelab.figures import Panel
+    from vaelab.figures import Line, Panel
 
 DPI = 200
 MAX_SERIES = 7  # colours that can be distinguished
@@ -66,7 +66,7 @@ def _pool(group: Group, option: str) -> list[Setting]:
     values = np.array([np.nan if v is None else float(v) for v in group.varied[option]])
     known = np.unique(values[np.isfinite(values)])
     rows = {value: np.flatnonzero(values == value) for value in known.tolist()}
-    return [Setting({option: value}, one, len(one)) for value, one in rows.items()]
+    return [Setting({option: value}, one, len(one), {}) for value, one in rows.items()]
 
 
 def plot_metrics(group: Group, prefix: str) -> Iterator[Block]:
@@ -91,7 +91,8 @@ def draw_against(group: Group, option: str, metrics: Sequence[str], name: str) -
 
     series = split_into_series(group, option)
     panels = [_fill_panel(group, series, metric) for metric in metrics]
-    centre, bands = _describe_centre(group, series, option), _describe_bands(group, series, metrics)
+    centre = describe_centre(group, series, option)
+    bands = describe_bands(group, series, [group.columns[metric] for metric in metrics])
     sentence = f"Lines: {centre}.{bands} Dots: runs."
     alt = f"{', '.join(map(format_metric, metrics))} against {option}."
     return save_figure(
@@ -103,21 +104,21 @@ def _is_pooled(series: Sequence[Series]) -> bool:
     return any(one.pooled for one in series)
 
 
-def _describe_centre(group: Group, series: Sequence[Series], option: str | None) -> str:
+def describe_centre(group: Group, series: Sequence[Series], option: str | None) -> str:
     """What a point of a line is."""
     if _is_pooled(series):
         return f"{group.statistic} of all runs with one {option}, whatever their other options"
-    return f"{group.statistic} over the seeds of a setting"
+    return f"{group.statistic} over the {group.seed_names} of a setting"
 
 
-def _describe_bands(group: Group, series: Sequence[Series], metrics: Sequence[str]) -> str:
+def describe_bands(group: Group, series: Sequence[Series], columns: Sequence[Floats]) -> str:
     """What the bands are, of which a setting with one run has none."""
     settings = [setting for one in series for setting in one.settings]
-    columns = [group.columns[metric] for metric in metrics]
     spreads = [group.spread(column[setting.rows]) for setting in settings for column in columns]
     bands = []
     if any(spread.bounds and not spread.is_range for spread in spreads):
-        over = "those runs, seeds and settings alike" if _is_pooled(series) else "seeds"
+        alike = f"those runs, {group.seed_names} and settings alike"
+        over = alike if _is_pooled(series) else group.seed_names
         bands.append(f"95 % bootstrap interval over {over}")
     if any(spread.is_range for spread in spreads):
         fewer = f", with fewer than {MIN_BOOTSTRAP} runs " if bands else ""
@@ -126,19 +127,25 @@ def _describe_bands(group: Group, series: Sequence[Series], metrics: Sequence[st
 
 
 def _fill_panel(group: Group, series: Sequence[Series], metric: str) -> "Panel":
-    from vaelab.figures import Line, Panel
+    from vaelab.figures import Panel
 
     column = group.columns[metric]
     lines, dots = [], []
     for one in series:
-        spreads = [group.spread(column[setting.rows]) for setting in one.settings]
-        bounds = [spread.bounds or (spread.value, spread.value) for spread in spreads]
-        low, high = np.array(bounds, float).reshape(-1, 2).T
-        centre = np.array([spread.value for spread in spreads])
-        lines.append(Line(one.name, one.x, centre, low, high))
+        lines.append(summarize_series(group, one, column, one.name))
         pairs = zip(one.x, one.settings, strict=True)
         dots.append(np.array([(x, y) for x, setting in pairs for y in column[setting.rows]]))
     return Panel(format_axis(metric), lines, dots)
+
+
+def summarize_series(group: Group, series: Series, column: Floats, name: str) -> "Line":
+    """The line of a series: the statistic of each setting, with its bounds."""
+    from vaelab.figures import Line
+
+    spreads = [group.spread(column[setting.rows]) for setting in series.settings]
+    bounds = [spread.bounds or (spread.value, spread.value) for spread in spreads]
+    low, high = np.array(bounds, float).reshape(-1, 2).T
+    return Line(name, series.x, np.array([spread.value for spread in spreads]), low, high)
 
 
 def plot_rate_distortion(group: Group, prefix: str) -> Iterator[Block]:
@@ -168,7 +175,7 @@ def draw_rate_distortion(group: Group, name: str) -> Figure | None:
         )
     runs = np.stack([group.columns["reconstruction"], group.columns["kl"]], 1)
     sentence = (
-        f"Points: {_describe_centre(group, series, option)}. Grey dots: runs. Dashed lines: equal "
+        f"Points: {describe_centre(group, series, option)}. Grey dots: runs. Dashed lines: equal "
         "ELBO, in nats per image; lower and further left is better."
     )
     drawing = figures.plot_rate_distortion(curves, runs)

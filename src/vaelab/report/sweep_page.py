@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vaelab.report.blocks import Badge, Block, Code, Details, Heading, Paragraph, Report, Section
 from vaelab.report.correlations import correlate_metrics, explain_variance
+from vaelab.report.errors_by_labels import plot_errors_by_labels
 from vaelab.report.groups import Group
 from vaelab.report.ranking import (
     choose_criteria,
@@ -55,7 +56,9 @@ def describe_sweep(sweep: Sweep, title: str) -> Report:
 
 def _sections(sweep: Sweep) -> Iterator[Section]:
     command = f"scripts/evaluate.py run={shlex.quote(str(sweep.folder))} metrics=[udr]"
-    over_seeds = f"{sweep.groups[0].statistic} over seeds" if sweep.groups else ""
+    over_seeds = (
+        f"{sweep.groups[0].statistic} over {sweep.groups[0].seed_names}" if sweep.groups else ""
+    )
 
     def per_group(
         name: str, anchor: str, describe: Callable[[Group, str], Iterator[Block]]
@@ -71,6 +74,7 @@ def _sections(sweep: Sweep) -> Iterator[Section]:
     yield per_group(
         f"Settings ({over_seeds})", "settings", lambda group, _: tabulate_settings(group)
     )
+    yield per_group("Errors against the number of labels", "labels", plot_errors_by_labels)
     yield per_group("Metrics against each option", "options", plot_metrics)
     yield per_group("Rate and distortion", "rate-distortion", plot_rate_distortion)
     yield per_group("Rank correlation between metrics", "correlations", correlate_metrics)

@@ -22,15 +22,15 @@ from vaelab.report.blocks import (
     pieces,
 )
 from vaelab.report.formatting import MISSING, format_duration, format_metric, format_number
-from vaelab.report.groups import MIN_BOOTSTRAP, Floats, Group, Setting, summarize
+from vaelab.report.groups import MIN_BOOTSTRAP, SEED_NAMES, Floats, Group, Setting, summarize
 from vaelab.report.options import find_varied, read_options
 from vaelab.report.run_record import Record
-from vaelab.runs.config_hash import SEED
+from vaelab.runs.config_hash import SEEDS
 from vaelab.runs.status import State
 
 SCORE_COLUMNS = ("run", "metric", "part", "value", "low", "high", "num_samples", "codes", "step")
 SETTING_COLUMNS = (
-    *("metric", "n", "mean", "mean_low", "mean_high"),
+    *("metric", "n", "seeds", "label_seeds", "mean", "mean_low", "mean_high"),
     *("median", "median_low", "median_high", "min", "max"),
 )
 MEASURED_AT_END = ("val/", "test/")
@@ -99,15 +99,22 @@ def _describe_end(status: Mapping[str, Any]) -> str:
 def tabulate_settings(group: Group) -> Iterator[Block]:
     """Every metric of every setting, over its seeds."""
     columns = group.columns
+    counted = SEEDS if "label" in group.seed_names else ()
     rows = [
         (
             *(_format_option(value) for value in setting.options.values()),
             _count_runs(setting),
+            *(str(setting.num_seeds[name]) for name in counted),
             *(_format_spread(group, setting, column) for column in columns.values()),
         )
         for setting in group.settings[:MAX_SETTINGS]
     ]
-    head = (*map(Code, group.varied), "n", *map(format_metric, columns))
+    head = (
+        *map(Code, group.varied),
+        "n",
+        *(SEED_NAMES[name] for name in counted),
+        *map(format_metric, columns),
+    )
     yield Table(head, rows, _describe_table(group))
     if len(group.settings) > MAX_SETTINGS:
         rest = f"The other {len(group.settings) - MAX_SETTINGS:,} settings are in "
@@ -132,9 +139,12 @@ def _describe_table(group: Group) -> str:
         fewer = f"with fewer than {MIN_BOOTSTRAP} runs " if kinds else ""
         kinds.append(f"{fewer}(smallest to largest value)")
     spread = f" {', '.join(kinds)}" if kinds else ""
+    kinds = group.seed_names.split(" and ")
+    shared = " Runs that share one of these count as independent." * (len(kinds) > 1)
     images = {"test": "test", "val": "validation"}[group.split]
     return (
-        f"One row per setting: the {group.statistic} over its seeds{spread}; n: finished runs. "
+        f"One row per setting: the {group.statistic} over its {group.seed_names}{spread}; "
+        f"n: finished runs.{shared} "
         f"ELBO, reconstruction and KL in nats per image, on {images} images."
     )
 
@@ -227,11 +237,12 @@ def _score_rows(record: Record) -> Iterator[list[Any]]:
 def write_settings_csv(groups: Sequence[Group]) -> str:
     """settings.csv: one row per number of each setting, over its finished runs that have it.
 
-    The options that differ except for the seed, then metric (the key in metrics.json), n (runs),
-    the mean and the median with 95 % bootstrap intervals (empty with fewer than 4 runs), min, max.
+    The options that differ except for the seeds, then metric (the key in metrics.json), n (runs),
+    seeds and label_seeds (how many values of seed and labels.seed the setting's runs have), the
+    mean and the median with 95 % bootstrap intervals (empty with fewer than 4 runs), min, max.
     """
     rows = [row for group in groups for row in group.rows[: len(group.records)]]
-    varied = find_varied(rows, ignore=SEED)
+    varied = find_varied(rows, ignore=SEEDS)
     content = []
     start = 0
     for group in groups:
@@ -244,15 +255,16 @@ def write_settings_csv(groups: Sequence[Group]) -> str:
             for key, column in columns.items():
                 numbers = column[setting.rows]
                 if np.isfinite(numbers).any():
-                    content.append([*values, key, *_summary_columns(numbers)])
+                    num_seeds = setting.num_seeds.values()
+                    content.append([*values, key, *_summary_columns(numbers, num_seeds)])
         start += len(group.records)
     return _write_csv((*varied, *SETTING_COLUMNS), content)
 
 
-def _summary_columns(values: np.ndarray) -> Iterator[Any]:
+def _summary_columns(values: np.ndarray, num_seeds: Iterable[int]) -> Iterator[Any]:
     """The columns of SETTING_COLUMNS after the metric."""
     kept = values[np.isfinite(values)]
-    yield len(kept)
+    yield from (len(kept), *num_seeds)
     for statistic in ("mean", "median"):
         spread = summarize(kept, statistic)
         interval = None if spread.is_range else spread.bounds

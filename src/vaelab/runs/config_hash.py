@@ -23,7 +23,10 @@ HARDWARE = (
     *("trainer.precision", "compile", "channels_last", "float32_matmul"),
 )
 GROWING = ("num_steps", "trainer.max_steps")  # what a resumed run may increase
-SEED = ("seed",)  # runs that differ in nothing else are repetitions of one setting
+SEED = ("seed",)  # runs that differ in nothing else learn from the same labels
+# Runs that differ in nothing else are repetitions of one setting; labels.seed chooses which images
+# are labelled.
+SEEDS = (*SEED, "labels.seed")
 DIGITS = 10
 
 

@@ -33,6 +33,7 @@ def test_spaces(override, expected):
     [
         ("a=1", "expects settings to choose from, got none"),
         ("seed=0,1", r"set hydra.sweeper.seeds=\[0,1,2\]"),
+        ("labels.seed=0,1", "labels.seed expects one value in a search"),
         ("a=interval(2,1)", r"got a=interval\(2,1\): .*low=2.0, high=1.0"),
         ("a=tag(log,interval(0,1))", "`low > 0` must hold .*low=0.0"),
         ("a=tag(int,interval(0.5,1))", "ends must be integers, not 0.5"),

@@ -64,6 +64,11 @@ def parse(overrides: Iterable[str]) -> Space:
         "seed expects one value in a search, got several to choose from; set "
         "hydra.sweeper.seeds=[0,1,2], which trains every trial with each and takes the mean.",
     )
+    require(
+        "labels.seed" not in searched,
+        "labels.seed expects one value in a search, got several to choose from, of which it would "
+        "find the easiest labels; set one.",
+    )
     require(bool(searched), f"a search expects settings to choose from, got none; {USUAL}.")
     return Space(tuple(fixed.values()), searched)
 
