@@ -41,6 +41,10 @@ def chosen(compose):
             words = [f"experiment={group.partition('/')[2]}/{option}"]
         if (group, option) in (("data", "array"), ("data", "image_folder")):
             words.append("data.root=mine")
+        if (group, option) == ("data", "codes"):
+            words += ["data.run=mine", "likelihood=gaussian_per_pixel"]
+        if (group, option) == ("objective", "m2"):
+            words += ["condition=label", "condition.classifier=true"]
         if option == "ddp":
             words.append("trainer.accelerator=cpu")
         if (group, option) == ("posterior", "delta"):
@@ -81,7 +85,7 @@ def test_option_builds(group, option, chosen, tmp_path):
     assert not OmegaConf.missing_keys(cfg)
     data = no_images(build.build_data(cfg))
     model = build.build_model(cfg, (1, 64, 64), data.classes.sizes if data.classes else ())
-    build.build_training_module(cfg, model, build.build_objective(cfg, 100), data)
+    build.build_training_module(cfg, model, build.build_objective(cfg, 100, 10), data)
     callbacks, loggers, _ = (build.build_all(cfg[many], RunFolder(tmp_path)) for many in MANY)
     assert set(build.build_metrics(cfg.metrics)) == set(cfg.metrics)
     if cfg.trainer.accelerator == "cpu":
@@ -103,7 +107,10 @@ def test_yaml_keys_are_the_arguments_of_its_class(group, option, chosen):
         name, keys = node["_target_"], {key for key in node if not key.startswith("_")}
         parameters = inspect.signature(get_object(name)).parameters
         assert keys <= set(parameters), name
-        if name.startswith(("vaelab.data.", "vaelab.metrics.")) and "experiment" not in group:
+        if (
+            name.startswith(("vaelab.data.", "vaelab.codes.", "vaelab.metrics."))
+            and "experiment" not in group
+        ):
             assert set(parameters) == keys, "the YAML shows every argument"
 
 

@@ -53,7 +53,7 @@ ONLY = {
     "data": {"errors", "files", "seeding"},
     "figures": {"files"},
     "visualize": {"errors", "seeding", "distributions", "models", "data", "metrics", "figures"}
-    | {"elbo_statistics"},
+    | {"elbo_statistics", "bayes"},
 }
 # Who imports what the mathematics does without; `data.datamodule` is a module of a part.
 FRAMEWORKS = {

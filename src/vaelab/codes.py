@@ -14,7 +14,7 @@ BATCH_SIZE = 1000
 
 
 class Codes:
-    """Images x = z ~ q(z|image) of a finished run, drawn anew at each step of training.
+    """Images x = z ~ q(z|image) of a finished run, drawn again at each step of training.
 
     The splits, labels and factors are those of the run's data. Validation and test have the means
     of q(z|image). Latents that the run left unused are dropped, since a model of them models noise.

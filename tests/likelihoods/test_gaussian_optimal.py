@@ -42,7 +42,7 @@ def test_gradient_is_that_with_sigma_differentiated(batch):
     ("objective", "is_the_slope"), [(BetaVAE(4.0, num_samples=3), True), (IWAE(3), False)]
 )
 def test_gradient_is_the_slope_of_a_loss_with_equal_weights(tiny_vae, objective, is_the_slope):
-    """Of the loss with sigma* fitted anew; of an importance-weighted one it is not."""
+    """Of the loss with sigma* fitted again; of an importance-weighted one it is not."""
     model, x, step = tiny_vae(likelihood=GaussianOptimal()), torch.rand(4, 1, 4, 4).double(), 1e-5
     parameters = list(model.decoder.parameters())
     direction = [torch.randn_like(parameter) for parameter in parameters]

@@ -183,7 +183,7 @@ COMPILED = ("vae", "iwae", "dreg", "factor_vae", "contractive_autoencoder", "wak
 
 @pytest.mark.parametrize("name", [*COMPILED, "reweighted_wake_sleep", "semi_amortised"])
 def test_compiled_once_and_equal_to_eager(name, parts, x):
-    """A view is a new object at each step, which must not be traced anew."""
+    """A view is a new object at each step, which must not be traced again."""
     prior = "prior=conditional_normal" if name not in FIXED_PRIOR else "prior=standard_normal"
     eager, (model, objective) = parts(name, prior), parts(name, prior)
     torch.compiler.reset()

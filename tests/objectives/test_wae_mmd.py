@@ -66,6 +66,8 @@ def test_posterior_without_density_is_trained_towards_the_prior(tiny_vae):
 class Learned(nn.Module):
     """A prior whose parameters get no gradient from its samples."""
 
+    is_conditional = False
+
     def __init__(self):
         super().__init__()
         self.means = nn.Parameter(torch.zeros(4, 3, dtype=F64))

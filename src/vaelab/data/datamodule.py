@@ -13,7 +13,7 @@ from vaelab.data.condition import Condition, label_splits
 from vaelab.data.factors import FactorSpace
 from vaelab.data.images import Splits, Subset
 from vaelab.data.labels import Labels
-from vaelab.data.pixels import PIXELS, binarise_splits, draw_images, is_drawn_anew
+from vaelab.data.pixels import PIXELS, binarise_splits, draw_images, is_drawn_each_step
 from vaelab.errors import UserError, require, require_choice, require_range
 
 NUM_AT_ONCE = 1000  # images that are checked at once
@@ -164,7 +164,7 @@ class ImageDataModule(pl.LightningDataModule):
         train = self.splits.train
         device = train.images.storage.device
         positions = self.sampler(step).to(device, non_blocking=True)
-        if not is_drawn_anew(train, self.pixels):
+        if not is_drawn_each_step(train, self.pixels):
             return train.take(shard(positions, rank, world_size))
         # The noise is drawn for the global batch, so the number of processes changes nothing.
         return shard(draw_images(train, positions, self.seed, step), rank, world_size)
@@ -179,7 +179,7 @@ class ImageDataModule(pl.LightningDataModule):
         Images of bits are all alike, zeros and ones, so that some of them will do.
         """
         train = self.splits.train
-        if is_drawn_anew(train, self.pixels):
+        if is_drawn_each_step(train, self.pixels):
             yield self.train_batch(0)
             return
         num = NUM_AT_ONCE if train.images.packed else len(train)

@@ -18,7 +18,7 @@ class Images:
             float32 for images that bytes can't represent.
         shape: (C, H, W).
         packed: whether storage holds bits.
-        deviations: standard deviations, as storage, of the noise that training draws anew at each
+        deviations: standard deviations, as storage, of the noise that training draws again at each
             step; None for images that are the same at each.
 
     Raises:

@@ -38,7 +38,7 @@ def binarise_splits(splits: Splits, pixels: str, seed: int) -> Splits:
     return replace(splits, train=train, val=_binarise(splits.val, "val", 0), test=test)
 
 
-def is_drawn_anew(train: Subset, pixels: str) -> bool:
+def is_drawn_each_step(train: Subset, pixels: str) -> bool:
     """Whether training images are drawn at each step: grey values as bits, or codes."""
     bits = pixels == "dynamic" and not train.images.packed  # packed bits are black and white
     return bits or train.images.deviations is not None

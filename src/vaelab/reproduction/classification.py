@@ -5,7 +5,7 @@ Each function is a target's `measure` or its `figures`.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -128,7 +128,9 @@ def errors_by_labels(
     return numbers
 
 
-def bayes_errors(path: Path, **settings: Any) -> dict[str, Measurement]:
+def bayes_errors(
+    path: Path, num_samples: Sequence[int], num_train_steps: int, num_images: int | None
+) -> dict[str, Measurement]:
     """Scores of the run in `path` as a classifier, see `vaelab.metrics.BayesClassifier`.
 
     "bayes_error" and the like, "bayes_error/K=1" for each K, without interval, and "own_bound/K=1",
@@ -136,10 +138,13 @@ def bayes_errors(path: Path, **settings: Any) -> dict[str, Measurement]:
 
     Args:
         path: of a run of a conditional model.
-        settings: of the metric.
+        num_samples, num_train_steps, num_images: of the metric.
     """
     encoded = load_run(path).encoded_dataset()
-    scores = BayesClassifier(**settings)(encoded)
+    metric = BayesClassifier(
+        num_samples=num_samples, num_train_steps=num_train_steps, num_images=num_images
+    )
+    scores = metric(encoded)
     tables = encoded.results[ClassTables]
     numbers = {name: Measurement(score.value, score.interval) for name, score in scores.items()}
     for name, score in scores.items():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vaelab.figures import Figure
 
 NUM_DOUBTFUL = 16
-MAX_CLASSES = 30  # of which the bars can be told apart
+MAX_CLASSES = 30  # whose bars are wide enough
 
 
 def draw_classification_figures(
@@ -88,7 +88,7 @@ def draw_classification_figures(
             names,
             labels[0],
             "The most doubtful of them: bounds on log p(x|y) for each class y, from left to right "
-            "tighter in expectation. By Bayes' rule with equal p(y), a difference of one nat is a ratio of 2.7 "
-            f"of p(y|x). The image's own class is in bold; {when}",
+            "tighter in expectation. By Bayes' rule with equal p(y), a difference of one nat is a "
+            f"ratio of 2.7 of p(y|x). The image's own class is in bold; {when}",
         ),
     )
