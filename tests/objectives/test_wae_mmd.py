@@ -11,6 +11,7 @@ from vaelab.errors import UserError
 from vaelab.kl_penalties import Constant
 from vaelab.objectives import WAEMMD, BetaVAE
 from vaelab.posteriors import Delta
+from vaelab.priors import Prior
 
 F64 = torch.float64
 
@@ -63,10 +64,8 @@ def test_posterior_without_density_is_trained_towards_the_prior(tiny_vae):
     assert model.encode(x).mean.mean(0).abs().max() < 0.5
 
 
-class Learned(nn.Module):
+class Learned(Prior):
     """A prior whose parameters get no gradient from its samples."""
-
-    is_conditional = False
 
     def __init__(self):
         super().__init__()
