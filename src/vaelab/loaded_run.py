@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from vaelab import build
+from vaelab.bayes import log_posterior
 from vaelab.data.classes import Classes
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.data.factors import FactorSpace
@@ -216,7 +217,7 @@ class Run:
             )
         require_range("num_samples", num_samples, at_least=1, integer=True, example=100)
         bounds = class_log_likelihoods(self.model, images, num_samples, seed)
-        return (bounds + condition.log_prior.double()[:, None]).softmax(0).T.cpu().numpy()
+        return log_posterior(bounds, condition.log_prior.double()).exp().T.cpu().numpy()
 
     def _given(self, y: Any, num: int, *, needed: bool) -> VAE:
         """The model of the classes of `num` images; the model itself if it has none."""

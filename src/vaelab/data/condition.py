@@ -109,8 +109,8 @@ def _spread_labels(splits: Splits) -> Splits:
 
 def label_splits(
     splits: Splits, condition: Condition, labels: Labels, *, semi_supervised: bool
-) -> tuple[Splits, FactorSpace]:
-    """The splits with classes as labels and those labels that training knows, and the classes.
+) -> Splits:
+    """The splits with classes as labels, and with those labels that training knows.
 
     Raises:
         UserError: the data has no such classes, or too few images of one.
@@ -121,10 +121,11 @@ def label_splits(
     assert labelled.train.labels is not None
     missing = set(range(len(classes))) - set(labelled.train.labels.unique().tolist())
     if missing:
-        log.warning("no training images of the classes %s", sorted(missing))
+        first = ", ".join(map(str, sorted(missing)[:10]))
+        more = f" and {len(missing) - 10:,} others" if len(missing) > 10 else ""
+        log.warning("no training images of the classes %s%s", first, more)
     with _path("labels", "num"):
-        chosen = labels.choose(labelled, len(classes), semi_supervised=semi_supervised)
-    return chosen, classes
+        return labels.choose(labelled, len(classes), semi_supervised=semi_supervised)
 
 
 @contextmanager

@@ -88,7 +88,6 @@ class ImageDataModule(pl.LightningDataModule):
             "one that doesn't; use condition=label, or leave it out.",
         )
         self._splits: Splits | None = None
-        self._classes: FactorSpace | None = None
 
     @property
     def splits(self) -> Splits:
@@ -100,7 +99,8 @@ class ImageDataModule(pl.LightningDataModule):
     @property
     def classes(self) -> FactorSpace | None:
         """What the classes of the images are combinations of; None without a condition."""
-        return self._classes if self.splits else None
+        classes = self.splits.classes
+        return None if classes is None else classes.space
 
     @property
     def num_labelled(self) -> int:
@@ -228,10 +228,9 @@ class ImageDataModule(pl.LightningDataModule):
         """
         if self.condition is None:
             return splits
-        splits, self._classes = label_splits(
+        return label_splits(
             splits, self.condition, self.labels, semi_supervised=self.semi_supervised
         )
-        return splits
 
 
 class TrainBatches:
