@@ -23,6 +23,7 @@ from vaelab.metrics.factor_vae_score import FactorVAEScore, factor_vae_score
 from vaelab.metrics.fit_posterior import fit_posterior
 from vaelab.metrics.importance_weighted import ImportanceWeightedBound, importance_weighted_bound
 from vaelab.metrics.inference_gap import InferenceGap, inference_gap
+from vaelab.metrics.info_mec import InfoMEC, info_mec
 from vaelab.metrics.irs import IRS, irs
 from vaelab.metrics.mig import MIG, mig
 from vaelab.metrics.mig_sampled import MIGSampled, mig_sampled
@@ -53,6 +54,7 @@ __all__ = [
     "ImagesMetric",
     "ImportanceWeightedBound",
     "InferenceGap",
+    "InfoMEC",
     "MIG",
     "MIGSampled",
     "Metric",
@@ -79,6 +81,7 @@ __all__ = [
     "gaussian_total_correlation",
     "importance_weighted_bound",
     "inference_gap",
+    "info_mec",
     "irs",
     "mig",
     "mig_sampled",
