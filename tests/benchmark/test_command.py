@@ -22,7 +22,7 @@ def test_help_describes_every_argument(command, finish):
 def test_unknown_part_is_rejected_with_a_suggestion(command, finish):
     code, out, err = finish(command("trainin", script=BENCHMARK))
     assert (code, out) == (2, "")
-    assert "PART expects one of training, start, metrics, gpu, got 'trainin'" in err
+    assert "PART expects one of training, start, metrics, objectives, gpu, got 'trainin'" in err
     assert "did you mean training?" in err
 
 

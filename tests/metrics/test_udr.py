@@ -174,7 +174,7 @@ def encode(means, images=5000, sigma=0.1):
         images=range(images),
         codes=lambda rows, codes, rng: means[rows].numpy() + (codes == "sampled") * rng.random(),
         posterior=lambda rows: DiagonalNormal(means[rows], sigmas[rows]),
-        model=SimpleNamespace(prior=lambda: prior),
+        given=lambda rows: SimpleNamespace(prior=lambda: prior),
     )
 
 
@@ -206,6 +206,6 @@ def test_the_configured_metric_rejects():
         UDR()([encode(z), encode(z, images=4000)])
     whole = encode(z)
     full = torch.distributions.MultivariateNormal(torch.zeros(4), torch.eye(4))
-    whole.model.prior = lambda: full
+    whole.given = lambda rows: SimpleNamespace(prior=lambda: full)
     with pytest.raises(UserError, match="a KL for each latent"):
         UDR()([whole, whole])

@@ -3,10 +3,15 @@
 import functools
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
+
+STOPPED = "stopped before anything was written"
 
 
 def program(main: Callable[[], None]) -> Callable[[], None]:
@@ -60,12 +65,34 @@ def _nowhere() -> Any:
     return open(os.devnull, "w")
 
 
+@contextmanager
+def ending_at_control_c() -> Iterator[None]:
+    """Within this Ctrl-C ends the process, as long as there is nothing to lose.
+
+    For imports: one that is interrupted in C code may end in another error than the interruption.
+    """
+
+    def end(*_: object) -> None:
+        print(STOPPED, file=sys.stderr, flush=True)
+        os._exit(128 + signal.SIGINT)
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background
+        yield
+        return
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _say_stopped(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Ctrl-C in the first seconds, while modules are imported, is no error to be traced."""
     if issubclass(kind, KeyboardInterrupt):
-        print("stopped before anything was written", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 

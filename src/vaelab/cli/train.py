@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vaelab.cli import program
+from vaelab.cli import ending_at_control_c, program
 from vaelab.cli.hydra_app import output_dir, run_hydra_app
 from vaelab.terminal import beside_python, sibling_program, this_program
 
@@ -22,9 +22,10 @@ def main() -> None:
 
 def run_job(cfg: DictConfig) -> float:
     """One run; returns val/elbo, or -val/reconstruction of an autoencoder, for sweepers."""
-    from vaelab.run import train_and_evaluate
-    from vaelab.runs.process import is_main_process
-    from vaelab.runs.resume import resumed_config
+    with ending_at_control_c():
+        from vaelab.run import train_and_evaluate
+        from vaelab.runs.process import is_main_process
+        from vaelab.runs.resume import resumed_config
 
     overrides = list(HydraConfig.get().overrides.task)
     if cfg.resume:
