@@ -11,7 +11,7 @@ from vaelab.errors import UserError
 from vaelab.likelihoods import Bernoulli, Gaussian
 from vaelab.models import VAE, Condition, MLPDecoder, MLPEncoder
 from vaelab.objectives import M2, BetaVAE
-from vaelab.objectives.m2 import joint_terms, marginal_bound
+from vaelab.objectives.m2 import joint_bound, marginal_bound
 from vaelab.posteriors import FullCovariance
 from vaelab.posteriors import Gaussian as GaussianPosterior
 from vaelab.priors import StandardNormal
@@ -73,7 +73,7 @@ def test_gradient_of_the_sum_is_that_of_sampled_classes():
 def test_rows_are_those_of_each_class():
     model, (x, _) = make(), batch()
     torch.manual_seed(5)
-    terms = joint_terms(model, x)
+    bound = joint_bound(model, x)
     torch.manual_seed(5)
     noise = torch.randn(C, B, L, dtype=torch.float64)
     for c in range(C):
@@ -81,9 +81,8 @@ def test_rows_are_those_of_each_class():
         q_z = view.encode(x)
         z = q_z.mean + q_z.stddev * noise[c]
         reconstruction = -view.decode(z).log_prob(x)
-        torch.testing.assert_close(terms.reconstruction[c], reconstruction)
         expected = -reconstruction - elbo_terms(view, x).kl - math.log(C)
-        torch.testing.assert_close(terms.bound[c], expected)
+        torch.testing.assert_close(bound[c], expected)
 
 
 def test_linear_gaussian_classes_have_exact_bounds():
@@ -122,7 +121,7 @@ def test_loss_is_the_share_of_each_kind():
     torch.manual_seed(7)
     terms = objective(model, x, 0, y)
     torch.manual_seed(7)
-    bound = joint_terms(model, x).bound
+    bound = joint_bound(model, x)
     log_q = model.classify(x).logits.T
     labelled = bound[y[:2], [0, 1]].mean()
     unlabelled = marginal_bound(bound, log_q)[2:].mean()

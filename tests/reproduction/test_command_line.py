@@ -71,8 +71,8 @@ def test_scale_without_targets_means_all_of_that_scale():
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        ([], "got no target; use one of c1, c2"),
-        (["c11"], "TARGET expects one of c1, c2, .*got 'c11'; did you mean c1"),
+        ([], "got no target; use one of b1, c1, c2"),
+        (["c11"], "TARGET expects one of b1, c1, c2, .*got 'c11'; did you mean c1"),
         (["c1", "-m"], "got -m; leave it out"),
         (["c1", "--record", "--scale", "smoke"], "--record expects full-size runs"),
     ],

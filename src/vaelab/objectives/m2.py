@@ -1,7 +1,5 @@
 """M2: a VAE with a class, learned from few labels and many images without."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -14,22 +12,8 @@ from vaelab.objectives.base import Objective
 UNKNOWN = ("enumerate", "relax")
 
 
-@dataclass(frozen=True)
-class JointTerms:
-    """Terms of every class of every image, in nats, (C, B).
-
-    Attributes:
-        bound: -L(x, y), the ELBO of log p(x, y).
-        reconstruction, kl: the terms of the ELBO of log p(x|y), as in `ElboTerms`.
-    """
-
-    bound: Tensor
-    reconstruction: Tensor
-    kl: Tensor
-
-
-def joint_terms(model: VAE, x: Tensor) -> JointTerms:
-    """-L(x, y) = ELBO(x|y) + log p(y) of images x (B, C, H, W) with each class y: (C, B).
+def joint_bound(model: VAE, x: Tensor) -> Tensor:
+    """-L(x, y) = ELBO(x|y) + log p(y) of images x (B, C, H, W) with each class y: (C, B) in nats.
 
     The encoder sees each image once; what it adds for a class is a row of its first layer's
     weights. Kingma et al. 2014, "Semi-supervised learning with deep generative models", eq. 6,
@@ -37,9 +21,7 @@ def joint_terms(model: VAE, x: Tensor) -> JointTerms:
     """
     assert model.condition is not None
     terms = elbo_terms(model.each_class(), x)
-    log_prior = model.condition.log_prior[:, None]
-    bound = log_prior - terms.reconstruction - terms.kl
-    return JointTerms(bound, terms.reconstruction, terms.kl)
+    return model.condition.log_prior[:, None] - terms.reconstruction - terms.kl
 
 
 def marginal_bound(bound: Tensor, log_q: Tensor) -> Tensor:
@@ -134,7 +116,7 @@ class M2(Objective):
         if self.labelled_share == 1:
             labelled = unlabelled = self._given(model, x, y)
         elif self.unknown == "enumerate":
-            bound = joint_terms(model, x).bound
+            bound = joint_bound(model, x)
             labelled, unlabelled = bound.gather(0, rows)[0], marginal_bound(bound, log_q)
         else:
             labelled = unlabelled = self._relaxed(model, x, y, log_q)

@@ -20,7 +20,7 @@ from vaelab.metrics.classification import classification_error, fit_logistic_reg
 from vaelab.models import VAE, MLPDecoder, MLPEncoder
 from vaelab.models import Condition as ModelCondition
 from vaelab.objectives import M2, BetaVAE
-from vaelab.objectives.m2 import joint_terms, marginal_bound
+from vaelab.objectives.m2 import joint_bound, marginal_bound
 from vaelab.posteriors import FullCovariance, Posterior
 from vaelab.posteriors import Gaussian as GaussianPosterior
 from vaelab.priors import StandardNormal
@@ -51,7 +51,7 @@ def bounds_of_m2(cfg: DictConfig, num_images: int, num_draws: int) -> dict[str, 
     with random_stream("s3b", cfg.seed):
         model = _conditional(splits.image_shape, 10, 5, GaussianPosterior, Bernoulli(), (100,))
         with torch.no_grad():
-            bound, log_q = joint_terms(model, x).bound, model.classify(x).logits.T
+            bound, log_q = joint_bound(model, x), model.classify(x).logits.T
         numbers = _identity(bound, log_q)
         numbers["score"] = _score_errors(bound[:, 0], log_q[:, 0], num_draws)
         numbers["gaussian"] = _linear_gaussian_error()
