@@ -1,8 +1,21 @@
-"""For objectives with a loss for each network: an exact encoder, and gradients of either."""
+"""What tests of objectives share: images, gradients, an exact encoder."""
 
 import pytest
 import torch
 from torch.nn.functional import softplus
+
+
+@pytest.fixture
+def x():
+    """Eight black and white images of 8 x 8 pixels."""
+    return torch.rand(8, 1, 8, 8, dtype=torch.float64).round()
+
+
+def gradients_of_all(model, objective, loss):
+    """The gradient of every parameter of model and objective, None where it has none."""
+    parameters = {**dict(model.named_parameters()), **dict(objective.named_parameters())}
+    gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+    return dict(zip(parameters, gradients, strict=True))
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from vaelab.cli.hydra_app import CONF
 from vaelab.distributed import split_over_processes
 from vaelab.errors import UserError
 
+from .conftest import gradients_of_all
+
 OBJECTIVES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
 SMALL = {
     "factor_vae": ["objective.hidden=[16,16]", "objective.lr=1e-3"],
@@ -53,18 +55,11 @@ def parts(compose):
     return build
 
 
-@pytest.fixture
-def x():
-    return torch.rand(8, 1, 8, 8, dtype=torch.float64).round()
-
-
 def step(model, objective, x, y=Y, seed=1):
     """Terms, and the gradient of every parameter."""
     torch.manual_seed(seed)
     terms = objective(model.given(y), x, 3)
-    parameters = {**dict(model.named_parameters()), **dict(objective.named_parameters())}
-    gradients = torch.autograd.grad(terms["loss"], list(parameters.values()), allow_unused=True)
-    return terms, dict(zip(parameters, gradients, strict=True))
+    return terms, gradients_of_all(model, objective, terms["loss"])
 
 
 def require_trained(name, model, objective, x):

@@ -14,6 +14,8 @@ from vaelab.distributed import split_over_processes
 from vaelab.kl_penalties import Constant
 from vaelab.objectives import DIPVAEI, DIPVAEII, BetaTCVAE, BetaVAE, FactorVAE, InfoVAE
 
+from .conftest import gradients_of_all
+
 # Of em, whose steps are no gradients, test_enumerated.
 NAMES = sorted({path.stem for path in (CONF / "objective").glob("*.yaml")} - {"em"})
 KL_PENALTIES = sorted(path.stem for path in (CONF / "kl_penalty").glob("*.yaml"))
@@ -75,11 +77,6 @@ def parts(compose):
     return build
 
 
-@pytest.fixture
-def x():
-    return torch.rand(8, 1, 8, 8, dtype=torch.float64).round()
-
-
 def evaluate(model, objective, x, step):
     """The terms; where labels are needed, by the number of white pixels, and some are unknown."""
     if not objective.needs_labels:
@@ -92,9 +89,7 @@ def loss_and_gradients(model, objective, x, seed=1):
     """Terms, and the gradient of every parameter of model and objective, None where it has none."""
     torch.manual_seed(seed)
     terms = evaluate(model, objective, x, 3)
-    parameters = {**dict(model.named_parameters()), **dict(objective.named_parameters())}
-    gradients = torch.autograd.grad(terms["loss"], list(parameters.values()), allow_unused=True)
-    return terms, dict(zip(parameters, gradients, strict=True))
+    return terms, gradients_of_all(model, objective, terms["loss"])
 
 
 def two_steps(model, objective, x):

@@ -36,9 +36,9 @@ class ImageDataModule(pl.LightningDataModule):
     run with every seed is evaluated on the same images. Black and white images are the same under
     all three.
 
-    With a condition a batch is a `Batch` of images and their classes. Where few labels are known,
-    training has these images alone; or, semi-supervised, all images, of which each batch has as
-    many labelled ones as `Labels` says, and the classes of the others are -1.
+    With a condition a batch is a `Batch` of images and their classes. Where only some labels are
+    known, training uses only those images; semi-supervised training uses all images, as many
+    labelled ones per batch as `Labels` says, and the class of every other image is -1.
 
     Args:
         dataset: what to load.
